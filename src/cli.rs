@@ -50,7 +50,7 @@ pub(crate) mod tests {
     use super::*;
     use crate::config::Config;
 
-    /// What `run` with these flags becomes, the environment of the test being no part of it.
+    /// The configuration of `run` with these flags, without the environment of the test.
     pub(crate) fn config(flags: &[&str]) -> Config {
         try_config(flags).unwrap()
     }

@@ -51,7 +51,7 @@ impl Uptime {
 pub struct System;
 
 impl Source for System {
-    #[allow(clippy::disallowed_methods)] // the one place where time enters
+    #[allow(clippy::disallowed_methods)] // the only place that reads the clock
     fn now(&self) -> Timestamp {
         Timestamp::now()
     }

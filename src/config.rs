@@ -26,7 +26,7 @@ pub use otlp::OtlpEndpoint;
 pub use proxy::CloudProxy;
 pub use timing::Timing;
 
-/// Everything that the controllers may ask for.
+/// The configuration of the controllers.
 #[derive(Debug, Clone)]
 pub struct Config {
     /// Whose objects are watched.
@@ -37,9 +37,9 @@ pub struct Config {
     pub cloud_proxy: Option<CloudProxy>,
     /// Durations of the protocol.
     pub timing: Timing,
-    /// How replicas agree on the one that works; `None`: each one works.
+    /// Leader election between replicas; `None`: every replica reconciles.
     pub election: Option<Election>,
-    /// Most objects that are worked on at one time.
+    /// Maximum number of concurrent reconciliations.
     pub concurrency: NonZeroU16,
     /// Maximum number of calls per minute with one set of credentials to one endpoint.
     pub requests_per_minute: NonZeroU32,
@@ -47,7 +47,7 @@ pub struct Config {
     pub show_users: bool,
     /// Where health and metrics are served; port 0 lets the system choose one.
     pub listen: SocketAddr,
-    /// Who writes: the `writer` of an attempt and the reporter of Events.
+    /// Identity of this process: the `writer` of an attempt and the reporter of Events.
     pub identity: String,
     /// The name of the pod, if it is one.
     pub pod_name: Option<String>,
@@ -76,7 +76,7 @@ pub enum Namespaces {
     Own,
     /// These, without duplicates, at least one.
     Named(Vec<String>),
-    /// Every namespace; needs rights in the whole cluster.
+    /// Every namespace; needs cluster-wide permissions.
     All,
 }
 

@@ -5,7 +5,7 @@
 //! | --- | --- |
 //! | [`cache`] | the cache of unfinished requests, filled by the watch |
 //! | [`claims`] | which request may submit which desktop |
-//! | [`clock_sources`] | every clock that is known |
+//! | [`clock_sources`] | all known clocks |
 //! | [`context`] | what the controllers share |
 //! | [`deletion`] | `DesktopDeletion`: the loop that loads, asks [`plan`](crate::plan), executes, reports |
 //! | [`events`] | publishes Events |

@@ -23,7 +23,7 @@ struct Entry<V> {
 }
 
 impl<K: Eq + Hash, V: Clone> ExpiringMap<K, V> {
-    /// An empty map that keeps a value for `idle` after it was last asked for.
+    /// An empty map that keeps a value for `idle` after its last use.
     pub fn new(idle: Duration) -> Self {
         let values = Arc::default();
         Self { idle, values }

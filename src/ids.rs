@@ -104,7 +104,7 @@ id!(
     "a desktop ID"
 );
 id!(
-    /// A parent job: the `job_id` that batch-delete answers with. (The `id` of a sub-job is something else.)
+    /// A parent job: the `job_id` in the response to batch-delete. (The `id` of a sub-job is something else.)
     JobID,
     "a job ID"
 );
@@ -125,7 +125,7 @@ id!(
 );
 
 impl DesktopID {
-    /// The form under which two spellings of one desktop are equal: the service answers UUIDs in either case.
+    /// The ID in lower case, for comparisons: the service returns UUIDs in either case.
     #[must_use]
     pub fn folded(&self) -> Self {
         Self(self.0.to_ascii_lowercase())
@@ -133,7 +133,7 @@ impl DesktopID {
 }
 
 impl AttemptID {
-    /// Stands for the name of an attempt that cannot be read.
+    /// Placeholder for the ID of an attempt that cannot be read.
     #[must_use]
     pub fn unreadable() -> Self {
         Self("unreadable".to_owned())

@@ -8,8 +8,8 @@
 //!                       async               cloud read         Done     reconciliation
 //! ```
 //!
-//! The loop is the function `run_steps` in [`controllers::deletion`]: it calls [`plan::plan`], carries out the step, and calls
-//! `plan` again, until the step is `Wait` or `Done`.
+//! The loop is the function `run_steps` in [`controllers::deletion`]: it calls [`plan::plan`], carries out the step, and
+//! calls `plan` again, until the step is `Wait` or `Done`.
 //!
 //! The steps of a submission: read the project and its Secret, claim the desktops, read them and the jobs that name them,
 //! add the finalizer, read the project again, **sign, store the intent, send once, record the response**; then follow the
@@ -18,13 +18,13 @@
 //!
 //! | module | content | may use |
 //! | --- | --- | --- |
-//! | [`plan`] | decides the next step; pure | plain data of `crd`, `workspace`, `ids` |
+//! | [`plan`] | decides the next step; pure | plain data of `crd`, `workspace`, `ids`, `config` |
 //! | [`controllers`] | load objects, carry out steps, report; the check of projects, the job poller, the claims; reads the Secrets | all except `process`, `cli` |
 //! | [`crd`] | the two kinds, their conditions and reasons: the API for users | `ids` |
 //! | [`workspace`] | the client of the cloud API: its calls, signature, endpoints, errors; does not depend on Kubernetes | `ids`, `clock`, `config`, `expiring` |
-//! | [`cloud`] | sessions with the cloud API that requests share: rate limiter, circuit breaker, batching, single flight | `plan`, `workspace`, `crd`, `runtime` |
-//! | [`runtime`] | leader election, health, metrics, logging, traces | `crd`, `workspace::error` |
-//! | [`process`] | start, HTTP server, shutdown | `controllers` and the modules they use: `runtime`, `workspace`, `crd` |
+//! | [`cloud`] | sessions with the cloud API that requests share: rate limiter, circuit breaker, batching, single flight | `plan`, `workspace`, `crd`, `runtime`, `ids`, `clock`, `config`, `expiring` |
+//! | [`runtime`] | leader election, health, metrics, logging, traces | `crd`, `ids`, `clock`, `config`, `workspace::error` |
+//! | [`process`] | start, HTTP server, shutdown | `controllers`, `runtime`, `workspace`, `crd`, `clock`, `config` |
 //! | [`cli`] | commands and flags | `process`, `runtime`, `crd`, `config` |
 //! | [`config`] | the values of the flags, as plain data | no other module |
 //! | [`ids`], [`clock`] | identifiers, parsed once; the only source of time and randomness | no other module |

@@ -13,7 +13,8 @@ use desktop_deletion_operator::process;
 use desktop_deletion_operator::runtime::logging;
 use desktop_deletion_operator::runtime::traces::Traces;
 
-/// Objects and answers are many small strings: with the allocator of glibc a burst takes a fifth more CPU (`examples/load`).
+/// Objects and responses consist of many small strings: with the allocator of glibc, a burst takes a fifth more CPU
+/// (`examples/load`).
 #[global_allocator]
 static ALLOCATOR: MiMalloc = MiMalloc;
 
@@ -35,7 +36,7 @@ fn run(args: RunArgs) -> ExitCode {
     if let Err(error) = logging::init(format, &filter, sent.map(Traces::layer)) {
         return exit(Err(error), |error| eprintln!("error: {error}"));
     }
-    // From here on the log has one form, also for the last line.
+    // From here on, every line has the format of the log, including the last one.
     if let Err(error) = &traces {
         tracing::warn!("tracing is disabled: {error}");
     }

@@ -31,14 +31,14 @@ pub mod shutdown;
 /// Oldest Kubernetes minor version that has selectable fields of custom resources, which the watch needs.
 const OLDEST: (u32, u32) = (1, 32);
 
-/// How long a connection to the API server may be silent before it counts as dead, in the middle of a call or of a
-/// watch. A watch is never silent for that long: the server sends bookmarks every minute, and ends it after 290 s.
+/// How long a connection to the API server may be silent during a call or a watch before it counts as broken. A watch
+/// is never silent for that long: the server sends bookmarks every minute, and ends it after 290 s.
 pub const API_READ_TIMEOUT: Duration = Duration::from_secs(300);
 
-/// How long the API server may take to say its version.
+/// Timeout for reading the version of the API server.
 const VERSION_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// After which pause it is asked again.
+/// Delay before it is read again.
 const VERSION_RETRY: Duration = Duration::from_secs(2);
 
 /// How often the log repeats why the API server cannot be reached, in tries.
@@ -88,7 +88,7 @@ pub enum ProcessError {
 /// Runs the operator until SIGTERM or SIGINT, and until the last submission is recorded.
 ///
 /// # Errors
-/// It cannot start, it leads no longer, or health and metrics can no longer be served.
+/// It cannot start, is no longer the leader, or can no longer serve health and metrics.
 pub async fn run(config: Config) -> Result<(), ProcessError> {
     rustls::crypto::ring::default_provider().install_default().ok();
     let stopping = shutdown::on_signal().map_err(ProcessError::Signals)?;
@@ -121,11 +121,11 @@ pub async fn run(config: Config) -> Result<(), ProcessError> {
     let worked = match replica.reach_api_server().await {
         Some(Ok(())) => replica.run().await,
         Some(Err(error)) => Err(error),
-        // It is to stop.
+        // The operator was stopped before the API server responded.
         None => Ok(()),
     };
     closing.cancel();
-    // A server that was asked to end has nothing to report, and one that broke before has been logged by the probes failing.
+    // A server that was stopped has no error; if it failed before, the probes failed.
     if let Ok(result) = serving.await {
         result?;
     }
@@ -151,10 +151,11 @@ struct Replica {
 }
 
 impl Replica {
-    /// Waits until the API server answers, and checks its version; `None` if the operator is to stop first. An operator that
-    /// ended instead would be restarted, after longer and longer pauses, beside a network that is set up a moment later.
+    /// Waits until the API server answers, and checks its version; `None` if the operator is stopped first. If it
+    /// exited instead, it would be restarted with increasing delays, even if the network becomes available a moment
+    /// later.
     async fn reach_api_server(&self) -> Option<Result<(), ProcessError>> {
-        // Until the checks of what runs then take its place.
+        // It is replaced by the checks of the watches, which start afterwards.
         let check = self.runtime.health.preliminary("api-server");
         let reached = async {
             let (mut tries, mut last_reason) = (0_usize, String::new());
@@ -179,7 +180,7 @@ impl Replica {
         }
     }
 
-    /// Works; where replicas elect a leader, only while the lease is held. Nothing is watched before.
+    /// Runs the controllers; with leader election, only while the lease is held. No watch is started before.
     async fn run(&self) -> Result<(), ProcessError> {
         let Some(election) = &self.config.election else {
             let context = self.context(Leadership::always());
@@ -206,7 +207,7 @@ impl Replica {
         ended
     }
 
-    /// Works until the operator is shutting down, which is when the work ends, or until it may not go on.
+    /// Runs the controllers until the operator is shutting down, or until it must not continue.
     async fn work_until(
         &self,
         resigned: impl Future<Output = Loss>,
@@ -217,9 +218,9 @@ impl Replica {
             stalled = self.stalled() => ("a loop has stalled", stalled),
             () = self.work(context.clone()) => return Ok(()),
         };
-        // The controllers are aborted by now, and each reconciliation with them: one that moves once more sees that the
-        // operator is stopping. Only a submission goes on: what is not sent yet is not sent any more, and an answer is
-        // recorded, however long the API server is away.
+        // The controllers and their reconciliations have been aborted by now; one that is polled once more sees that
+        // the operator is stopping. Only submissions continue: an unsent request is no longer sent, and a response is
+        // recorded, however long the API server is down.
         tracing::warn!(
             "{why}; not starting new work; shutting down after recording the submissions in progress"
         );
@@ -288,11 +289,11 @@ impl Drop for LeaderMetricGuard<'_> {
     }
 }
 
-/// A client without hidden retries: a write that is repeated on its own would meet its own first try as a conflict. What
-/// the API server's answers say of the time is noted in `clock`.
+/// A client without hidden retries: a write that is retried automatically would conflict with its own first try. The
+/// `Date` of the API server's responses is recorded in `clock`.
 async fn connect(clock: ApiServerClock) -> Result<(Client, String), ProcessError> {
     let mut config = kube::Config::infer().await?;
-    // Only a pod's own configuration has a file of authorities; a kubeconfig's are in memory.
+    // Only the in-cluster configuration has a file with the CA certificates; those of a kubeconfig are in memory.
     let in_pod = config.root_cert_file.is_some();
     config.proxy_url = if in_pod {
         None
@@ -300,9 +301,9 @@ async fn connect(clock: ApiServerClock) -> Result<(Client, String), ProcessError
         api_proxy::Settings::read().proxy(&config.cluster_url)?
     };
     config.default_retry = false;
-    // A list without an answer would block a controller: kube has no limit of its own.
+    // A list without a response would block a controller: kube has no timeout of its own.
     config.read_timeout = Some(API_READ_TIMEOUT);
-    // Silence before a call says nothing about its answer.
+    // The read timeout restarts with each write, so that idle time before a call does not count.
     config.reset_reader_on_write = true;
     let own = config.default_namespace.clone();
     let noting = MapResponseLayer::new(move |answer: http::Response<_>| {
@@ -313,7 +314,7 @@ async fn connect(clock: ApiServerClock) -> Result<(Client, String), ProcessError
     Ok((client.with_layer(&noting).build(), own))
 }
 
-/// Why the API server could not be asked: what it answered, or the error at the bottom, which names the cause.
+/// Why the API server is unreachable: its error message, or the root cause of the error.
 fn unreachable_because(error: &kube::Error) -> String {
     if let kube::Error::Api(status) = error {
         return format!(

@@ -1,11 +1,11 @@
-//! What every part of the process uses: log, probes, metrics, traces, and the lease of the leader.
+//! Used by all parts of the process: log, probes, metrics, traces, and leader election.
 //!
 //! | file | what |
 //! | --- | --- |
 //! | [`logging`] | log lines, as text or JSON |
 //! | [`health`] | which watches have synced, which loops still run: `/readyz`, `/livez` |
 //! | [`lease`] | which of several replicas works |
-//! | [`metrics`] | what is counted: `/metrics` |
+//! | [`metrics`] | metrics: `/metrics` |
 //! | [`traces`] | spans, sent to a collector if there is one |
 
 pub mod health;

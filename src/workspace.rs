@@ -3,9 +3,9 @@
 //! | file | what |
 //! | --- | --- |
 //! | [`api`] | the calls, one by one, and the plain data that they return |
-//! | [`error`] | what can go wrong, with everything that the service said |
+//! | [`error`] | errors, with everything that the service reported |
 //! | [`connector`] | creates a client from an endpoint and credentials |
-//! | [`transport`] | what carries a request: the network, or a service that is simulated |
+//! | [`transport`] | how a request is sent: over the network, or to a simulated service |
 //! | [`endpoint`] | which hosts and addresses the operator talks to |
 //! | [`auth`] | credentials: parsed from the data of a Secret, and checked |
 //! | [`iam`] | exchanges a password for a temporary access key, and renews it in time |
@@ -13,7 +13,7 @@
 //! | `http` | the calls of Workspace over HTTPS |
 //! | `exchange` | one call of any service: limits, what counts as not sent, what a response means |
 //! | `wire` | bodies as documented, read tolerantly |
-//! | `refusal` | every envelope that errors come in |
+//! | `refusal` | the formats of error responses |
 //! | `text` | sanitizes texts from outside before they are shown |
 
 pub mod api;

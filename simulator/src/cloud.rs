@@ -1,4 +1,4 @@
-//! The simulated cloud: a pure function from the time and a request to an answer.
+//! The simulated cloud: a pure function from the time and a request to a response.
 //!
 //! Nothing here opens a socket, reads a clock or draws a random number. Desktops and jobs move as functions of the
 //! time that is passed in, so a simulation may drive the cloud as fast as it likes.
@@ -46,7 +46,7 @@ const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// Workspace, IAM and the gateway in front of them.
 #[derive(Debug, Clone)]
 pub struct Cloud {
-    /// The world, its desktops apart: those are the residents.
+    /// The world, without its desktops.
     world: World,
     residents: residents::Residents,
     jobs: Vec<jobs::Job>,
@@ -57,19 +57,19 @@ pub struct Cloud {
     made_up: BTreeMap<&'static str, u64>,
 }
 
-/// What a request that was carried out came to.
+/// A request that was executed: its response and its effect.
 struct Outcome {
     response: Response,
     took_effect: bool,
     job_id: Option<String>,
 }
 
-/// Which answer goes out to the caller.
+/// Which status was sent to the caller.
 #[derive(Clone, Copy)]
 enum Sent {
-    /// The one that the request came to.
+    /// The status of the response to the request.
     Own,
-    /// One with this status, or none at all.
+    /// Another status, or none.
     Instead(Option<u16>),
 }
 
@@ -103,8 +103,8 @@ impl Cloud {
         })
     }
 
-    /// Takes one request at `now` and says what becomes of it. Every request that is decided adds one entry to the
-    /// ledger; a held one does so when it is resumed.
+    /// Handles one request at `now`. Every request that is handled adds one entry to the ledger; a held request adds it
+    /// when it is resumed.
     pub fn handle(&mut self, now: Timestamp, request: &Request) -> Answer {
         let call = Call::of(request);
         match self.faults.strike(&call, request) {
@@ -113,7 +113,7 @@ impl Cloud {
         }
     }
 
-    /// Takes a request that was [held](Answer::Held), now that it has arrived; faults do not strike it again.
+    /// Handles a request that was [held](Answer::Held) and has now arrived; faults do not apply to it again.
     pub fn resume(&mut self, now: Timestamp, request: &Request) -> Answer {
         Answer::Complete(self.carry_out(now, request, &Call::of(request), Sent::Own))
     }
@@ -187,7 +187,7 @@ impl Cloud {
         response
     }
 
-    /// What the gateway checks, then what the service does.
+    /// The checks of the gateway, then the operation of the service.
     fn decide(&mut self, now: Timestamp, request: &Request, call: &Call) -> Result<Outcome, Refusal> {
         gateway::check_form(request, call, self.world.switches.require_content_type)?;
         let clock = self.clock(now);
@@ -238,7 +238,7 @@ impl Cloud {
         self.ledger.push(entry);
     }
 
-    /// The headers of every answer: the service's own time, and the id under which it knows the request.
+    /// The headers of every response: the service's own time, and the request ID.
     fn service_headers(&self, now: Timestamp, request_id: &str) -> HeaderMap {
         let mut headers = HeaderMap::new();
         headers.extend(date_header(self.clock(now)));
@@ -278,8 +278,8 @@ impl Cloud {
         )
     }
 
-    /// The next secret of this kind, `length` letters and digits. The word in it makes a secret that shows where it
-    /// should not, a log for instance, easy to search for.
+    /// The next secret of this kind, `length` letters and digits. It contains a marker word, so that a leaked secret,
+    /// for instance in a log, is easy to find.
     fn made_up_secret(&mut self, kind: &'static str, length: usize) -> String {
         let mut text = String::new();
         while text.len() < length {
@@ -291,7 +291,7 @@ impl Cloud {
     }
 }
 
-/// The answer with another `Date`.
+/// The response with another `Date`.
 fn dated(mut response: Response, shown: Timestamp) -> Response {
     if let Some((name, value)) = date_header(shown) {
         response.headers.insert(name, value);

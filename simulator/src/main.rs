@@ -1,4 +1,4 @@
-//! `workspace-simulator`: serves a simulated Workspace until it is told to end.
+//! `workspace-simulator`: serves a simulated Workspace until it receives a signal.
 
 use std::io::Write;
 use std::net::SocketAddr;
@@ -73,7 +73,7 @@ async fn run(arguments: Arguments) -> Result<(), Box<dyn std::error::Error>> {
         server_name,
     } = arguments;
     let world = World::read(&world)?;
-    // Before the line is printed, so that no signal of somebody who has read it goes astray.
+    // Registered before the line is printed, so that a signal sent after reading it is not lost.
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     let options = Options {

@@ -25,7 +25,7 @@ pub struct Options {
     /// Address of Workspace and IAM (HTTPS); port 0 takes a free one.
     pub listen: SocketAddr,
 
-    /// Address of the admin API (HTTP, without any login); port 0 takes a free one.
+    /// Address of the admin API (HTTP without authentication); port 0 selects a free port.
     pub admin: SocketAddr,
 
     /// The world at its start.
@@ -109,7 +109,7 @@ pub struct Running {
     tasks: TaskTracker,
 }
 
-/// Starts a simulator; it answers when this returns.
+/// Starts a simulator; it is ready when this returns.
 ///
 /// # Errors
 /// When the world does not fit together, an address is taken, or a file cannot be written.
@@ -167,7 +167,7 @@ impl Running {
         self.shared.with(|cloud, _| cloud.ledger().to_vec())
     }
 
-    /// The desktops as they stand now, without those that the cloud has forgotten.
+    /// The desktops in their present state, without those that no longer exist.
     pub fn desktops(&self) -> Vec<Desktop> {
         self.shared.with(|cloud, now| cloud.desktops(now))
     }
@@ -192,7 +192,7 @@ impl Running {
     /// Adds a fault.
     ///
     /// # Errors
-    /// When the fault counts from 0 or its answer cannot be sent; the text says why.
+    /// When the fault counts from 0 or its response cannot be sent; the text says why.
     pub fn add_fault(&self, fault: Fault) -> Result<(), String> {
         self.shared.with(|cloud, _| cloud.add_fault(fault))
     }
@@ -202,12 +202,12 @@ impl Running {
         self.shared.with(|cloud, _| cloud.faults().to_vec())
     }
 
-    /// Takes all faults away.
+    /// Removes all faults.
     pub fn clear_faults(&self) {
         self.shared.with(|cloud, _| cloud.clear_faults());
     }
 
-    /// Lets reads show all that was accepted so far, however late it was to be seen.
+    /// Makes all deletions accepted so far visible immediately, regardless of their delay.
     pub fn show_jobs(&self) {
         self.shared.with(Cloud::show_jobs);
     }
@@ -222,7 +222,7 @@ impl Running {
         self.shared.with(|cloud, _| cloud.erase_jobs());
     }
 
-    /// Closes all connections and waits until nothing runs any more.
+    /// Closes all connections and waits until all tasks have ended.
     pub async fn stop(self) {
         self.stopping.cancel();
         self.tasks.close();

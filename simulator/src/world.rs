@@ -1,8 +1,8 @@
-//! The world file: who may log in, which desktops there are, how long things take, and how the cloud behaves
-//! where its documents leave that open.
+//! The world file: the accounts and their credentials, the desktops, how long things take, and how the cloud behaves
+//! where its documentation does not specify it.
 //!
-//! Reading is strict: an unknown key, a name that is used twice or a reference to nothing is refused with a
-//! sentence that says what is wrong and where.
+//! Reading is strict: an unknown key, a name that is used twice or a reference to nothing is rejected with a message
+//! that states what is wrong and where.
 
 mod accounts;
 mod desktop;
@@ -38,7 +38,7 @@ pub struct World {
     /// Regions; the first is the default of projects. Default: one, `local-1`.
     pub regions: Vec<String>,
 
-    /// Accounts with their logins.
+    /// Accounts with their credentials.
     pub accounts: Vec<Account>,
 
     /// Projects; the first is the default of desktops.
@@ -69,7 +69,7 @@ pub struct Project {
     #[serde(default)]
     pub account: String,
 
-    /// Region that it lies in; by default the first region.
+    /// Region of the project; by default the first region.
     #[serde(default)]
     pub region: String,
 }

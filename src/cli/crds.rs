@@ -22,7 +22,7 @@ pub enum CrdsError {
     /// A kind has no YAML form: a mistake in its types.
     #[error("failed to write a CustomResourceDefinition as YAML: {0}")]
     Yaml(#[from] serde_saphyr::ser::Error),
-    /// Standard output takes no more.
+    /// Standard output cannot be written.
     #[error("failed to print the CustomResourceDefinitions: {0}")]
     Print(#[source] io::Error),
     /// A file or folder cannot be written.

@@ -190,7 +190,7 @@ struct ProcessArgs {
 }
 
 impl RunArgs {
-    /// Form and filter of the log, wanted before anything else.
+    /// Format and filter of the log, which is set up first.
     pub fn log(&self) -> (LogFormat, &str) {
         (self.process.log_format, &self.process.log_level)
     }

@@ -39,7 +39,7 @@ use known_rows::KnownRows;
 use paging::RowKey;
 use sub_jobs::{SubJobsByDesktop, sub_job_list};
 
-/// Entries that were not used for so long are dropped.
+/// Entries that were not used for this long are dropped.
 const IDLE: Duration = Duration::from_secs(600);
 
 /// The shared reads of all credentials, by priority, so that a read never waits for one of lower priority. Clones share

@@ -34,7 +34,7 @@ use crate::workspace::error::{BreakerKind, Error, Failure, Operation};
 /// more than five; other programs may use it too.
 const MAX_REJECTIONS: u32 = 2;
 
-/// Concurrent calls with one set of credentials: so many may fail before the first failure is known.
+/// Concurrent calls with one set of credentials: this many may fail before the first failure is known.
 const MAX_CALLS: usize = 2;
 
 /// Concurrent calls with credentials that were rejected, until a call succeeds again.
@@ -62,7 +62,7 @@ struct State {
     /// Until when calls for a project are suppressed after a 429.
     throttled: HashMap<SessionKey, Instant>,
     limiters: HashMap<EndpointCredentials, RateLimiter>,
-    /// The breakers of credentials whose last submissions were not answered.
+    /// The breakers of credentials whose last submissions got no response.
     breakers: HashMap<EndpointCredentials, Breaker>,
 }
 
@@ -85,7 +85,8 @@ impl SessionKey {
 }
 
 impl CircuitBreaker {
-    /// Allows each set of credentials so many calls of one endpoint per minute; no call waits once the operator stops.
+    /// Allows each set of credentials this many calls to one endpoint per minute; no call waits after the operator has
+    /// stopped.
     pub fn new(calls_per_minute: NonZeroU32, timing: Timing, stopping: CancellationToken) -> Self {
         Self {
             timing,
@@ -95,8 +96,8 @@ impl CircuitBreaker {
         }
     }
 
-    /// Waits until one more call may be made for a namespace, and keeps its place until the permit is dropped; `None` if
-    /// the operator is shutting down first.
+    /// Waits until one more call may be made for a namespace. The permit is in use until it is dropped. `None` if the
+    /// operator shuts down first.
     pub async fn acquire(&self, key: &SessionKey, priority: Priority, namespace: &str) -> Option<Permit> {
         let limiter = {
             let mut state = self.state.lock();
@@ -116,7 +117,7 @@ impl CircuitBreaker {
     /// Whether a call may be made now.
     ///
     /// # Errors
-    /// [`Failure::CircuitOpen`], which says why not.
+    /// [`Failure::CircuitOpen`], with the reason.
     pub fn check(&self, operation: Operation, key: &SessionKey) -> Result<(), Error> {
         let mut state = self.state.lock();
         let now = Instant::now();
@@ -196,9 +197,9 @@ impl CircuitBreaker {
                 state.throttled.insert(key.clone(), until);
                 Some(BreakerKind::Throttled)
             }
-            // Without an answer nothing is known about the credentials.
+            // Without a response nothing is known about the credentials.
             (Some(ErrorClass::Unreachable | ErrorClass::InDoubt), _) => opened,
-            // A call that began before the last refusal proves nothing about the time after it.
+            // A call that began before the last rejection says nothing about the time after it.
             _ => {
                 if state
                     .rejections

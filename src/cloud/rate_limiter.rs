@@ -35,7 +35,7 @@ const RESERVED: [Option<Priority>; 4] = [None, None, Some(Priority::Poll), Some(
 /// The position in the cycle of reserved shares.
 #[derive(Debug, Default)]
 pub struct Shares {
-    /// How far the cycle has come.
+    /// Position in the cycle.
     cycle: usize,
 }
 
@@ -95,7 +95,7 @@ pub struct Rate {
 }
 
 impl Rate {
-    /// At most `most` permits in any minute: a quarter of them may come at once, the others come evenly.
+    /// At most `most` permits in any minute: a quarter of them may be granted in a burst, the others evenly.
     pub fn per_minute(most: u32) -> Self {
         let most = most.max(1);
         let burst = (most / 4).max(1);
@@ -114,7 +114,7 @@ pub struct RateLimiter(Arc<Shared>);
 #[derive(Debug)]
 struct Shared {
     state: Mutex<State>,
-    /// Now the rate decides when the next permit is, and no longer the end of another one.
+    /// Notifies that the next permit now depends on the rate, and no longer on the release of another one.
     rate_decides: Notify,
 }
 
@@ -137,12 +137,12 @@ struct FairQueue(VecDeque<(String, VecDeque<oneshot::Sender<Permit>>)>);
 #[derive(Debug)]
 pub struct Permit {
     permits: RateLimiter,
-    /// How long it was waited for; `None` if it was free at once.
+    /// How long the caller waited for it; `None` if it was available immediately.
     pub waited: Option<Duration>,
 }
 
 impl RateLimiter {
-    /// At most so many permits at one time, at this rate.
+    /// At most this many permits at the same time, at this rate.
     pub fn new(at_once: usize, rate: Option<Rate>) -> Self {
         Self(Arc::new(Shared {
             state: Mutex::new(State {
@@ -185,7 +185,7 @@ impl RateLimiter {
         }
     }
 
-    /// From now on at most so many permits at one time; those that are taken go on.
+    /// Sets the maximum number of permits at the same time; permits in use are kept.
     pub fn limit(&self, at_once: usize) {
         self.0.state.lock().at_once = at_once;
         self.changed();

@@ -22,7 +22,7 @@ use crate::workspace::api::{
 use crate::workspace::error::{BreakerKind, Error, Failure, Operation};
 use crate::workspace::iam::CallObserver;
 
-/// The clocks of the services, by endpoint, as the `Date` of their answers says.
+/// The clocks of the services, by endpoint, according to the `Date` of their responses.
 #[derive(Debug, Clone)]
 pub struct ServiceClocks {
     uptime: Uptime,
@@ -30,7 +30,7 @@ pub struct ServiceClocks {
 }
 
 impl ServiceClocks {
-    /// Clocks that are not known yet.
+    /// No clock is known yet.
     pub fn new(uptime: Uptime) -> Self {
         Self {
             uptime,
@@ -38,13 +38,13 @@ impl ServiceClocks {
         }
     }
 
-    /// What the service's clock shows now; `None` before two of its answers agreed.
+    /// The present time of the service's clock; `None` until two of its responses agree.
     pub fn now(&self, endpoint: &str) -> Option<Timestamp> {
         let clocks = self.clocks.lock();
         clocks.get(&Origin::of(endpoint))?.at(self.uptime.now())
     }
 
-    /// Takes in the `Date` of an answer.
+    /// Records the `Date` of a response.
     pub fn observe_date(&self, origin: &Origin, date: Timestamp) {
         let at = self.uptime.now();
         let mut clocks = self.clocks.lock();
@@ -73,7 +73,7 @@ pub trait ClientsWithPermit: Send + Sync + 'static {
 struct RateLimitedClient {
     session: Arc<CloudSession>,
     priority: Priority,
-    /// The next call need not wait.
+    /// The permit of the next call.
     permit: Mutex<Option<Permit>>,
 }
 
@@ -84,9 +84,9 @@ pub struct CloudSession {
     pub cloud: Arc<dyn Workspace>,
     /// Credentials and project of a call.
     pub key: SessionKey,
-    /// For whom.
+    /// The namespace that makes the calls.
     pub namespace: String,
-    /// What holds calls back.
+    /// Suppresses calls that would do harm.
     pub circuit_breaker: CircuitBreaker,
     /// The services' clocks.
     pub service_clocks: ServiceClocks,
@@ -177,7 +177,7 @@ impl CloudSession {
 impl ClientsWithPermit for (Arc<CloudSession>, Priority) {
     async fn with_permit(&self) -> Arc<dyn Workspace> {
         let (session, priority) = self;
-        // Without a permit, since the operator is shutting down, the call says so.
+        // Without a permit, the call fails with the reason that the operator is shutting down.
         session.client_with(session.acquire(*priority).await, *priority)
     }
 }

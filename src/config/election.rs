@@ -7,7 +7,7 @@ use clap::Args;
 use super::duration::parse;
 use super::timing::Mismatch;
 
-/// How replicas agree on the one that works. The relations are those of the Kubernetes client libraries.
+/// The durations of the leader election. They must relate as in the Kubernetes client libraries.
 #[derive(Debug, Clone, PartialEq, Eq, Args)]
 pub struct Election {
     /// Time after the last renewal until another replica may acquire the Lease; whole seconds

@@ -1,9 +1,10 @@
 //! Which hosts the `endpoint` and `iamEndpoint` of a project may name.
 //!
-//! An entry reads `HOST[=CIDR,CIDR...]`. A `*` in HOST stands for exactly one label of a name, below the vendor's domains
-//! for a label in the form of a region: customers may name hosts below others, such as `obs`. Addresses that only
-//! this machine or its networks can reach (loopback, link-local, private ranges) are refused even when the name
-//! matches, unless a CIDR of the matching entry holds them; an IP literal in an endpoint needs such an entry too.
+//! An entry reads `HOST[=CIDR,CIDR...]`. A `*` in HOST stands for exactly one label of a name, below the vendor's
+//! domains for a label in the form of a region: below other labels, such as `obs`, customers choose the host names.
+//! Addresses that only this machine or its networks can reach (loopback, link-local, private ranges) are refused even
+//! when the name matches, unless a CIDR of the matching entry holds them; an IP literal in an endpoint needs such an
+//! entry too.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -11,8 +12,8 @@ use std::str::FromStr;
 
 use ipnet::IpNet;
 
-/// What is allowed unless `--allowed-endpoints` says otherwise: the service hosts of Huawei Cloud, and nothing else
-/// below its domains, since customers may name hosts there.
+/// The default of `--allowed-endpoints`: the service hosts of Huawei Cloud, and nothing else below its domains, since
+/// customers can choose host names there.
 pub const DEFAULT: &str = "workspace.*.myhuaweicloud.com;workspace.*.myhuaweicloud.eu;\
                            iam.*.myhuaweicloud.com;iam.*.myhuaweicloud.eu;iam.myhuaweicloud.com;\
                            sts.*.myhuaweicloud.com;sts.*.myhuaweicloud.eu";
@@ -29,7 +30,7 @@ pub struct AllowedEndpoint {
     pub networks: Vec<IpNet>,
 }
 
-/// An entry that is none.
+/// An invalid entry.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{entry:?} is not HOST or HOST=CIDR,CIDR: {why}")]
 pub struct InvalidEntry {
@@ -54,7 +55,7 @@ impl AllowedEndpoint {
     }
 }
 
-/// The labels of a name; an IP address is one label, so that no `*` stands for a part of it.
+/// The labels of a name; an IP address is one label, so that `*` never matches a part of it.
 fn labels(host: &str) -> Vec<String> {
     let host = host.to_ascii_lowercase();
     if host.parse::<IpAddr>().is_ok() {
@@ -68,7 +69,7 @@ fn is_shared(labels: &[String]) -> bool {
     SHARED.contains(&format!("{second}.{first}").as_str())
 }
 
-/// Such as ap-southeast-1.
+/// Whether a label looks like a region, such as ap-southeast-1.
 fn is_of_the_form_of_a_region(label: &str) -> bool {
     let parts: Vec<&str> = label.split('-').collect();
     let [words @ .., number] = parts.as_slice() else {

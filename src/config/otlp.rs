@@ -2,11 +2,11 @@
 
 use url::Url;
 
-/// The base URL of a collector that speaks OTLP over HTTP.
+/// The base URL of a collector for OTLP over HTTP.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OtlpEndpoint(String);
 
-/// A URL that cannot be used. It is not repeated: it may hold a password.
+/// A URL that cannot be used. Messages do not contain the URL, since it may contain a password.
 #[derive(Debug, thiserror::Error)]
 pub enum InvalidOtlpEndpoint {
     /// The URL has another form.
@@ -32,7 +32,7 @@ impl OtlpEndpoint {
     /// # Errors
     /// [`InvalidOtlpEndpoint`].
     pub fn read(url: Option<&str>) -> Result<Option<Self>, InvalidOtlpEndpoint> {
-        // A variable that is set to nothing is not set.
+        // An empty variable counts as not set.
         url.filter(|url| !url.is_empty()).map(Self::parse).transpose()
     }
 

@@ -16,7 +16,7 @@ pub struct CloudProxy {
     pub credentials: Option<ProxyCredentials>,
 }
 
-/// What the proxy is shown (HTTP Basic).
+/// Credentials for the proxy (HTTP Basic).
 #[derive(Debug, Clone)]
 pub struct ProxyCredentials {
     /// The user, without a colon.
@@ -49,7 +49,7 @@ pub enum InvalidProxy {
         /// Why.
         source: io::Error,
     },
-    /// The file holds something else.
+    /// The file has another content.
     #[error(
         "{} (--cloud-proxy-credentials-file) must contain USER:PASSWORD on a single line, in printable characters",
         path.display()
@@ -66,7 +66,7 @@ impl CloudProxy {
     /// # Errors
     /// [`InvalidProxy`].
     pub fn read(url: Option<&str>, credentials: Option<&Path>) -> Result<Option<Self>, InvalidProxy> {
-        // Variables that are set to nothing are not set.
+        // Empty variables count as not set.
         let Some(url) = url.filter(|url| !url.is_empty()) else {
             return match credentials {
                 Some(_) => Err(InvalidProxy::NoProxy),
@@ -115,7 +115,7 @@ impl ProxyCredentials {
     }
 
     fn parse(text: &str) -> Option<Self> {
-        // Editors end the last line too.
+        // Editors add a line feed after the last line.
         let line = text.strip_suffix('\n').unwrap_or(text);
         let line = line.strip_suffix('\r').unwrap_or(line);
         let (user, password) = line.split_once(':')?;

@@ -14,7 +14,7 @@ pub const TOKEN_LIFE: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// Heading in `--help` of what decides how long a request may take effect.
 const SUBMISSION: &str = "Submission";
-/// Heading in `--help` of what decides how often services are asked.
+/// Heading in `--help` for the flags that determine how often services are read.
 const FOLLOWING: &str = "Polling and retries";
 
 /// Every duration that the operator waits, allows or works with. Each is a flag of the same name, and the first line of its
@@ -98,7 +98,7 @@ pub struct Timing {
     pub retry_max: Duration,
 }
 
-/// Two durations that do not go together.
+/// Two durations that are inconsistent.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{} ({}) must be shorter than {} ({}), since {why}", .smaller.0, text(.smaller.1), .larger.0, text(.larger.1))]
 pub struct Mismatch {
@@ -163,7 +163,7 @@ impl Timing {
         Ok(())
     }
 
-    /// What is allowed, because tests need it, but unsafe against the real cloud: sentences for the log.
+    /// Warnings for the log: values that are allowed for tests, but unsafe with the real cloud.
     #[must_use]
     pub fn warnings(&self) -> Vec<String> {
         let mut warnings = Vec::new();

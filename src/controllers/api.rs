@@ -1,4 +1,4 @@
-//! Calls of the API server that cannot hang, since kube has no time limit of its own, and what its clock says.
+//! Calls to the API server with a timeout, since kube has none, and the API server's clock.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,10 +10,10 @@ use parking_lot::Mutex;
 use crate::clock::Uptime;
 use crate::plan::clocks::{DateSample, RemoteClock};
 
-/// How long one call of the API server may take.
+/// Timeout of a call to the API server.
 pub const LIMIT: Duration = Duration::from_secs(15);
 
-/// What became of a call that failed.
+/// Why a call failed.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum Error {
     /// The object changed meanwhile, or is another one now.
@@ -22,34 +22,34 @@ pub enum Error {
     /// The object is gone.
     #[error("the object is gone")]
     NotFound,
-    /// The API server refuses the call as it stands.
+    /// The API server rejects the call.
     #[error("failed to {action}: the API server rejected the request: {reason}")]
     Refused {
-        /// What was tried.
+        /// The action that failed.
         action: &'static str,
-        /// What the API server said.
+        /// The message of the API server.
         reason: String,
     },
-    /// The API server says that it failed, for example since an admission webhook is down: a write may have been carried
-    /// out.
+    /// The API server reports an internal error, for example because an admission webhook is down: a write may have
+    /// been carried out.
     #[error("failed to {action}: {reason}")]
     Failed {
-        /// What was tried.
+        /// The action that failed.
         action: &'static str,
-        /// What the API server said.
+        /// The message of the API server.
         reason: String,
     },
-    /// No usable answer: a write may have been carried out.
+    /// No usable response: a write may have been carried out.
     #[error("failed to {action}: {reason}")]
     Unanswered {
-        /// What was tried.
+        /// The action that failed.
         action: &'static str,
         /// Why.
         reason: String,
     },
 }
 
-/// The clock of the API server, as the `Date` of its answers says; clones share it.
+/// The clock of the API server, known from the `Date` of its responses; clones share it.
 #[derive(Debug, Clone)]
 pub struct ApiServerClock {
     uptime: Uptime,
@@ -70,13 +70,13 @@ impl ApiServerClock {
         self.uptime
     }
 
-    /// What it shows now; `None` before two answers agreed.
+    /// The present time of that clock; `None` until two responses agree.
     pub fn now(&self) -> Option<Timestamp> {
         let clock = *self.clock.lock();
         clock.at(self.uptime.now())
     }
 
-    /// Takes in the headers of an answer.
+    /// Records the `Date` in the headers of a response.
     pub fn observe_date(&self, headers: &HeaderMap) {
         let date = headers.get(header::DATE).and_then(|date| date.to_str().ok());
         let date = date.and_then(|date| httpdate::parse_http_date(date).ok());
@@ -93,7 +93,7 @@ impl ApiServerClock {
 /// Runs one call of the API server.
 ///
 /// # Errors
-/// As [`Error`] says; `action` names the call in words ("read the project").
+/// As [`Error`] says; `action` describes the call ("read the project").
 pub async fn call<T>(action: &'static str, call: impl Future<Output = kube::Result<T>>) -> Result<T, Error> {
     match tokio::time::timeout(LIMIT, call).await {
         Ok(Ok(value)) => Ok(value),

@@ -1,7 +1,7 @@
 //! The watch's copies of unfinished requests, and of which of them this process knows more than its watch has shown.
 //!
-//! A reconciliation begins from such a copy: what it writes is fenced by the resourceVersion, so one that is out of date
-//! writes nothing. It must not be older than what this process itself has read or written, though, or completed work would
+//! A reconciliation starts from such a copy. Its writes are conditional on the resourceVersion, so an outdated copy
+//! causes no write. But the copy must not be older than what this process has read or written, or completed work would
 //! appear not to have been done.
 
 use std::collections::{HashMap, HashSet};
@@ -26,13 +26,13 @@ pub struct RequestCache(Arc<Shared>);
 #[derive(Default)]
 struct Shared {
     stores: RwLock<HashMap<Scope, Store<DesktopDeletion>>>,
-    /// What the watches have not shown yet, by uid.
+    /// Requests whose newest version the watches have not delivered yet, by uid.
     ahead: Mutex<HashMap<String, CacheLag>>,
     /// Requests whose status has more than this version can decode, by uid: their copies lack it.
     partial: Mutex<HashSet<String>>,
 }
 
-/// What this process knows of a request that its watch has not shown.
+/// A request of which this process knows a newer version than its watch has delivered.
 struct CacheLag {
     namespace: String,
     known: Known,
@@ -46,9 +46,9 @@ struct CacheLag {
 enum Known {
     /// This process has read or written this version.
     Version(u64),
-    /// A write was not answered, or met a newer version.
+    /// A write got no response, or conflicted with a newer version.
     Unclear,
-    /// It is no longer there.
+    /// It no longer exists.
     Gone,
 }
 
@@ -75,10 +75,10 @@ impl CacheLag {
 pub enum Source {
     /// The watch's copy.
     Cache,
-    /// A live read: the copy does not show what the object is.
+    /// A live read: the copy may be outdated.
     Live,
-    /// Nothing yet: the copy is older than what this process has read or written. The watch wakes the request, or it is due
-    /// then.
+    /// Nothing yet: the copy is older than what this process has read or written. The request is reconciled when the
+    /// watch delivers a newer version, or after this time.
     Wait(Duration),
 }
 
@@ -119,10 +119,10 @@ impl RequestCache {
         own.or_else(|| stores.get(&Scope::All)).cloned()
     }
 
-    /// This process has read this version of a request live, or the API server has answered a write with it.
+    /// This process has read this version of a request live, or received it in the response to a write.
     pub fn record_version(&self, object: &DesktopDeletion) {
         if object.metadata.deletion_timestamp.is_some() && object.finalizers().is_empty() {
-            // The answer to the write that removes it names the version before.
+            // The response to the write that removes the object contains the previous version.
             return self.ahead(object, Known::Gone);
         }
         if let Some(version) = version(&object.metadata) {
@@ -130,7 +130,7 @@ impl RequestCache {
         }
     }
 
-    /// The API server does not have that request any more.
+    /// The request no longer exists on the API server.
     pub fn mark_not_found(&self, object: &DesktopDeletion) {
         self.ahead(object, Known::Gone);
     }
@@ -142,13 +142,13 @@ impl RequestCache {
 
     fn ahead(&self, object: &DesktopDeletion, known: Known) {
         let (uid, namespace) = (object.uid(), object.namespace().unwrap_or_default());
-        // The watch removes an object from its store before it calls `forget`, so no entry is left behind.
+        // The watch removes an object from its store before it calls `forget`, so no entry remains.
         let mut ahead = self.0.ahead.lock();
         let copy = self.get(&namespace, &object.name_any());
         let copy = copy.filter(|copy| copy.metadata.uid == uid);
         let before = ahead.get(uid.as_deref().unwrap_or_default());
         let known = match (before.map(|ahead| ahead.known), known) {
-            // An answer may come after a later one.
+            // Responses may arrive out of order.
             (Some(Known::Gone), Known::Version(_)) => Known::Gone,
             (Some(Known::Version(later)), Known::Version(version)) => Known::Version(version.max(later)),
             (_, known) => known,
@@ -176,7 +176,7 @@ impl RequestCache {
 
     /// The copy of a request and what a reconciliation of it begins from; `None` if no watch shows it.
     pub fn source(&self, namespace: &str, name: &str) -> Option<(Arc<DesktopDeletion>, Source)> {
-        // The copy is taken under the lock: what the watch shows from now on is not taken for what this copy says.
+        // The copy is taken under the lock, so that a later event of the watch is not confused with this copy.
         let mut ahead = self.0.ahead.lock();
         let copy = self.get(namespace, name)?;
         let uid = copy.metadata.uid.as_deref().unwrap_or_default();
@@ -200,7 +200,7 @@ impl RequestCache {
         self.0.partial.lock().contains(uid)
     }
 
-    /// The store of a watch shows this version of a request now; says whether a reconciliation waits for that.
+    /// The store of a watch now has this version of a request; returns whether a reconciliation waits for it.
     pub fn record_shown(&self, uid: &str, version: Option<u64>, partial: bool) -> bool {
         if !partial {
             self.0.partial.lock().remove(uid);
@@ -208,7 +208,7 @@ impl RequestCache {
         let mut ahead = self.0.ahead.lock();
         let reached = ahead.get(uid).is_some_and(|ahead| match ahead.known {
             Known::Version(known) => version.is_some_and(|shown| shown >= known),
-            // What the next live read says is compared with the copy.
+            // The next live read is compared with the copy.
             Known::Unclear | Known::Gone => false,
         });
         reached && ahead.remove(uid).is_some_and(|ahead| ahead.awaited)
@@ -233,7 +233,8 @@ impl RequestCache {
     }
 }
 
-/// The resourceVersion: the API server promises that those of one kind are numbers, and that later ones are larger.
+/// The resourceVersion as a number: for objects of one kind, the API server guarantees that resourceVersions are
+/// numbers and increase.
 pub fn version(metadata: &ObjectMeta) -> Option<u64> {
     metadata.resource_version.as_ref()?.parse().ok()
 }

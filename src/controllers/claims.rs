@@ -7,7 +7,7 @@
 //! | --- | --- |
 //! | `table` | which request takes precedence |
 //! | `entry` | what is known of an unfinished request |
-//! | `deleted` | claims of requests that are gone |
+//! | `deleted` | claims of deleted requests |
 //! | `released` | when desktops were last released |
 //! | `listing` | whether a namespace could be read |
 
@@ -43,10 +43,10 @@ use listing::ListState;
 pub use listing::missing_permission;
 use table::{Table, Watch};
 
-/// How long a request waits for the watches before it gets that answer.
+/// How long a request waits for the watches before its claim is rejected as not synced.
 const SYNC_LIMIT: Duration = Duration::from_secs(5);
 
-/// How often a watch that has not synced is asked again.
+/// How often it is checked whether a watch has synced.
 const SYNC_POLL_INTERVAL: Duration = Duration::from_millis(50);
 
 type Uid = String;
@@ -55,11 +55,11 @@ type Uid = String;
 #[derive(Clone)]
 pub struct Claims(Arc<Mutex<Table>>);
 
-/// What the rules about time look at.
+/// Input of the rules about time.
 struct ClaimClock {
     clocks: ClockSources,
     timing: Timing,
-    /// When this process began to lead, in time since its start: other processes made their calls before.
+    /// When this process began to lead, in time since its start: calls of other processes were made before.
     leads_since: Duration,
 }
 
@@ -81,12 +81,12 @@ impl ClaimClock {
     }
 }
 
-/// The answer to a request that asks for its desktops.
+/// The result of a claim.
 #[derive(Debug, Clone)]
 pub struct ClaimResult {
-    /// Whether it may have them.
+    /// Whether the desktops are granted.
     pub claim: Claim,
-    /// It did not have them before.
+    /// The desktops were not granted to it before.
     pub fresh: bool,
     /// When a request in flight last released one of them, in time since the start of the process.
     pub released: Option<Duration>,
@@ -95,14 +95,14 @@ pub struct ClaimResult {
     pub unconfirmed: Option<ObjectRef<DesktopDeletion>>,
 }
 
-/// From where a reconciliation knows its object.
+/// Where the copy of an object in a reconciliation comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ObjectSource {
-    /// From a live read, or from the answer of a write.
+    /// From a live read, or from the response to a write.
     Live,
-    /// From the watch, which may be behind: whether it has reached the cloud, such a copy does not say.
+    /// From the watch, which may lag: such a copy does not show whether the request has reached the cloud.
     Cached {
-        /// It was this reconciliation to which its desktops were granted, so nothing was sent upon that.
+        /// The desktops were granted in this reconciliation, so nothing has been sent on the basis of that claim.
         claimed: bool,
     },
 }
@@ -130,8 +130,8 @@ impl Claims {
         Self(Arc::new(Mutex::new(Table::new(time))))
     }
 
-    /// A watch will report here; nothing is granted before it has listed its objects, or long enough after the API server
-    /// has refused to.
+    /// Registers a watch. Nothing is granted before it has listed its objects, or before enough time has passed since
+    /// the API server refused the list.
     pub fn register_watch(&self, scope: Scope, projects: Store<WorkspaceProject>) {
         let watch = Watch {
             projects,
@@ -142,12 +142,12 @@ impl Claims {
         self.lock().watches.insert(scope, watch);
     }
 
-    /// What is watched.
+    /// The watched scopes.
     pub fn scopes(&self) -> Vec<Scope> {
         self.lock().watches.keys().cloned().collect()
     }
 
-    /// Applies an event of a watch, and returns the uids of objects that are gone.
+    /// Applies an event of a watch, and returns the uids of removed objects.
     pub fn apply_event(&self, scope: &Scope, event: &Event<DesktopDeletion>) -> Vec<String> {
         let mut table = self.lock();
         match event {
@@ -171,8 +171,8 @@ impl Claims {
         Vec::new()
     }
 
-    /// Takes in an object that cannot be decoded: what its JSON says of its desktops and attempts. `listed` says whether it
-    /// came with a list.
+    /// Applies an object that cannot be decoded, with the desktops and attempts in its JSON. `listed`: whether it is
+    /// part of a list.
     pub fn apply_undecodable(&self, scope: &Scope, json: &Value, metadata: &ObjectMeta, listed: bool) {
         let mut table = self.lock();
         let uid = table.put_undecodable(scope, json, metadata);
@@ -181,7 +181,7 @@ impl Claims {
         }
     }
 
-    /// A watch says that an object that cannot be decoded is gone.
+    /// A watch reports that an object that cannot be decoded was removed.
     pub fn remove_undecodable(&self, scope: &Scope, json: &Value, metadata: &ObjectMeta) -> String {
         let mut table = self.lock();
         let uid = table.put_undecodable(scope, json, metadata);
@@ -189,7 +189,7 @@ impl Claims {
         uid
     }
 
-    /// The store of projects holds what a watch has listed.
+    /// The store of projects contains the complete list of a watch.
     pub fn projects_listed(&self, scope: &Scope) {
         if let Some(watch) = self.lock().watches.get_mut(scope) {
             watch.project_list.read();
@@ -228,7 +228,7 @@ impl Claims {
         }
     }
 
-    /// No call of an earlier process can take effect any more, whichever namespace its request was in.
+    /// No call of an earlier process can take effect any more, in any namespace.
     pub fn earlier_calls_have_ended(&self) -> bool {
         table::until_earlier_calls_end(&self.lock().time).is_zero()
     }
@@ -282,7 +282,7 @@ impl Claims {
         }
     }
 
-    /// The live `object` was read or written: a watch may show it later, or not at all before the object is gone.
+    /// The live `object` was read or written: a watch may deliver it later, or never if the object is deleted before.
     pub fn observe(&self, object: &DesktopDeletion) {
         self.lock().observe(object);
     }
@@ -299,24 +299,24 @@ impl Claims {
         }
     }
 
-    /// The request is finished, as this process has written or read: it holds nothing any more.
+    /// The request is finished, according to what this process has written or read: it no longer reserves anything.
     pub fn finished(&self, uid: &str) {
         self.lock().finish(uid);
     }
 
-    /// The object is gone.
+    /// The object was deleted.
     pub fn deleted(&self, uid: &str) {
         self.lock().delete(uid);
     }
 
-    /// The API server says that a deleted request is really gone.
+    /// The API server has confirmed that a request was deleted.
     pub fn confirm_deleted(&self, uid: &str) {
         if let Some(deleted) = self.lock().deleted.get_mut(uid) {
             deleted.confirmed = true;
         }
     }
 
-    /// What came of a call whose object is gone already.
+    /// Records the outcome of a call whose object is already gone.
     pub fn record_outcome(&self, uid: &str, outcome_update: &OutcomeUpdate) {
         self.lock().record_outcome(uid, outcome_update);
     }
@@ -330,14 +330,15 @@ impl Claims {
         table.released.note(desktops, now);
     }
 
-    /// How many deleted requests hold desktops.
+    /// Number of deleted requests that still reserve desktops.
     pub fn of_deleted_requests(&self) -> usize {
         let table = self.lock();
         table.deleted.count(&table.time)
     }
 
-    /// Waits until every watch has listed its objects, or is refused: what is not known yet could come first. (The stores
-    /// cannot be awaited here: `Store::wait_until_ready` wakes one task only, and would leave the others waiting.)
+    /// Waits until every watch has listed its objects, or the API server has refused to list them: an unknown request
+    /// could take precedence. (The stores cannot be awaited here: `Store::wait_until_ready` wakes one task only, and
+    /// would leave the others waiting.)
     async fn unsynced(&self) -> Option<Claim> {
         loop {
             let unknown = self.lock().unsynced();

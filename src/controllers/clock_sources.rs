@@ -1,11 +1,11 @@
-//! Every clock that is known, in one value.
+//! All known clocks, in one value.
 
 use super::api::ApiServerClock;
 use crate::clock::{Clock, Uptime};
 use crate::cloud::session::ServiceClocks;
 use crate::plan::clocks::Clocks;
 
-/// Where the clocks are read; clones read the same.
+/// The sources of all clocks; clones read the same clocks.
 #[derive(Debug, Clone)]
 pub struct ClockSources {
     /// Time since the start of the process.
@@ -19,7 +19,7 @@ pub struct ClockSources {
 }
 
 impl ClockSources {
-    /// All clocks now, for a request that lives at `endpoint`.
+    /// All clocks now, for a request to `endpoint`.
     pub fn now(&self, endpoint: Option<&str>) -> Clocks {
         Clocks {
             uptime: self.uptime.now(),

@@ -28,10 +28,11 @@ use crate::runtime::lease::Leadership;
 use crate::runtime::metrics::Metrics;
 use crate::workspace::connector::Connector;
 
-/// How many projects may wait to be settled; those that are dropped are settled at their next reconciliation.
+/// How many projects may wait for their reservations to be settled; if more wait, the reservations are settled at the
+/// next reconciliation of the project.
 const RESERVATION_CHECKS_CAPACITY: usize = 4096;
 
-/// What every controller works with.
+/// Shared state of the controllers.
 pub struct Context {
     /// The API server.
     pub kube: Kube,
@@ -45,7 +46,7 @@ pub struct Context {
 
 /// What controllers need of the API server.
 pub struct Kube {
-    /// Calls it.
+    /// The client.
     pub client: Client,
     /// Publishes Events.
     pub events: Events,
@@ -65,13 +66,13 @@ pub struct Cloud {
     pub pollers: Pollers,
 }
 
-/// What is known of the unfinished requests, and what is done with them.
+/// State of the unfinished requests.
 pub struct Requests {
     /// The watch's copies of them.
     pub cache: RequestCache,
     /// Which one is reconciled next.
     pub queue: WorkQueue,
-    /// How many reconciliations work at one time.
+    /// How many reconciliations may run at the same time.
     pub slots: Slots,
     /// Which one may submit which desktop.
     pub claims: Claims,
@@ -87,7 +88,7 @@ pub struct Requests {
 
 /// The process that the controllers run in.
 pub struct Process {
-    /// What the operator was configured with.
+    /// The configuration of the operator.
     pub config: Config,
     /// Time of day and randomness.
     pub clock: Clock,
@@ -95,7 +96,7 @@ pub struct Process {
     pub uptime: Uptime,
     /// All clocks at once.
     pub clock_sources: ClockSources,
-    /// What is counted.
+    /// The metrics.
     pub metrics: Metrics,
     /// Probes.
     pub health: Health,
@@ -110,16 +111,16 @@ pub struct Process {
 pub struct Runtime {
     /// Probes.
     pub health: Health,
-    /// What is counted.
+    /// The metrics.
     pub metrics: Metrics,
     /// Cancelled when the operator is shutting down.
     pub stopping: CancellationToken,
-    /// What the clock of the API server says.
+    /// The clock of the API server.
     pub api_server_clock: ApiServerClock,
 }
 
 impl Context {
-    /// Everything that the controllers share.
+    /// Creates the shared state of the controllers.
     pub fn new(
         client: Client,
         config: Config,
@@ -143,7 +144,7 @@ impl Context {
         })
     }
 
-    /// All clocks now, for a request that lives at `endpoint`.
+    /// All clocks now, for a request to `endpoint`.
     pub fn clocks(&self, endpoint: Option<&str>) -> Clocks {
         self.process.clock_sources.now(endpoint)
     }
@@ -156,7 +157,7 @@ impl Context {
         self.cloud.pollers.unfollow(uid);
     }
 
-    /// Has the unfinished requests of a project reconciled that changed, those that it concerns.
+    /// After a change of a project, requeues those of its unfinished requests that `concerns` selects.
     pub fn project_changed(&self, project: &WorkspaceProject, concerns: impl Fn(&DesktopDeletion) -> bool) {
         let (namespace, name) = (project.namespace().unwrap_or_default(), project.name_any());
         self.cloud.project_reads.changed(&namespace, &name);

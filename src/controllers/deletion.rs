@@ -58,8 +58,8 @@ use slots::Slot;
 /// Most steps of one reconciliation. The longest legitimate one reads a hundred desktops one by one.
 const MOST_STEPS: usize = 400;
 
-/// The API server may fail so many times in a row before that is reported like a refusal: an admission webhook that is down
-/// refuses every write, and does not come back by itself.
+/// The API server may fail this many times in a row before that is reported like a rejection: an admission webhook that
+/// is down rejects every write, and does not recover by itself.
 const FAILURES_BEFORE_REPORT: u32 = 4;
 
 /// How soon a reconciliation that met a newer object starts over.
@@ -71,13 +71,13 @@ pub enum Error {
     /// The object, or what was known of it, is out of date.
     #[error("the object changed meanwhile")]
     StartOver,
-    /// The API server did not do what it was asked to.
+    /// A call to the API server failed.
     #[error(transparent)]
     Api(#[from] api::Error),
     /// The status does not allow the move.
     #[error("illegal transition of the status: {0}")]
     IllegalTransition(#[from] IllegalTransition),
-    /// The API server refuses to store the intent, so nothing is sent.
+    /// The API server rejects the write of the intent, so nothing is sent.
     #[error("the API server rejected the status update that records the delete request: {0}")]
     IntentRefused(String),
     /// This version cannot decode the object.
@@ -105,11 +105,11 @@ pub async fn run(context: Arc<Context>) {
     running.join_all().await;
 }
 
-/// Reconciles a request and has it reconciled again when that is due.
+/// Reconciles a request and requeues it.
 async fn process(work: Work, slot: Slot, context: Arc<Context>) {
     let Work { key, since } = work;
     let since = context.process.uptime.at(since);
-    // Only now: what the watch showed while the slot was waited for counts.
+    // Read only now, so that events of the watch during the wait for the slot are included.
     let Some((object, source)) = context.requests.cache.source(&key.namespace, &key.name) else {
         return context.requests.queue.done(key, None, None);
     };
@@ -123,11 +123,11 @@ async fn process(work: Work, slot: Slot, context: Arc<Context>) {
     context.requests.queue.done(key, decided, requeue);
 }
 
-/// What came of a reconciliation.
+/// The result of a reconciliation.
 struct Reconciled {
     /// The version of the object that the last decision is based on.
     decided: Option<u64>,
-    /// When it is due again although nothing changes.
+    /// Delay until the next reconciliation if nothing changes.
     result: Result<Option<Duration>, Error>,
 }
 
@@ -228,7 +228,7 @@ async fn failed(
             report_failure(object, Reason::IntentRefused, message, context).await
         }
         Error::Api(refused @ api::Error::Refused { .. }) => access_denied(object, refused, context).await,
-        // What it is now, only a live read says.
+        // Only a live read shows its present state.
         Error::Api(failed @ api::Error::Failed { .. }) => {
             context.requests.cache.mark_uncertain(object);
             let earlier = context
@@ -260,7 +260,7 @@ async fn failed(
     Reconciled { decided, result }
 }
 
-/// Reports that the API server refuses a call that the operator needs; a status write may still be permitted.
+/// Reports that the API server rejects a call that the operator needs; a status write may still be permitted.
 async fn access_denied(
     object: &DesktopDeletion,
     error: &api::Error,
@@ -271,8 +271,8 @@ async fn access_denied(
     report_failure(object, Reason::AccessDenied, message, context).await
 }
 
-/// Stores that a request is stalled, unless the conditions say so already or it has ended. Gives the version that there is
-/// now, if the request has not been edited since the copy `object`: the same decision would come of it.
+/// Stores that a request is stalled, unless the conditions report that already or it has ended. Returns the present
+/// version if the request has not been edited since the copy `object`: the decision would be the same.
 async fn report_failure(
     object: &DesktopDeletion,
     reason: Reason,
@@ -291,8 +291,8 @@ async fn report_failure(
     Ok(version(&reconciliation.object.metadata).filter(|_| unedited))
 }
 
-/// The request as it is now, or the copy `object` if the API server refuses to show it. The write is fenced by the version,
-/// so a copy that is out of date changes nothing; one that lacks something of the status would take that away.
+/// The live request, or the copy `object` if the API server forbids the read. The write is conditional on the
+/// resourceVersion, so an outdated copy changes nothing; a copy that lacks parts of the status would remove these.
 async fn live_or_copy(object: &DesktopDeletion, context: &Context) -> Result<Option<Reconciliation>, Error> {
     let now = context.process.uptime.now();
     match Reconciliation::live(object, now, context).await {
@@ -303,7 +303,7 @@ async fn live_or_copy(object: &DesktopDeletion, context: &Context) -> Result<Opt
     }
 }
 
-/// What people may change of a request.
+/// The parts of a request that users may change.
 fn user_editable_parts(object: &DesktopDeletion) -> impl PartialEq {
     let metadata = &object.metadata;
     let resolve = object.annotations().get(RESOLVE_ANNOTATION).cloned();
@@ -311,8 +311,8 @@ fn user_editable_parts(object: &DesktopDeletion) -> impl PartialEq {
     (metadata.generation, metadata.finalizers.clone(), deleted, resolve)
 }
 
-/// Takes one step after another, until there is nothing to do but wait. Gives the reconciliation back unless it was lost in
-/// its submission, and says when the request is due again.
+/// Takes one step after another, until there is nothing to do but wait. Returns the reconciliation, unless it was lost
+/// in its submission, and the delay until the request is due again.
 async fn run_steps(
     mut reconciliation: Reconciliation,
     slot: &mut Slot,
@@ -361,7 +361,7 @@ async fn run_steps(
     )
 }
 
-/// When a request is due again whose reconciliation failed.
+/// Delay until a request whose reconciliation failed is due again.
 fn retry_after(object: &DesktopDeletion, error: &Error, context: &Context) -> Option<Duration> {
     let pause = match error {
         // Its watch reports it, and wakes it once that has changed.

@@ -1,6 +1,6 @@
-//! Publishes Events. A repeated Event of the last minutes only increases the count of the first one. Of published
-//! Events only the names are kept, until the request ends: kube's recorder keeps whole Events, and searches
-//! all of them each time.
+//! Publishes Events. If an Event is repeated within some minutes, only the count of the first one is increased. Only
+//! the names of published Events are kept, until the request ends: kube's recorder keeps whole Events, and searches all
+//! of them each time.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -26,7 +26,7 @@ const COUNTED: Duration = Duration::from_secs(360);
 /// How long publishing an Event may take.
 const LIMIT: Duration = Duration::from_secs(5);
 
-/// Bytes of a note that the API server takes.
+/// Maximum size of a note that the API server accepts, in bytes.
 const LONGEST_NOTE: usize = 1024;
 
 /// Whether an Event needs attention.
@@ -43,11 +43,11 @@ pub enum Kind {
 pub struct NewEvent<'a> {
     /// Whether it needs attention.
     pub kind: Kind,
-    /// Why it is said, in one word.
+    /// Machine-readable reason, in CamelCase.
     pub reason: &'a str,
-    /// The sentence.
+    /// Human-readable message.
     pub note: &'a str,
-    /// Another object, or a version of this one: what is said of two of them is said twice.
+    /// Another object, or a version of this one: Events with different related objects are not merged.
     pub related: Option<ObjectReference>,
 }
 
@@ -86,7 +86,7 @@ impl Events {
         }
     }
 
-    /// Publishes an Event about an object. Best effort: nothing fails because of it.
+    /// Publishes an Event about an object. Best effort: errors are only logged.
     pub async fn publish(&self, about: &ObjectReference, news: NewEvent<'_>) {
         let (name, namespace, reason) = (
             about.name.as_deref().unwrap_or_default(),
@@ -102,7 +102,7 @@ impl Events {
         }
     }
 
-    /// Forgets what was said of a request that has ended or is gone.
+    /// Forgets the Events of a request that has ended or is gone.
     pub fn forget(&self, uid: &str) {
         self.published.lock().remove(uid);
     }
@@ -151,7 +151,7 @@ impl Events {
         }
     }
 
-    /// The name of the Event that has said the same lately, and how often.
+    /// The name and count of the same Event, if it was published recently.
     fn earlier(&self, uid: &str, news: &NewEvent<'_>) -> Option<(String, i32)> {
         let mut published = self.published.lock();
         let of_object = published.get_mut(uid)?;
@@ -175,7 +175,7 @@ impl Events {
     }
 }
 
-/// As much of a note as the API server takes.
+/// A note, truncated to the size that the API server accepts.
 fn cut(note: &str) -> &str {
     let mut end = note.len().min(LONGEST_NOTE);
     while !note.is_char_boundary(end) {

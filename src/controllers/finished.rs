@@ -32,7 +32,7 @@ pub async fn run(client: Client, scope: Scope, stopping: CancellationToken) {
     }
 }
 
-/// Watches them until it is time to list all of them again, since something could not be done.
+/// Watches them until all of them must be listed again, since one of them could not be handled.
 async fn watch(client: &Client, scope: &Scope) {
     let config = watcher::Config::default().fields(FINISHED).page_size(200);
     let events = watcher(scope.api::<PartialObjectMeta<DesktopDeletion>>(client), config).default_backoff();
@@ -80,7 +80,7 @@ async fn handle_finished(
     }
 }
 
-/// Puts our finalizer on an object as it was read, or takes it off, and leaves those of others.
+/// A patch that adds or removes our finalizer and keeps those of others.
 pub(super) fn finalizers(object: &impl ResourceExt, ours: bool) -> Value {
     let mut finalizers: Vec<String> = object.finalizers().to_vec();
     finalizers.retain(|finalizer| finalizer != FINALIZER);
@@ -95,7 +95,7 @@ pub(super) fn finalizers(object: &impl ResourceExt, ours: bool) -> Value {
 /// Removes our finalizer from a request, as it was read.
 ///
 /// # Errors
-/// The API server did not do it.
+/// The call to the API server failed.
 pub(super) async fn remove_finalizer(client: &Client, object: &impl ResourceExt) -> Result<(), api::Error> {
     let (name, namespace) = (object.name_any(), object.namespace().unwrap_or_default());
     let patch = finalizers(object, false);

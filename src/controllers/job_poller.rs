@@ -1,6 +1,6 @@
-//! Follows the open jobs of each project: one task a project, one sub-job list (WAITING and RUNNING) a tick for all
-//! of its jobs, and one read by its id of each job that has left that list. Requeues only the requests that something
-//! changed for.
+//! Follows the open jobs of each project: one task per project, one sub-job list (WAITING and RUNNING) per tick for all
+//! of its jobs, and one read by ID of each job that is no longer in that list. Requeues only the requests whose jobs
+//! changed.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
@@ -24,7 +24,7 @@ use crate::runtime::health::Heartbeat;
 use crate::workspace::api::{SubJob, SubJobQuery, SubJobStatus, Workspace};
 use crate::workspace::error::Error;
 
-/// How long a poller may take for one tick before it counts as dead: longer than any tick with slow answers.
+/// How long a poller may take for one tick before it counts as stalled: longer than any tick with slow responses.
 pub const HEARTBEAT_TIMEOUT: Duration = Duration::from_secs(600);
 
 /// What is known of a job that is followed.
@@ -90,8 +90,8 @@ impl Followed {
         self.last.view.has_ended(&self.last.desktops)
     }
 
-    /// The state to report; `read_failure` is the failure of the last poll of the whole project. A job that is done is not
-    /// polled again, so that a failure would be its final status.
+    /// The state to report; `read_failure` is the failure of the last poll of the whole project. A finished job is not
+    /// polled again, so a failure would remain its last state.
     fn news(&self, read_failure: Option<&Error>) -> JobPollState {
         match read_failure
             .or(self.last.read_failure.as_ref())
@@ -221,7 +221,7 @@ impl Shared {
         Some((entry.cloud.clone(), due.map(|(id, _)| id.clone()).collect()))
     }
 
-    /// Stores what a tick found and requeues the requests that it concerns.
+    /// Stores the results of a tick and requeues the affected requests.
     fn publish(&self, key: &CredentialsKey, found: Vec<JobPoll>, read_failure: Option<Error>) {
         let mut state = self.state.lock();
         let Some(entry) = state.projects.get_mut(key) else {
@@ -248,7 +248,7 @@ impl Shared {
         }
     }
 
-    /// What is known of a job.
+    /// The last known state of a job.
     fn known(&self, key: &CredentialsKey, id: &JobID) -> Option<JobPoll> {
         let state = self.state.lock();
         let last = state.projects.get(key)?.jobs.get(id)?.last.clone();
@@ -281,7 +281,7 @@ async fn poll(shared: Arc<Shared>, key: CredentialsKey) {
     }
 }
 
-/// One poll of a job: what was known of it before, and then what it gave.
+/// One poll of a job: starts from the last known state, and then has the result.
 #[derive(Clone)]
 struct JobPoll {
     id: JobID,
@@ -301,7 +301,7 @@ async fn tick(
     due: Vec<JobID>,
     found: &mut Vec<JobPoll>,
 ) -> Result<(), Error> {
-    // A region that does not take the filter is asked for each job.
+    // If a region does not support the filter, each job is read.
     let (open, filtered) = match list(cloud, &[SubJobStatus::Waiting, SubJobStatus::Running], MAX_PAGES).await
     {
         Err(error) if is_malformed(&error) => (Vec::new(), false),
@@ -317,7 +317,7 @@ async fn tick(
         let running = running(own);
         let stays = polled_job.still_runs(&running);
         polled_job.view.merge_sub_jobs(own);
-        // A job that is not in the list, wholly or in part, is looked up to learn how that ended.
+        // A job that is no longer in the list, or only with a part of its desktops, is read to get its result.
         if stays {
             found.push(polled_job);
         } else {
@@ -349,8 +349,8 @@ fn running(own: &[SubJob]) -> BTreeSet<DesktopID> {
 }
 
 impl JobPoll {
-    /// The job runs, and there is no desktop of which a read of the job itself could say more: one that ended before it
-    /// was first seen, or since.
+    /// The job is running, and reading the job itself would give no further result: no desktop ended before the job was
+    /// first seen, or since.
     fn still_runs(&self, running: &BTreeSet<DesktopID>) -> bool {
         let was_read_since = self.running_when_read.as_ref() == Some(running);
         let is_known = |id: &DesktopID| match self.view.results.get(id) {
@@ -363,7 +363,7 @@ impl JobPoll {
     }
 }
 
-/// The service refuses what the call asks for.
+/// The service rejects the parameters of the call.
 fn is_malformed(error: &Error) -> bool {
     error.refusal().is_some_and(|refusal| refusal.status == 400)
 }
@@ -396,7 +396,7 @@ async fn read_job(cloud: &dyn Workspace, id: &JobID, view: &mut JobView) -> Resu
         Err(error) if error.refusal().is_some_and(|r| r.status == 404 && r.json) => return Ok(()),
         Err(error) => return Err(error),
     }
-    // What a cut answer does not show may have been submitted all the same.
+    // Desktops that a truncated response does not contain may have been submitted nevertheless.
     if view.finished && !view.complete {
         let query = SubJobQuery {
             job: Some(id.clone()),

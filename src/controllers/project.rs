@@ -48,8 +48,8 @@ mod relaxed;
 use changes::{AffectedRequests, Changes};
 use checks::Checks;
 
-/// After so many tries in a row, over about ten minutes with the default pauses, a host that cannot be reached is for a
-/// person to look at.
+/// After this many consecutive failures, about ten minutes with the default delays, an unreachable host requires user
+/// action.
 const STALLED_AFTER: u32 = 8;
 
 /// What that person should check.
@@ -138,7 +138,7 @@ pub async fn run(
     }
 }
 
-/// Takes in what the watch says, and gives what the cache is to hold of it.
+/// Handles an event of the watch, and returns the event for the cache.
 fn handle_event(
     event: watcher::Event<Raw<WorkspaceProject>>,
     scope: &Scope,
@@ -174,13 +174,13 @@ struct CredentialCheck {
     failures: u32,
 }
 
-/// What the `Ready` condition says.
+/// Content of the condition `Ready`.
 #[derive(Clone)]
 struct ReadyCondition {
     status: ConditionStatus,
     reason: Reason,
     message: String,
-    /// When it is tried again although nothing changed.
+    /// When the credentials are verified again if nothing changes.
     again: RetryPolicy,
 }
 
@@ -204,7 +204,7 @@ async fn reconcile(project: Arc<WorkspaceProject>, verifier: Arc<Verifier>) -> R
     result
 }
 
-#[allow(clippy::needless_pass_by_value)] // the signature is kube's
+#[allow(clippy::needless_pass_by_value)] // signature required by kube
 fn error_policy(project: Arc<WorkspaceProject>, error: &api::Error, verifier: Arc<Verifier>) -> Action {
     let (name, namespace) = (project.name_any(), project.namespace());
     tracing::warn!(namespace, name, %error, "failed to reconcile WorkspaceProject; retrying");
@@ -255,7 +255,8 @@ async fn verify(project: &WorkspaceProject, verifier: &Verifier) -> Result<Durat
             };
             match verifier.checks.result(project, &version, due, start)? {
                 Some(check) => check,
-                // Its end is reported; the Secret may change before that, and is not watched.
+                // The project is requeued when the check ends. Before that, the Secret may change, which is not
+                // watched.
                 None => return Ok(refresh),
             }
         }
@@ -282,12 +283,12 @@ async fn check(
     let cloud = session.client(Priority::Poll);
     let endpoint = project_session::coordinates(&project.spec).endpoint;
     let mut result = cloud.list_desktops(&[]).await;
-    // The service's clock counts once two answers agree.
+    // The service's clock is known once two responses agree.
     if result.is_ok() && context.process.clock_sources.services.now(&endpoint).is_none() {
         result = cloud.list_desktops(&[]).await;
     }
     if let Err(error) = &result {
-        // With the request ID, which the cloud's support asks for and which differs at every try.
+        // Logged here because of the request ID, which the cloud's support asks for and which differs for every try.
         let (namespace, name) = (project.namespace(), project.name_any());
         tracing::info!(namespace, name, %error, "the credentials of a project could not be verified");
     }
@@ -349,7 +350,7 @@ fn ready_condition(
         }),
         Err(error) => {
             let class = class_of_check(classify(&error));
-            // The service refuses a signature of a wrong time as it refuses a wrong one.
+            // The service rejects a signature with a wrong time like an invalid one.
             let said = Clocks {
                 service: clocks.service.or(error.service_time),
                 ..*clocks
@@ -383,7 +384,7 @@ fn class_of_check(class: ErrorClass) -> ErrorClass {
     }
 }
 
-/// What the conditions of a project say. `persists`: it has been so for many tries.
+/// The conditions of a project. `persists`: the check has failed many times in a row.
 fn updates(verdict: &ReadyCondition, persists: bool) -> Vec<ConditionUpdate> {
     let message = if persists {
         format!(

@@ -26,7 +26,7 @@ use crate::workspace::auth;
 use crate::workspace::connector::Target;
 use crate::workspace::endpoint::regions;
 
-/// Projects that were not used for so long are forgotten.
+/// Projects that were not used for this long are forgotten.
 const IDLE: Duration = Duration::from_secs(60);
 
 /// Result of a read of a project. A failure is shared too, or the waiting callers would time out one after the other.
@@ -36,7 +36,7 @@ type ReadResult = Result<Arc<ProjectRead>, api::Error>;
 pub struct ProjectReads(ExpiringMap<(String, String), SingleFlight<ReadResult>>);
 
 impl ProjectReads {
-    /// A project has changed: callers that ask from now on do not get an earlier read.
+    /// A project has changed: later callers do not get an earlier read.
     pub fn changed(&self, namespace: &str, name: &str) {
         if let Some(flight) = self.0.peek(&(namespace.to_owned(), name.to_owned())) {
             flight.invalidate();
@@ -50,11 +50,11 @@ impl Default for ProjectReads {
     }
 }
 
-/// What a request makes of a read of its project.
+/// The project and its session, as a request uses them.
 pub struct ProjectSession {
     /// Plain data for the decision.
     pub view: ProjectView,
-    /// The session with the cloud; `None` if there is an obstacle to having one.
+    /// The session with the cloud; `None` if it cannot be created.
     pub session: Option<Arc<CloudSession>>,
     /// The project, where there is a session.
     pub project: Option<Arc<StoredProject>>,
@@ -68,7 +68,7 @@ pub enum ProjectRead {
     Missing,
     /// This version cannot decode it, and why.
     Undecodable(String),
-    /// The project, and what came of its Secret.
+    /// The project, and the session created from its Secret.
     Found(Arc<StoredProject>, Result<Arc<CloudSession>, Unavailable>),
 }
 
@@ -168,7 +168,7 @@ impl ProjectSession {
     }
 }
 
-/// Where a project lives.
+/// Region, project ID and endpoint of a project.
 pub fn coordinates(spec: &WorkspaceProjectSpec) -> ProjectCoordinates {
     let endpoint = spec
         .endpoint
@@ -181,7 +181,7 @@ pub fn coordinates(spec: &WorkspaceProjectSpec) -> ProjectCoordinates {
     }
 }
 
-/// The identity service of a project; `None` if its endpoint is its own and names none beside it.
+/// The identity service of a project; `None` if the project sets `endpoint` without `iamEndpoint`.
 fn iam_endpoint(spec: &WorkspaceProjectSpec) -> Option<String> {
     let public = || match spec.endpoint {
         None => regions::iam(&spec.region),
@@ -190,7 +190,7 @@ fn iam_endpoint(spec: &WorkspaceProjectSpec) -> Option<String> {
     spec.iam_endpoint.clone().or_else(public)
 }
 
-/// A region whose hosts are not known, where the project does not name them.
+/// The error for an unknown region, if the project does not name its hosts.
 fn unknown_region(spec: &WorkspaceProjectSpec) -> Option<Unavailable> {
     let named = spec.endpoint.is_some() || regions::is_known(&spec.region);
     (!named).then(|| Unavailable {
@@ -206,7 +206,7 @@ fn unknown_region(spec: &WorkspaceProjectSpec) -> Option<Unavailable> {
 /// Reads the Secret of a project and makes a session with the cloud of it.
 ///
 /// # Errors
-/// The API server did not answer; within it, why there is no client.
+/// The API server did not respond. The inner error is why no session can be created.
 pub async fn access(
     context: &Context,
     namespace: &str,
@@ -318,7 +318,7 @@ fn unverified(project: &WorkspaceProject, may_still_appear: bool) -> Option<Proj
     let (reason, needs_user) = if ready.reason == Reason::ClockSkew {
         (Reason::ClockSkew, true)
     } else if ready.reason == Reason::EndpointUnreachable {
-        // Possibly for so long that user action is required.
+        // It may have persisted so long that user action is required.
         let stalled = project.condition(ConditionType::Stalled);
         let needs_user = stalled.is_some_and(|c| c.status == ConditionStatus::True);
         (Reason::ServiceUnavailable, needs_user)

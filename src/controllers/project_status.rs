@@ -1,5 +1,5 @@
-//! Projects as they were read, and writes of their status. Each write replaces what was read, under compare-and-swap, and
-//! keeps what this version does not know of a status that it can decode.
+//! Projects as they were read, and writes of their status. Each write replaces what was read, under compare-and-swap,
+//! and keeps the fields of a decodable status that this version does not know.
 
 use kube::api::PostParams;
 use kube::{Api, ResourceExt};
@@ -9,10 +9,10 @@ use super::raw::{Raw, keep_unknown};
 use super::{Context, api};
 use crate::crd::{WorkspaceProject, WorkspaceProjectStatus};
 
-/// A project as it was read live, or as the answer of a write.
+/// A project as it was read live, or returned by a write.
 #[derive(Debug, Clone)]
 pub struct StoredProject {
-    /// What could be made of it.
+    /// The decoded object.
     pub object: WorkspaceProject,
     /// Its status as it was received.
     stored: Value,
@@ -37,8 +37,8 @@ impl StoredProject {
     }
 }
 
-/// Leaves nothing in the project's status but `dailyUsage` if that status cannot be decoded: the next check finds out the
-/// rest, and nothing finds out that.
+/// If the project's status cannot be decoded, removes everything from it except `dailyUsage`: the next check restores
+/// the rest, but nothing can restore that.
 pub fn make_usable(project: &mut Raw<WorkspaceProject>) {
     if project.object.0.is_ok() {
         return;
@@ -62,7 +62,7 @@ pub fn make_usable(project: &mut Raw<WorkspaceProject>) {
 /// Replaces the status of a project by a PUT with the resourceVersion of what was read.
 ///
 /// # Errors
-/// The project changed meanwhile, or the API server did not do it.
+/// The project was changed in the meantime, or the call failed.
 pub async fn replace(
     project: &StoredProject,
     status: &WorkspaceProjectStatus,

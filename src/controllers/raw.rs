@@ -17,7 +17,7 @@ use serde_json::{Map, Value};
 pub struct Raw<K> {
     /// As it was received.
     pub json: Value,
-    /// What could be made of it.
+    /// The decoded object, or the error.
     pub object: DeserializeGuard<K>,
 }
 
@@ -55,7 +55,7 @@ impl<'de, K: Resource + DeserializeOwned> Deserialize<'de> for Raw<K> {
 
 const MANAGED_FIELDS: [&str; 2] = ["metadata", "managedFields"];
 
-/// Decodes a JSON object, all but the field at this path, of which nothing is kept at any time.
+/// Decodes a JSON object, except for the field at this path, which is never kept in memory.
 struct Without<'a>(&'a [&'a str]);
 
 impl<'de> DeserializeSeed<'de> for Without<'_> {
@@ -125,8 +125,8 @@ impl<K: Resource> Resource for Raw<K> {
     }
 }
 
-/// The status to write: `after` where it differs from `before`, else what `stored` has. `before` is what this version made
-/// of `stored`. Fields and words that it does not know stay as they stand, since they are in neither or equal in both.
+/// The status to write: `after` where it differs from `before`, else `stored`. `before` is the decoded form of
+/// `stored`. Fields and values that this version does not know are kept, since they are in neither or equal in both.
 #[must_use]
 pub fn keep_unknown(stored: &Value, before: &Value, after: Value) -> Value {
     if *before == after {

@@ -44,7 +44,7 @@ struct Entry {
     listed: bool,
 }
 
-/// What an event of a watch is about.
+/// An event of a watch, decoded or not.
 pub enum DecodedEvent<K: Resource<DynamicType = ()> + Clone + 'static> {
     /// Something that this version knows. The second is the object if it could not be decoded before.
     Known(Event<K>, Option<ObjectRef<K>>),
@@ -59,19 +59,19 @@ pub enum DecodedEvent<K: Resource<DynamicType = ()> + Clone + 'static> {
     },
 }
 
-/// What a watch says of an object.
+/// The kind of change that a watch reports.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Change {
     /// It is in a list that is being read, or that list begins or ends.
     Listed,
-    /// It is new or another one.
+    /// It was created or changed.
     Applied,
     /// It is gone.
     Deleted,
 }
 
 impl Change {
-    /// What this event says.
+    /// The kind of change of an event.
     pub fn of<K>(event: &Event<K>) -> Self {
         match event {
             Event::Init | Event::InitApply(_) | Event::InitDone => Self::Listed,
@@ -82,7 +82,7 @@ impl Change {
 }
 
 impl Undecodable {
-    /// Takes in what a watch says, and sorts out what cannot be decoded.
+    /// Classifies an event of a watch, and records objects that cannot be decoded.
     pub fn sort<K>(
         &self,
         scope: &Scope,
@@ -133,7 +133,7 @@ impl Undecodable {
         }
     }
 
-    /// The object of that uid can be decoded, or is gone; says whether it could not be decoded before.
+    /// The object of that uid can be decoded, or is gone; returns whether it could not be decoded before.
     pub fn forget(&self, uid: &str) -> bool {
         self.0.lock().remove(uid).is_some()
     }
@@ -241,7 +241,7 @@ async fn report_or_release(uid: &str, entry: &Entry, context: &Context) -> Resul
     Ok(())
 }
 
-/// Removes our finalizer, and says so.
+/// Removes our finalizer, and reports that.
 async fn release(object: &Raw<DesktopDeletion>, context: &Context) -> Result<(), api::Error> {
     finished::remove_finalizer(&context.kube.client, object).await?;
     let (namespace, name) = (object.namespace(), object.name_any());

@@ -15,7 +15,7 @@ use super::{Scope, api};
 use crate::crd::DesktopDeletion;
 use crate::runtime::health::Heartbeat;
 
-/// The live list, as far as it matters: resourceVersions by object.
+/// The live list: resourceVersions by object.
 type Versions = HashMap<ObjectRef<DesktopDeletion>, u64>;
 
 /// Checks every `interval` until the operator stops; `selector` is that of the watch.
@@ -33,7 +33,7 @@ pub async fn run(
             () = tokio::time::sleep(interval) => {}
         }
         match live(&client, &scope, selector).await {
-            // Without the API server nothing can be said about the watch.
+            // Without the API server nothing is known about the watch.
             Err(error) => {
                 tracing::warn!(%error, "failed to compare the cache of the watch with the API server; retrying");
             }

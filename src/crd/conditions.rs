@@ -4,8 +4,8 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 
 use super::limits;
 
-/// Declares an enum whose names are the words of the API, and keeps their documentation for the reference page. After
-/// `or` comes what stands for a word that this version does not know.
+/// Declares an enum whose names are the values of the API, and keeps their documentation for the reference page. The
+/// variant after `or` stands for a value that this version does not know.
 macro_rules! api_enum {
     (
         $(#[$docs:meta])* $Enum:ident { $($(#[doc = $doc:literal])+ $name:ident,)+ }
@@ -22,7 +22,7 @@ macro_rules! api_enum {
             /// All that this version knows, in the order of the declaration.
             pub const ALL: &'static [Self] = &[$(Self::$name),+];
 
-            /// The word as it stands in the object.
+            /// The value in the object.
             pub const fn as_str(self) -> &'static str {
                 match self {
                     $(Self::$name => stringify!($name),)+
@@ -84,16 +84,16 @@ api_enum! {
 api_enum! {
     /// Status of a condition.
     ConditionStatus {
-        /// It is so.
+        /// The condition is true.
         True,
-        /// It is not so.
+        /// The condition is false.
         False,
         /// It is not decided or not known.
         Unknown,
     }
 }
 
-/// What one condition should say.
+/// The desired content of a condition.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ConditionUpdate {
     /// Which condition.
@@ -107,7 +107,7 @@ pub struct ConditionUpdate {
 }
 
 impl ConditionUpdate {
-    /// That the condition of this type says this.
+    /// A condition with this content.
     pub fn new(
         kind: ConditionType,
         status: ConditionStatus,

@@ -174,14 +174,13 @@ pub struct DesktopDeletionSpec {
     pub approved_plan: Option<String>,
 }
 
-/// An edit of the desktops is refused by a rule of its own.
+/// An edit of the desktops is rejected by a separate rule.
 const EXPECTED_IS_REQUESTED: &str = "!has(self.expected) || self.expected.all(e, e.id in self.desktopIDs)";
 
 const IN_ORDER: &str = "!has(self.notBefore) || !has(self.notAfter) || self.notBefore < self.notAfter";
 
-/// An edit of the desktops is refused by a rule of its own, whose sentence is then the only one.
-/// Only the open attempt is looked at, which keeps the rule cheap: every attempt begins as Pending, and its body never
-/// changes.
+/// An edit of the desktops is rejected by a separate rule, whose message is then the only one. Only the open attempt is
+/// checked, which keeps the rule cheap: every attempt begins as Pending, and its body never changes.
 const BODY_IS_ADMITTED: &str = "!has(self.status) || !has(self.status.attempts) \
     || self.spec.desktopIDs != oldSelf.spec.desktopIDs \
     || self.status.attempts.all(a, a.outcome != 'Pending' || a.desktopIDs.all(id, id in self.spec.desktopIDs))";

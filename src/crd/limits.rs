@@ -8,7 +8,7 @@
 pub const DESKTOPS: u32 = 100;
 /// Attempts that one request keeps.
 pub const ATTEMPTS: u32 = 8;
-/// Jobs that one attempt keeps: the one of its answer, and what evidence shows besides.
+/// Jobs that one attempt keeps: the one in its response, and others that evidence shows.
 pub const JOBS_PER_ATTEMPT: u32 = 4;
 /// Earlier jobs that an attempt's baseline keeps. A desktop that still exists has few, if any.
 pub const BASELINE_JOBS: u32 = 50;
@@ -50,7 +50,7 @@ pub const RESERVATIONS: u32 = 128;
 pub const UID: u32 = 128;
 /// resourceVersion of an object.
 pub const RESOURCE_VERSION: u32 = 64;
-/// Most desktops of a day.
+/// Maximum number of desktops per day.
 pub const DESKTOPS_PER_DAY: u32 = 1_000_000;
 /// Name of a time zone.
 pub const TIME_ZONE: u32 = 64;
@@ -70,7 +70,7 @@ pub const EXPECTED_NAME: u32 = 64;
 pub const DESKTOP_MESSAGE: u32 = 255;
 /// URL of a service.
 pub const ENDPOINT: u32 = 300;
-/// Value of the resolve annotation that was answered last.
+/// Value of the resolve annotation that was handled last.
 pub const HANDLED_RESOLVE: u32 = 1024;
 /// Certificates of a project, in PEM (64 KiB of ASCII).
 pub const CA_BUNDLE: u32 = 65_536;

@@ -359,7 +359,7 @@ pub struct SecretRef {
 /// Observed state of the project. Written by the operator only.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
 #[serde(rename_all = "camelCase")]
-// A new object says that it was not processed yet, so that no tool takes it for ready.
+// The default of a new object shows that it was not processed yet, so that no tool considers it ready.
 #[schemars(extend("default" = json!({"observedGeneration": -1})))]
 pub struct WorkspaceProjectStatus {
     /// The `metadata.generation` last observed by the operator. -1 means that the operator has not observed the

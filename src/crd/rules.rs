@@ -1,8 +1,8 @@
-//! The rules that the API server itself enforces (CEL), as far as they share a form.
+//! The rules that the API server itself enforces (CEL), as far as they are shared by several fields.
 //!
-//! A rule on a field does not run when the field vanishes, so whatever may not vanish is guarded one level up. Everything
-//! else belongs on the field itself: the API server builds the map of all properties of an object for each field that a rule
-//! reads, so a rule on a large object costs much more than one on a field.
+//! A rule on a field does not run when the field is removed, so a field that must not be removed is protected one level
+//! up. Everything else belongs on the field itself: the API server builds the map of all properties of an object for
+//! each field that a rule reads, so a rule on a large object costs much more than one on a field.
 
 use kube::core::Rule;
 use kube::core::cel::Reason;
@@ -24,7 +24,7 @@ pub(super) fn immutable(field: &str, instead: &str) -> Rule {
     forbidden("self == oldSelf", &format!("{field} is immutable; {instead}"))
 }
 
-/// An optional field of the object that carries the rule neither changes, nor appears, nor vanishes.
+/// An optional field of the object that carries the rule is neither changed, nor added, nor removed.
 pub(super) fn immutable_optional(field: &str, instead: &str) -> Rule {
     forbidden(
         &same(field),
@@ -67,7 +67,7 @@ pub(super) fn same(field: &str) -> String {
     )
 }
 
-/// A rule about what may never happen, whatever the value.
+/// A rule whose violation is reported with reason `FieldValueForbidden`.
 pub(super) fn forbidden(rule: &str, message: &str) -> Rule {
     Rule::new(rule)
         .message(message)
@@ -87,7 +87,7 @@ pub(super) fn port() -> Rule {
 pub(super) const READABLE_TIME: &str =
     "self >= timestamp('1970-01-01T00:00:00Z') && self < timestamp('9999-01-01T00:00:00Z')";
 
-/// What the API server says of a time in status that cannot be read back.
+/// Message of the API server for a time in status that cannot be read back.
 pub(super) const UNREADABLE_TIME: &str = "the time must be between the years 1970 and 9998";
 
 /// A time in status.
@@ -95,7 +95,7 @@ pub(super) fn recorded_time() -> Rule {
     Rule::new(READABLE_TIME).message(UNREADABLE_TIME)
 }
 
-/// A time in spec; `omitted` is the field, and what happens without it.
+/// A time in spec; `omitted` names the field and the effect of leaving it out.
 pub(super) fn readable_time(omitted: &str) -> Rule {
     Rule::new(READABLE_TIME).message(&*format!(
         "the time must be between the years 1970 and 9998; omit {omitted}"

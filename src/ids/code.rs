@@ -6,7 +6,7 @@ pub const STILL_PRESENT: &str = "StillPresent";
 pub const STILL_OPEN: &str = "StillOpen";
 /// Nothing reports the result for the desktop.
 pub const NO_SUB_JOB: &str = "NoSubJob";
-/// The cloud gave the sub-job no status.
+/// The sub-job has no status.
 pub const NO_STATUS: &str = "NoStatus";
 /// The submission reached other desktops and not this one.
 pub const NOT_SUBMITTED: &str = "NotSubmitted";

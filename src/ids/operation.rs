@@ -26,7 +26,7 @@ pub enum Operation {
     CreateTemporaryAccessKey,
     /// `GET /v3/auth/tokens` of IAM: when a token ends.
     ValidateToken,
-    /// A word of a newer version of the operator. A status write leaves it as it stands.
+    /// A value of a newer version of the operator. A status write keeps it.
     #[serde(other)]
     Other,
 }
@@ -69,8 +69,8 @@ impl Operation {
         )
     }
 
-    /// The permission that an identity policy must allow for it (vendor's API reference, permissions). IAM's own calls need
-    /// none, but an IAM user whom the account lets use them.
+    /// The permission that an identity policy must allow for it (vendor's API reference, permissions). Calls to IAM
+    /// need no permission, only that the account lets the IAM user make them.
     pub fn permission(self) -> &'static str {
         match self {
             Self::BatchDelete => "workspace:desktops:batchDelete",

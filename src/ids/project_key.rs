@@ -1,5 +1,5 @@
-//! Which cloud project is meant, in a form that can be compared: host names have no case, and a URL may or may not name
-//! the port that it has anyway.
+//! Identifies a cloud project in a comparable form: host names are compared ignoring case, and the default port is
+//! optional.
 
 use std::fmt;
 
@@ -30,7 +30,7 @@ impl fmt::Display for Origin {
     }
 }
 
-/// The URL with its port in plain digits, and without it where https has it by default; `None` if it names no port.
+/// The URL with its port as a plain number, or without it if it is the default port of https; `None` if it has no port.
 fn without_default_port(folded: &str) -> Option<String> {
     let (host, port) = folded.strip_prefix("https://")?.rsplit_once(':')?;
     let digits = !port.is_empty() && port.bytes().all(|b| b.is_ascii_digit());

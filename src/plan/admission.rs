@@ -22,16 +22,17 @@ use crate::ids::{DesktopID, JobID};
 /// Most earlier jobs that the record of an attempt holds.
 const BASELINE_JOBS: usize = crate::crd::limits::BASELINE_JOBS as usize;
 
-/// How often the cloud may say "not found" about the same desktops, each of which it shows, before that is final.
+/// How often the cloud may report "not found" for the same desktops although it shows each of them, before that is
+/// final.
 const NOT_FOUND_LIMIT: usize = 3;
 
 /// How many GETs of one desktop may fail in a row before user action is required.
 const FAILED_READS_LIMIT: u32 = 4;
 
-/// From how many desktops on that must be read one by one the conditions say how far that is.
+/// Minimum number of desktops to read one by one for which the conditions report the progress.
 const MIN_REPORTED_DESKTOPS: usize = 10;
 
-/// How many submissions may prove to have had no effect, before no further one is made.
+/// How many submissions may have had no effect before no further one is made.
 const NO_EFFECT_LIMIT: usize = 3;
 
 /// The next step of a request of which nothing was submitted.
@@ -57,7 +58,7 @@ pub fn next(observed: &Observed) -> Step {
 
 const UNCLEAR: &str = "the deadline has passed by the clock of the operator or of the cloud service, so the request will not be submitted; it expires once the deadline has passed by both";
 
-/// Nothing is sent any more, and nothing is final yet.
+/// Nothing is sent any more, but the request has not expired yet.
 fn deadline_unclear(observed: &Observed) -> Progress {
     if let Some(skew) = observed.facts.clock_skew {
         return clock_skew(skew);
@@ -116,7 +117,7 @@ fn blocked_before_reads(observed: &Observed) -> Option<Step> {
     Some(Step::Wait(blockers::after_read_failure(observed, read_failure)))
 }
 
-/// A wait on purpose, with what the request will do where that is shown.
+/// A deliberate wait, with the plan if it is shown.
 fn wait_with_plan(observed: &Observed, progress: Progress) -> Step {
     if !preview::must_show_plan(observed) {
         return Step::Wait(progress);
@@ -184,7 +185,7 @@ fn approval_step(observed: &Observed) -> Option<Step> {
 /// Why these desktops are not submitted: they are not what the request expects, the project does not permit it, or their
 /// approval is missing.
 fn not_permitted(observed: &Observed, sorted: &SortedDesktops) -> Option<Progress> {
-    // A plan is made only for who needs it: hashes take time.
+    // The plan is computed only if it is needed, since hashes take time.
     let plan = || {
         approval::is_needed(observed)
             .then(|| Planned::of(observed, sorted))
@@ -195,7 +196,7 @@ fn not_permitted(observed: &Observed, sorted: &SortedDesktops) -> Option<Progres
         .or_else(|| approval::obstacle(observed, &plan()?))
 }
 
-/// What the conditions say of desktops whose own GETs fail while other reads succeed.
+/// The conditions for desktops whose GETs fail while other reads succeed.
 fn unreadable(observed: &Observed) -> Option<Progress> {
     let (_, read_failure, _) = observed.failed_reads().next()?;
     let error = known_error(observed, read_failure);
@@ -226,7 +227,7 @@ fn unreadable(observed: &Observed) -> Option<Progress> {
     Some(progress.with_error(error.clone()))
 }
 
-/// The last attempt, if the cloud refused it or it was not sent.
+/// The last attempt, if the cloud rejected it or it was not sent.
 fn refused(observed: &Observed) -> Option<(&Attempt, &CloudError)> {
     let last = observed.request.status.attempts.last()?;
     let refused = matches!(last.outcome, Outcome::Rejected | Outcome::NotSent);
@@ -280,17 +281,17 @@ fn outside_window(observed: &Observed) -> Option<Step> {
     }
 }
 
-/// Whether the conditions say how far a long check is.
+/// Whether the conditions report the progress of a long check.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Reporting {
-    /// It is what the request waits for.
+    /// They report it: the request waits for this check.
     Progress,
-    /// The request is held by something else, which they go on to say.
+    /// They do not: the request waits for something else, which they continue to report.
     Nothing,
 }
 
-/// Looks at every desktop, or names the read that is missing. What must be read one by one comes first: what a list shows
-/// grows old meanwhile.
+/// Checks every desktop, or returns the read that is missing. Single reads come first, since the result of a list would
+/// become outdated in the meantime.
 #[allow(clippy::result_large_err)] // the error is the next step
 fn read_desktops(observed: &Observed, reporting: Reporting) -> Result<SortedDesktops, Step> {
     let ids = &observed.request.desktop_ids;
@@ -343,8 +344,8 @@ fn read_desktops(observed: &Observed, reporting: Reporting) -> Result<SortedDesk
     Ok(sorted)
 }
 
-/// Whether only a GET of its own says what is to be known of a desktop. After the cloud said that something does not exist
-/// no list does: it may lag, and show for a while what is gone.
+/// Whether a desktop must be read by a single GET. After the cloud has reported that something does not exist, a list
+/// is not sufficient: it may lag and still show a desktop that is gone.
 fn needs_single_read(observed: &Observed, id: &DesktopID) -> bool {
     let read = observed.single_reads.get(&id.folded());
     match observed
@@ -360,7 +361,7 @@ fn needs_single_read(observed: &Observed, id: &DesktopID) -> bool {
 
 const ONE_BY_ONE: &str = "checked; reading the others one by one";
 
-/// What the conditions say while many desktops are read one by one.
+/// The conditions while many desktops are read one by one.
 fn checking(checked: usize, all: usize) -> Progress {
     let message = format!("{checked} of {all} desktops {ONE_BY_ONE}");
     Progress::reconciling(Reason::CheckingDesktops, message, Requeue::PollInterval)
@@ -404,8 +405,8 @@ fn submit(observed: &Observed, sorted: SortedDesktops) -> Step {
     ready(observed, count).unwrap_or_else(|| Step::Sign(batch(observed, sub_job_list, sorted)))
 }
 
-/// A job says something of the desktop that is not documented. It is no deletion that runs if the job has ended, or if it
-/// takes too long, and the desktop is idle in two reads a job visibility timeout apart.
+/// A sub-job of the desktop has an undocumented status. It does not count as a running deletion if the desktop is idle
+/// in two reads a job visibility timeout apart, and if the job has ended or takes too long.
 fn may_be_deleting(observed: &Observed, sub_job_list: &SubJobList, id: &DesktopID) -> bool {
     let idle = observed.desktops.get(&id.folded()).is_some_and(|s| s.idle_twice);
     let over = |job: &JobID| {
@@ -424,7 +425,8 @@ fn nothing_to_do(observed: &Observed, sorted: &SortedDesktops) -> Option<Step> {
     })
 }
 
-/// Of earlier submissions that seemed to have had no effect, one may show only now: then its job is ours.
+/// An earlier submission that seemed to have had no effect may become visible only now: then its job belongs to this
+/// request.
 fn late_effect(observed: &Observed) -> Option<Step> {
     let mut earlier = without_effect(observed).peekable();
     if earlier.peek().is_some() && observed.sub_job_list.is_none() {
@@ -442,7 +444,7 @@ fn deletion_in_progress(foreign: &[&DesktopID]) -> Progress {
     Progress::retrying(Reason::DeletionInProgress, message, Requeue::PollInterval)
 }
 
-/// What is still to be done before so many desktops are signed for.
+/// The next step that is needed before a submission of this many desktops is signed.
 fn ready(observed: &Observed, count: usize) -> Option<Step> {
     if observed.facts.circuit != Circuit::Closed {
         return Some(Step::Wait(circuit_open()));
@@ -490,7 +492,7 @@ fn with_last_message(observed: &Observed, message: &str) -> String {
     }
 }
 
-/// What the message of an expired request says before what it waited for last.
+/// Separator in the message of an expired request, before the last thing that it waited for.
 const LAST_STATUS: &str = "; last status: ";
 
 /// The last error of the cloud that kept the request from being submitted.
@@ -499,13 +501,13 @@ fn last_error(observed: &Observed) -> Option<&CloudError> {
     observed.request.status.last_error.as_ref().or_else(refused)
 }
 
-/// The conditions say how far a long check is.
+/// Whether the conditions report the progress of a long check.
 fn is_announced(observed: &Observed) -> bool {
     let submitted = find(&observed.request.status.conditions, ConditionType::Submitted);
     submitted.is_some_and(|c| c.reason == Reason::CheckingDesktops && c.message.ends_with(ONE_BY_ONE))
 }
 
-/// What kept the request from being submitted until its deadline, as the conditions said it.
+/// What prevented the submission until the deadline, according to the conditions.
 fn last_message(observed: &Observed) -> Option<String> {
     let submitted = find(&observed.request.status.conditions, ConditionType::Submitted);
     let Some(submitted) = submitted.filter(|c| c.status == ConditionStatus::False) else {
@@ -518,7 +520,7 @@ fn last_message(observed: &Observed) -> Option<String> {
     }
 }
 
-/// A message without the hint, at its end or before the details, that the operator tries again.
+/// A message without the note that the operator is retrying, which is at its end or before the details.
 fn without_retry(message: &str) -> String {
     let hint = "; retrying";
     let message = message.strip_suffix(hint).unwrap_or(message);
@@ -563,7 +565,7 @@ fn already_absent(observed: &Observed, absent: &[DesktopID]) -> Completion {
     }
 }
 
-/// A rejection that a second read of the desktops did not change.
+/// The final result, if the rejection was repeated after a second read of the desktops.
 fn final_rejection(observed: &Observed, body: &[DesktopID]) -> Option<Completion> {
     let (attempt, error) = refused(observed).filter(|(a, _)| a.outcome == Outcome::Rejected)?;
     let final_class = match error.class {

@@ -16,22 +16,22 @@ use crate::crd::project::Approval;
 use crate::ids::DesktopID;
 use crate::workspace::api::Fact;
 
-/// What an approval says to the desktops as they are.
+/// The state of the approval for the present desktops.
 #[derive(Debug, Clone, PartialEq)]
 pub enum ApprovalState {
     /// None is needed, and none was given.
     NotRequired,
-    /// These desktops were approved, as they are.
+    /// These desktops were approved in their present state.
     Approved,
-    /// The plan on show was approved, which is not recorded yet.
+    /// The shown plan was approved, which is not recorded yet.
     Approvable(ApprovedPlan),
     /// The project requires one, and none was given.
     Missing,
-    /// Another plan was approved than the one on show.
+    /// The approved plan is not the one that is shown.
     PlanMismatch,
-    /// Desktops are not as they were when they were approved: what differs.
+    /// Desktops have changed since they were approved, with the differences.
     Changed(Vec<String>),
-    /// A read does not say something that was approved: what.
+    /// A read lacks facts that were approved, with these facts.
     FactsMissing(Vec<String>),
 }
 
@@ -47,7 +47,7 @@ fn is_required(observed: &Observed) -> bool {
     })
 }
 
-/// The record of the approved plan, while that is the one that the request names, and is about this object and this project.
+/// The record of the approved plan, if the request names this plan, and the plan is for this object and this project.
 pub fn recorded(observed: &Observed) -> Option<&ApprovedPlan> {
     let named = observed.request.approved_plan.as_ref()?;
     let approved = observed.request.status.approved.as_ref()?;
@@ -78,7 +78,7 @@ pub fn is_invalidated(observed: &Observed) -> bool {
     recorded(observed).is_some() && approved.is_some_and(|c| c.reason == Reason::PlanChanged)
 }
 
-/// What the approval says to this plan.
+/// The state of the approval for this plan.
 pub fn evaluate(observed: &Observed, plan: &Planned) -> ApprovalState {
     let Some(named) = &observed.request.approved_plan else {
         return if is_required(observed) {
@@ -129,18 +129,19 @@ pub fn evaluate(observed: &Observed, plan: &Planned) -> ApprovalState {
 /// The approval came while the plan was on show, not before.
 fn was_on_show(observed: &Observed, named: &str) -> bool {
     let status = &observed.request.status;
-    // Whatever else of the request is edited, an approval that was refused is the same.
+    // Edits of other fields do not change an approval that was not accepted.
     let is_refused = status.refused_plan.as_deref() == Some(named);
     status.plan.as_ref().is_some_and(|shown| shown.hash == named) && !is_refused
 }
 
-/// What was named as approved and is not accepted: it is refused for as long as it stays.
+/// The value of `spec.approvedPlan`, if it is not accepted as an approval: it is not accepted until it changes.
 pub fn refused(observed: &Observed, approval_state: &ApprovalState) -> Option<String> {
     let named = observed.request.approved_plan.clone();
     named.filter(|_| *approval_state == ApprovalState::PlanMismatch)
 }
 
-/// What the plan on show has of a desktop and this read does not say. Such a fact is read again, and is no change.
+/// Facts of desktops that the shown plan has and this read lacks. Such a fact is read again; it does not count as a
+/// change.
 pub fn missing_since_shown(observed: &Observed, plan: &Planned) -> Vec<String> {
     let status = &observed.request.status;
     let since_shown = |(id, missing): (&DesktopID, Vec<MissingFact>)| {
@@ -153,7 +154,7 @@ pub fn missing_since_shown(observed: &Observed, plan: &Planned) -> Vec<String> {
     all.filter(|_| status.plan.is_some()).collect()
 }
 
-/// Whether the plan on show has no such fact of the desktop either.
+/// Whether the shown plan lacks this fact of the desktop as well.
 fn lacks(shown: &DesktopStatus, fact: MissingFact) -> bool {
     let missing = &shown.missing_facts;
     missing.contains(&fact) || (fact == MissingFact::AllUsers && missing.contains(&MissingFact::Users))
@@ -190,7 +191,7 @@ pub fn obstacle(observed: &Observed, plan: &Planned) -> Option<Progress> {
     }
 }
 
-/// What condition `Approved` says, while the plan of that hash is on show.
+/// Condition `Approved`, while the plan with that hash is shown.
 pub fn update(observed: &Observed, approval_state: &ApprovalState, hash: &str) -> ConditionUpdate {
     let (reason, message) = match approval_state {
         ApprovalState::NotRequired => (
@@ -261,7 +262,7 @@ struct Differences {
 }
 
 impl Differences {
-    /// It differs whether the desktop belongs to a pool.
+    /// Adds the difference that the desktop now belongs, or no longer belongs, to a pool.
     fn compare_pool(&mut self, pooled: bool, given: bool) {
         let (list, what) = match (given, pooled) {
             (false, _) => (&mut self.missing, "whether it belongs to a desktop pool"),
@@ -328,7 +329,7 @@ fn differences(then: &ApprovedDesktop, now: &PlannedDesktop, observed: &Observed
 }
 
 fn compare_users(all: &mut Differences, then: &ApprovedDesktop, now: &PlannedDesktop, observed: &Observed) {
-    // The one user that is named says nothing about all of them.
+    // A single reported user says nothing about the complete list.
     let (was, is) = match (&then.users_hash, &now.users_hash) {
         (None, None) => (&then.user_name_hash, &now.user_name_hash),
         lists => lists,

@@ -1,4 +1,4 @@
-//! Layer 2, data: what the stored attempts of a request say.
+//! Layer 2, data: what the stored attempts of a request show.
 //!
 //! What the stored attempts of a request say.
 
@@ -6,24 +6,24 @@ use crate::crd::deletion::ErrorClass;
 use crate::crd::deletion::{Attempt, DesktopDeletionStatus, Outcome};
 use crate::ids::DesktopID;
 
-/// The cloud refused it, it was not sent, or it is certain that nothing came of it.
+/// Whether it certainly had no effect: the cloud rejected it, it was not sent, or evidence shows that.
 pub fn had_no_effect(outcome: Outcome) -> bool {
     matches!(outcome, Outcome::Rejected | Outcome::NotSent | Outcome::NoEffect)
 }
 
-/// The cloud refused it because something named in it does not exist.
+/// Whether the cloud rejected it because something that it names does not exist.
 pub fn was_not_found(attempt: &Attempt) -> bool {
     let class = attempt.error.as_ref().map(|error| error.class);
     attempt.outcome == Outcome::Rejected && class == Some(ErrorClass::NotFound)
 }
 
-/// How often the cloud refused exactly these desktops because something did not exist.
+/// How often the cloud rejected exactly these desktops because something did not exist.
 pub fn count_identical_not_found(status: &DesktopDeletionStatus, body: &[DesktopID]) -> usize {
     let alike = |a: &&Attempt| was_not_found(a) && a.desktop_ids == body;
     status.attempts.iter().filter(alike).count()
 }
 
-/// The attempt because of which no further one may begin: it may have reached the cloud, or has.
+/// The attempt that prevents a further one: it has reached the cloud, or may have.
 pub fn unsettled(status: &DesktopDeletionStatus) -> Option<&Attempt> {
     let settled = |a: &Attempt| had_no_effect(a.outcome) && !a.took_effect();
     status.attempts.iter().find(|a| !settled(a))

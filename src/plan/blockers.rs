@@ -14,8 +14,8 @@ use crate::crd::deletion::{Attempt, CloudError, ErrorClass, Outcome};
 /// How many desktops may fail to be read before no further one is tried: it is the service then.
 pub const UNREADABLE_LIMIT: usize = 10;
 
-/// What is for good needs the service's clock, so it is asked while it can be: it counts once two answers agree. A clock
-/// that differs from ours is asked again, or a false one would never be corrected.
+/// Irreversible decisions need the service's clock, so it is read in time: it is known once two responses agree. A
+/// clock that differs from the local one is read again, or a wrong one would never be corrected.
 pub fn next_clock_read(observed: &Observed) -> Option<Step> {
     let agreed = observed.facts.service_clock_known && observed.facts.clock_skew.is_none();
     if agreed || observed.read_failure.is_some() {
@@ -74,7 +74,7 @@ pub fn unusable(observed: &Observed, project: &ProjectView) -> Option<Progress> 
     ))
 }
 
-/// The wait after a read that failed, if one did, be it of one desktop.
+/// The wait after a failed read, if one failed, including reads of one desktop.
 pub fn read_failure(observed: &Observed) -> Option<Progress> {
     let of_desktop = || {
         observed
@@ -90,7 +90,7 @@ pub fn read_failure(observed: &Observed) -> Option<Progress> {
 pub fn after_read_failure(observed: &Observed, read_failure: &ReadFailure) -> Progress {
     let error_policy = read_failure.error.class.error_policy();
     let error = known_error(observed, read_failure);
-    // The service refuses a signature of a wrong time as it refuses a wrong one.
+    // The service rejects a signature with a wrong time like an invalid one.
     if let (ErrorClass::Authentication, Some(skew)) = (read_failure.error.class, observed.facts.clock_skew) {
         return clock_skew(skew).with_error(error.clone());
     }
@@ -104,7 +104,7 @@ pub fn after_read_failure(observed: &Observed, read_failure: &ReadFailure) -> Pr
         .with_error(error.clone())
 }
 
-/// The error as it is stored, if it says the same.
+/// The stored error, if it is the same.
 pub fn known_error<'a>(observed: &'a Observed, read_failure: &'a ReadFailure) -> &'a CloudError {
     let known = observed.request.status.last_error.as_ref();
     let known = known.filter(|known| {
@@ -114,12 +114,12 @@ pub fn known_error<'a>(observed: &'a Observed, read_failure: &'a ReadFailure) ->
     known.unwrap_or(&read_failure.error)
 }
 
-/// What the conditions say while clocks differ by more than is allowed.
+/// The conditions while clocks differ by more than is allowed.
 pub fn clock_skew(skew: ClockSkew) -> Progress {
     Progress::stalled(Reason::ClockSkew, skew.sentence(), Requeue::Refresh)
 }
 
-/// The wait after a refusal.
+/// The wait after a failed submission.
 pub fn after_failed_submission(outcome: Outcome, error: &CloudError) -> Progress {
     let class = error.class;
     let error_policy = class.error_policy();
@@ -131,7 +131,7 @@ pub fn after_failed_submission(outcome: Outcome, error: &CloudError) -> Progress
         .with_error(error.clone())
 }
 
-/// Several answers in a row were lost, and a further submission may only leave another request in doubt.
+/// Several consecutive responses were lost, and a further submission may leave another request with an unknown outcome.
 pub fn circuit_open() -> Progress {
     let message = "no response to the last 3 delete requests with these credentials: new ones wait until a read succeeds, then are sent one at a time until one gets a response. If this persists, check the network path to the cloud";
     Progress::retrying(Reason::ServiceUnavailable, message.to_owned(), Requeue::Refresh)

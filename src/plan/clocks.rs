@@ -1,9 +1,8 @@
 //! Layer 3, time: the clocks of this machine and of the services.
 //!
-//! What is known of the time. Two clocks count: this machine's, and that of the service, known from the `Date` of its
-//! answers. Where the service has not answered, that of the API server takes its place. A clock that is known from
-//! answers is carried on by the monotonic time of this process, so that a step of this machine's clock moves that one
-//! alone.
+//! Two clocks are used: that of this machine, and that of the service, known from the `Date` of its responses. If the
+//! service has not responded, the clock of the API server is used instead. A clock that is known from responses
+//! advances with the monotonic time of this process, so that a step of this machine's clock affects only that clock.
 
 use std::time::Duration;
 
@@ -11,13 +10,13 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::observed::ClockSkew;
 
-/// How far two true answers may disagree: as long as a call may take.
+/// How far two correct responses may disagree: as long as a call may take.
 const AGREEMENT: SignedDuration = SignedDuration::from_secs(30);
 
-/// The `Date` of an answer.
+/// The `Date` of a response.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct DateSample {
-    /// What it said.
+    /// The date.
     pub date: Timestamp,
     /// When it came, in time since the start of this process.
     pub at: Duration,
@@ -35,21 +34,21 @@ impl DateSample {
     }
 }
 
-/// So many answers in a row must agree with each other before they move a clock that is known. One list may take two
-/// calls, so that two responses may come from one faulty server.
+/// This many consecutive responses must agree with each other before they correct a known clock. One list may take two
+/// calls, so two responses may come from the same faulty server.
 const IN_A_ROW: u8 = 3;
 
-/// A clock that is known from answers only. A first answer counts once a second one agrees with it, and those that
-/// disagree with what is known move nothing until there are three in a row.
+/// A clock that is known only from responses. The first response is used once a second one agrees with it, and
+/// responses that disagree with the known clock are ignored until there are three consecutive ones.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub struct RemoteClock {
     known: Option<DateSample>,
-    /// The last answer that disagreed, and how many have agreed with it in a row.
+    /// The last response that disagreed, and how many have agreed with it in a row.
     doubtful: Option<(DateSample, u8)>,
 }
 
 impl RemoteClock {
-    /// Takes in the `Date` of an answer.
+    /// Records the `Date` of a response.
     pub fn observe_date(&mut self, reading: DateSample) {
         let agreed = match self.doubtful {
             Some((doubtful, count)) if reading.agrees_with(doubtful) => count + 1,
@@ -64,7 +63,7 @@ impl RemoteClock {
         }
     }
 
-    /// What it shows at `uptime`; `None` before two answers agreed.
+    /// Its time at `uptime`; `None` until two responses agree.
     pub fn at(&self, uptime: Duration) -> Option<Timestamp> {
         self.known.map(|known| known.carried_to(uptime))
     }
@@ -84,12 +83,12 @@ pub struct Clocks {
 }
 
 impl Clocks {
-    /// The clock that counts beside ours.
+    /// The clock that is compared with the local one: the service's, or else the API server's.
     pub fn other(&self) -> Option<Timestamp> {
         self.service.or(self.api_server)
     }
 
-    /// How far that clock is ahead of ours; negative if it is behind.
+    /// How far that clock is ahead of the local one; negative if it is behind.
     pub fn difference(&self) -> Option<SignedDuration> {
         self.other().map(|other| other.duration_since(self.ours))
     }
@@ -101,9 +100,9 @@ impl Clocks {
         (ahead.unsigned_abs() > allowed).then_some(ClockSkew { ahead, of_service })
     }
 
-    /// How long until both clocks are past `at`, each running on as it does now. Clocks that differ by more than
-    /// `allowed` must be past it by their difference too, since it is not known which one is right. `None` where only ours
-    /// is known.
+    /// How long until both clocks are past `at`, if each continues at its present offset. If they differ by more than
+    /// `allowed`, the time must be exceeded by their difference as well, since it is not known which one is right.
+    /// `None` if only the local clock is known.
     pub fn until(&self, at: Timestamp, allowed: Duration) -> Option<Duration> {
         let apart = Duration::try_from(self.difference()?.abs()).unwrap_or(Duration::MAX);
         let margin = if apart > allowed { apart } else { Duration::ZERO };

@@ -53,8 +53,8 @@ pub fn unfinished(
     updates
 }
 
-/// `Ready` and `Stalled` as they are, where the cloud refused the last attempt for a reason that requires user action: the
-/// next attempt does not remove it, and would only make them flap.
+/// `Ready` and `Stalled` as they are, if the cloud rejected the last attempt for a reason that requires user action:
+/// the next attempt does not change the cause, and would only make the conditions flap.
 fn stalled_by_refusal(status: &DesktopDeletionStatus) -> Option<[ConditionUpdate; 2]> {
     let refused = status.last_error.as_ref()?.class.error_policy().reason;
     let kept = |kind: ConditionType, condition_status: ConditionStatus| {
@@ -68,7 +68,7 @@ fn stalled_by_refusal(status: &DesktopDeletionStatus) -> Option<[ConditionUpdate
     ])
 }
 
-/// The conditions of a request that has ended.
+/// The conditions of a finished request.
 pub fn finished(
     request: &Request,
     status: &DesktopDeletionStatus,
@@ -111,7 +111,7 @@ fn submitted(request: &Request, status: &DesktopDeletionStatus, progress: &Progr
         ConditionStatus::False
     };
     let reason = match progress.reason {
-        // Whatever else is in the way, of an open attempt it is only known that it is open.
+        // Regardless of other obstacles, an open attempt is reported as open.
         reason @ (Reason::Submitting | Reason::AwaitingEvidence | Reason::OutcomeUnknown) => reason,
         _ if open => Reason::AwaitingEvidence,
         reason => reason,

@@ -13,7 +13,7 @@ use crate::crd::limits::RESERVATIONS;
 use crate::crd::project::{DailyUsage, Reservation};
 use crate::ids::AttemptID;
 
-/// The wait of a request for which the limit leaves no room, of which `count` desktops would be submitted.
+/// The wait of a request with `count` desktops to submit for which the limit leaves no room.
 pub fn reached(observed: &Observed, count: usize) -> Option<Progress> {
     let (limit, usage) = limit_and_usage(observed)?;
     // The reservation of this reconciliation is replaced by a new one, or good as it is.
@@ -59,8 +59,9 @@ pub fn reached(observed: &Observed, count: usize) -> Option<Progress> {
     ))
 }
 
-/// So many desktops are reserved for that attempt, or need not be. What was reserved for an attempt that is not stored
-/// counts only while the request is as it was then: the check of reservations releases the desktops once it is not.
+/// Whether this many desktops are reserved for that attempt, or need not be. The reservation for an attempt that is not
+/// stored is valid only while the request is unchanged: after a change, the check of reservations releases the
+/// desktops.
 pub fn is_reserved(observed: &Observed, attempt: Option<&AttemptID>, count: usize) -> bool {
     let Some((_, usage)) = limit_and_usage(observed) else {
         return true;
@@ -84,8 +85,9 @@ fn limit_and_usage(observed: &Observed) -> Option<(u32, &DailyUsage)> {
     Some((limit, &project.usage))
 }
 
-/// What an earlier reconciliation of the request reserved, perhaps of another process, which can still use it: until a
-/// write of this one changes the object. So it is named in the message, which differs from the one that is stored by that.
+/// The reservation of an earlier reconciliation of this request, perhaps of another process, which can still use it
+/// until this process writes the object. The message therefore names it, so that it differs from the stored message and
+/// the object is written.
 fn left_over<'a>(observed: &Observed, others: &'a DailyUsage) -> Option<&'a Reservation> {
     let request = &observed.request;
     others.reservations.iter().find(|r| {

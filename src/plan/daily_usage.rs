@@ -1,8 +1,7 @@
 //! Layer 3, time: what counts against maxDesktopsPerDay, and until when.
 //!
-//! Desktops are reserved before a submission is
-//! signed. They are given back only if it is certain that nothing came of it: the attempt had no effect, or it was never
-//! stored and cannot be stored any more.
+//! Desktops are reserved before a submission is signed. They are released only if it is certain that it had no effect:
+//! the attempt had no effect, or it was never stored and cannot be stored any more.
 
 use std::time::Duration;
 
@@ -31,7 +30,7 @@ pub enum ReservationOwner {
     Found {
         /// Its resourceVersion.
         resource_version: String,
-        /// What its status says of attempts.
+        /// The attempts in its status.
         attempts: Vec<Attempt>,
     },
     /// It could not be read or decoded.
@@ -70,8 +69,8 @@ pub fn now(clocks: &Clocks) -> Time {
     Time(clocks.other().map_or(clocks.ours, |other| other.max(clocks.ours)))
 }
 
-/// The usage once each reservation is settled that can be, whose requests are given in the same order: of a submission that
-/// may have had an effect its desktops count for a day, of any other they are given back.
+/// The usage after settling each reservation that can be settled; `requests` has their requests in the same order. The
+/// desktops of a submission that may have had an effect count for a day; those of any other are released.
 #[must_use]
 pub fn settle_reservations(
     usage: &DailyUsage,
@@ -101,7 +100,7 @@ enum ReservationState {
     Open,
     /// It had no effect, and cannot have one.
     Released,
-    /// So many desktops were submitted, or may have been.
+    /// This many desktops were submitted, or may have been.
     Submitted {
         desktops: i32,
         /// When, if that is known.
@@ -112,7 +111,7 @@ enum ReservationState {
 fn state_of(reservation: &Reservation, request: ReservationOwner) -> ReservationState {
     let (resource_version, attempts) = match request {
         ReservationOwner::Unknown => return ReservationState::Open,
-        // Whether it was submitted before it went is not known any more.
+        // It is no longer known whether it was submitted before it was deleted.
         ReservationOwner::Gone => {
             return ReservationState::Submitted {
                 desktops: reservation.desktops,
@@ -130,7 +129,7 @@ fn state_of(reservation: &Reservation, request: ReservationOwner) -> Reservation
     match attempt {
         // The reconciliation that reserved can store the intent as long as the request is as it was then.
         None if resource_version == reservation.resource_version => ReservationState::Open,
-        // Records go only of attempts that were refused or not sent.
+        // Only records of attempts that were rejected or not sent are removed.
         None => ReservationState::Released,
         Some(attempt) if attempt.outcome == Outcome::Pending => ReservationState::Open,
         Some(attempt) if had_no_effect(attempt.outcome) && !attempt.took_effect() => {

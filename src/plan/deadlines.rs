@@ -30,7 +30,7 @@ pub use claims::{
     claim_ends_by, first_check_is_awaited, is_still_refused, until_claim_ends, until_unreadable_call_ends,
 };
 
-/// How long an object may go without a reconciliation, whatever else happens.
+/// Maximum time between two reconciliations of an object.
 pub const RESYNC: Duration = Duration::from_secs(600);
 
 /// How often the plan of a request is read again while that waits for a user.
@@ -39,32 +39,34 @@ const PLAN_REFRESH: Duration = RESYNC;
 /// How long a missing project may still come with the sync that brought the request.
 const PROJECT_MAY_COME: Duration = Duration::from_secs(120);
 
-/// So many requests without conditions are reported on at once; more of them have their turn first.
+/// If fewer requests than this have no conditions, they are reported on after the shorter time, otherwise later: their
+/// reconciliation has precedence.
 const FEW: usize = 200;
 
-/// How often the conditions say how far a long check has come.
+/// How often the conditions report the progress of a long check.
 const PROGRESS: Duration = Duration::from_secs(10);
 
 /// How long a reconciliation relies on an earlier one that found a desktop gone.
 const GONE: Duration = RESYNC;
 
-/// How long a watch may take to show what this process has read or written; then the object is read live instead.
+/// How long a watch may take to deliver what this process has read or written; after that, the object is read live
+/// instead.
 pub const WATCH_LAG: Duration = Duration::from_secs(5);
 
-/// How long ago the last read of the project may have been answered when a request is signed: some wait in line for a permit
-/// together, and share that read.
+/// How long ago the last read of the project may have been answered when a request is signed: requests that wait for a
+/// permit share that read.
 const PROJECT_MAX_AGE: Duration = Duration::from_secs(1);
 
-/// What a service that asks to wait may ask for: no less, and no more.
+/// Minimum and maximum of `Retry-After`.
 pub const RETRY_AFTER: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(300));
 
 /// How long the jobs of a project may go unread while attempts are in doubt and nothing can be decided yet.
 const EARLY_READS: Duration = Duration::from_secs(180);
 
-/// A moment later, so that a moment is over by any rounding.
+/// Added to delays, so that the time has passed regardless of rounding.
 const ROUNDING: Duration = Duration::from_millis(50);
 
-/// What the rules look at.
+/// Input of the rules about time.
 #[derive(Debug, Clone, Copy)]
 pub struct Deadlines<'a> {
     /// The object.
@@ -90,14 +92,14 @@ pub struct FactInputs<'a> {
     pub credentials: Option<&'a str>,
     /// When the reconciliation began: its reads began no earlier.
     pub began: Duration,
-    /// How the circuit breaker for submissions stands.
+    /// State of the circuit breaker for submissions.
     pub circuit: Circuit,
     /// Users of desktops are not to be shown.
     pub hide_users: bool,
 }
 
 impl Deadlines<'_> {
-    /// Reduces the times to what the decision asks.
+    /// Reduces the times to the facts for the decision.
     pub fn facts(&self, inputs: &FactInputs<'_>) -> Facts {
         let over = |left: Option<Duration>| left == Some(Duration::ZERO);
         // Reads of this reconciliation count as evidence only if they were begun after that moment.
@@ -157,7 +159,7 @@ impl Deadlines<'_> {
             Requeue::Plan => PLAN_REFRESH,
             Requeue::Refresh => timing.secret_refresh,
             Requeue::Backoff => exponential(self.memory.failures_in_a_row(), timing),
-            // A login may be corrected long before the pause is over.
+            // Credentials may be corrected long before the pause is over.
             Requeue::Retry => soon(self.until_retry()).min(timing.secret_refresh),
             // Reckoned by a wrong clock it may be days, and the clock may be corrected meanwhile.
             Requeue::JobVisibility => soon(self.until_job_visibility_timeout())
@@ -198,7 +200,7 @@ impl Deadlines<'_> {
         both.unwrap_or(ours)
     }
 
-    /// Until the next window opens by our clock.
+    /// Until the next window opens by the local clock.
     fn until_window(&self) -> Duration {
         match window(self.windows, &self.clocks) {
             Window::Closed { opens: Some(at) } => between(self.clocks.ours, at),
@@ -237,7 +239,7 @@ impl Deadlines<'_> {
         }
     }
 
-    /// Until the deadline passes by the next of the two clocks, while nothing was submitted.
+    /// Until the next of the two clocks passes the deadline, if nothing was submitted.
     fn until_deadline(&self) -> Option<Duration> {
         let refused = |a: &Attempt| had_no_effect(a.outcome);
         if !self.request.status.attempts.iter().all(refused) {
@@ -256,7 +258,7 @@ impl Deadlines<'_> {
         self.clocks.skew(self.timing.clock_skew)
     }
 
-    /// After a refusal: until it is tried again; `None` if nothing keeps it from that.
+    /// After a failed submission: time until the next try; `None` if it can be tried now.
     fn until_retry(&self) -> Option<Duration> {
         let last = self.request.status.attempts.last()?;
         let error = last.error.as_ref()?;
@@ -267,7 +269,8 @@ impl Deadlines<'_> {
             .filter(|refusal| refusal.attempt == last.id);
         let pause = match error.class.error_policy().retry {
             RetryPolicy::Slow => self.timing.retry_max,
-            // What the first read of each desktop did not explain may take as long to become visible as an accepted call.
+            // If the first read of the desktops does not explain the rejection, the cause may take as long to become
+            // visible as an accepted call.
             RetryPolicy::AfterJobVisibility
                 if count_identical_not_found(&self.request.status, &last.desktop_ids) > 1 =>
             {
@@ -281,7 +284,8 @@ impl Deadlines<'_> {
                 exponential(refusals, self.timing).max(asked.unwrap_or_default())
             }
         };
-        // A refusal that another process met is as old as this one knows it, or as our clock says if that is older.
+        // The age of a failure that another process had is the time since this process first saw it, or the age by the
+        // local clock if that is greater.
         let known_for = self.known_for(own.map(|refusal| refusal.at).or(self.memory.first_saw(&last.id)));
         let age = match own {
             Some(_) => known_for,
@@ -290,7 +294,7 @@ impl Deadlines<'_> {
         Some(pause.saturating_sub(age)).filter(|left| !left.is_zero())
     }
 
-    /// The project or its Secret changed since the last refusal.
+    /// Whether the project or its Secret changed since the last failed submission.
     fn credentials_changed(&self, now: Option<&str>) -> bool {
         let refused = self
             .memory
@@ -322,8 +326,8 @@ impl Deadlines<'_> {
         }
     }
 
-    /// Since when a list of jobs must have been read that is looked at while nothing can be decided: late enough to be
-    /// newer than the last one that was looked at, and early enough for requests of one project to share it.
+    /// Earliest start of a list of jobs that is used while nothing can be decided: late enough to be newer than the
+    /// last one that was used, and early enough for requests of one project to share it.
     pub fn oldest_early_read(&self) -> Duration {
         let old = (self.age_in_doubt() / 2).min(EARLY_READS / 2);
         self.clocks.uptime.saturating_sub(old)
@@ -372,8 +376,8 @@ impl Deadlines<'_> {
         since.map_or(Duration::ZERO, |since| self.clocks.uptime.saturating_sub(since))
     }
 
-    /// An attempt may take effect or show, and the finalizer that holds the object until then is gone. While the object is
-    /// being deleted the API server takes no new one.
+    /// Whether the finalizer is missing although an attempt may take effect or become visible. While the object is
+    /// being deleted, the API server accepts no new finalizer.
     fn finalizer_is_missing(&self) -> bool {
         let waits = |left: Option<Duration>| left.is_some_and(|left| !left.is_zero());
         !self.request.deleting
@@ -383,8 +387,8 @@ impl Deadlines<'_> {
             && (waits(self.until_expired()) || waits(self.until_job_visibility_timeout()))
     }
 
-    /// Until the finalizer may be put on: at once for the first time, and once more since the answer to that may have been
-    /// lost; then with a pause that grows.
+    /// Until the finalizer may be added: immediately the first time, and once more since the response may have been
+    /// lost; then with increasing delays.
     fn until_finalizer(&self) -> Duration {
         let again = self.memory.finalizer.filter(|(count, _)| *count > 1);
         again.map_or(Duration::ZERO, |(count, at)| {
@@ -393,7 +397,7 @@ impl Deadlines<'_> {
     }
 }
 
-/// How the earliest time of a submission stands: it is reached once both clocks are past it.
+/// Whether the earliest time of a submission is reached: both clocks must be past it.
 pub fn start(not_before: Option<Timestamp>, clocks: &Clocks, timing: &Timing) -> Start {
     let Some(at) = not_before else {
         return Start::Reached;
@@ -405,22 +409,22 @@ pub fn start(not_before: Option<Timestamp>, clocks: &Clocks, timing: &Timing) ->
     }
 }
 
-/// For how long after its signature a request without an answer may take effect or stay invisible.
+/// How long after its signature a request without a response may take effect or stay invisible.
 fn may_take_effect_for(signed_at: Timestamp, not_after: Option<Timestamp>, timing: &Timing) -> Duration {
     let known = not_after.map(|end| between(signed_at, end));
     known.unwrap_or(timing.token_life) + timing.clock_skew + timing.job_visibility_timeout
 }
 
-/// For how long after its signature an accepted request may stay invisible: it is sent before the maximum signature age is
-/// over, and accepted while its answer is awaited.
+/// How long after its signature an accepted request may stay invisible: it is sent before the maximum signature age has
+/// passed, and accepted before the submission timeout.
 fn must_show_within(timing: &Timing) -> Duration {
     timing.max_signature_age + timing.submission_timeout + timing.job_visibility_timeout
 }
 
-/// Until a request that was signed at `signed_at` is past its `span`, for good. Both clocks must say so, and a third time
-/// source, or two clocks that were wrong one after the other would do: the API server's clock, or that this process has
-/// known the request for that long and twice the allowance more. Where the service's clock is not known, ours does not count
-/// and both sources must say so.
+/// Until `span` has certainly passed since a request was signed at `signed_at`. Both clocks must be past it, and a
+/// third source as well, since two clocks could be wrong one after the other: the API server's clock, or the time for
+/// which this process has known the request, plus twice the clock allowance. If the service's clock is not known, the
+/// local clock is not used, and both other sources are required.
 pub fn until_over(
     signed_at: Timestamp,
     span: Duration,
@@ -445,15 +449,15 @@ pub fn until_over(
     known.max(there.unwrap_or_default())
 }
 
-/// When a request stops being honoured: some time after its signature, and with its access key if that is a temporary one.
+/// When a request is no longer accepted: some time after its signature, or when its access key expires if that is a
+/// temporary one.
 pub fn end_of_signature(signed_at: Timestamp, key_ends: Option<Timestamp>, timing: &Timing) -> Timestamp {
     let end = after(signed_at, timing.signature_window);
     key_ends.map_or(end, |key_ends| end.min(key_ends))
 }
 
-/// Since when a read must have been begun to admit a request that this process first saw at `first_seen`, on desktops of
-/// which the last claim of another request ended at `released`: after both, and no longer ago than half of the job
-/// visibility timeout.
+/// Earliest start of a read that may admit a request that this process first saw at `first_seen`, and whose desktops
+/// another request last released at `released`: after both, and at most half of the job visibility timeout ago.
 pub fn oldest_admitting_read(
     uptime: Duration,
     first_seen: Option<Duration>,
@@ -466,13 +470,13 @@ pub fn oldest_admitting_read(
         .max(released.unwrap_or_default())
 }
 
-/// Since when a read must have been begun that is looked at once more before anything is sent.
+/// Earliest start of a read that is repeated before anything is sent.
 pub fn oldest_first_read(uptime: Duration, timing: &Timing) -> Duration {
     uptime.saturating_sub(timing.max_signature_age / 2)
 }
 
-/// Since when an earlier reconciliation must have learned by a GET that a desktop is gone, for a request of which nothing
-/// was submitted: one failed read among many must not make all of them be repeated.
+/// Earliest time at which an earlier reconciliation must have found by a GET that a desktop is gone, for a request that
+/// was not submitted: one failed read among many must not cause all of them to be repeated.
 pub fn oldest_gone(uptime: Duration) -> Duration {
     uptime.saturating_sub(GONE)
 }
@@ -482,21 +486,21 @@ pub fn is_stale(made: Duration, uptime: Duration, timing: &Timing) -> bool {
     uptime.saturating_sub(made) >= timing.max_signature_age
 }
 
-/// For how long a request may have no conditions because it waits its turn, while so many have none: `few` of them for that
-/// long.
+/// How long a request may have no conditions while it is queued, depending on how many have none: `few` if there are
+/// few of them.
 pub fn first_report(without_conditions: usize, few: Duration) -> Duration {
     if without_conditions < FEW { few } else { few * 8 }
 }
 
-/// Whether a live read of the project that was answered at `answered` is good enough to sign upon.
+/// Whether a live read of the project, whose response arrived at `answered`, is recent enough for a signature.
 pub fn is_fresh_enough_to_sign(answered: Duration, uptime: Duration) -> bool {
     uptime.saturating_sub(answered) < PROJECT_MAX_AGE
 }
 
-/// Takes out of what was observed what is too old to act upon, each read by its own age, to which the time that reading took
-/// does not count: where the cloud is slow, the first of many reads would be too old before the last one is made, however
-/// often they are repeated. What is gone stays gone, and what must be confirmed by a GET still must. Says whether reads
-/// were taken out.
+/// Removes observations that are too old to act on. Each read has its own age, which does not include the time that
+/// reading took: if the cloud is slow, the first of many reads would otherwise be too old before the last one is made,
+/// however often they are repeated. A desktop that is gone stays gone, and one that must be confirmed by a GET still
+/// must. Returns whether reads were removed.
 pub fn drop_stale(
     observed: &mut Observed,
     signed_uptime: Option<Duration>,
@@ -527,13 +531,14 @@ pub fn drop_stale(
     dropped
 }
 
-/// The pause after so many failures in a row.
+/// The pause after this many consecutive failures.
 pub fn exponential(failures: u32, timing: &Timing) -> Duration {
     let factor = 2_u32.saturating_pow(failures.saturating_sub(1).min(16));
     timing.retry_min.saturating_mul(factor).min(timing.retry_max)
 }
 
-/// A pause and up to a fifth more by `chance`, so that many requests do not come back at one time.
+/// A pause plus up to a fifth as jitter from the random number `chance`, so that many requests are not retried at the
+/// same time.
 pub fn with_jitter(pause: Duration, chance: u64) -> Duration {
     let share = u32::try_from(chance % 1000).unwrap_or_default();
     pause + pause / 5 * share / 1000

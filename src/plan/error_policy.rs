@@ -10,7 +10,7 @@ use crate::workspace::error::{BreakerKind, Error, Failure, Operation, Refusal};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 impl ErrorClass {
-    /// What is done about it.
+    /// The policy for errors of this class.
     pub fn error_policy(self) -> ErrorPolicy {
         use Reason as R;
         let of = |reason, needs_user, retry| ErrorPolicy {
@@ -35,7 +35,7 @@ impl ErrorClass {
     }
 }
 
-/// What is done about a class of failures.
+/// How a class of errors is handled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ErrorPolicy {
     /// Reason of the conditions and of the Event.
@@ -47,7 +47,7 @@ pub struct ErrorPolicy {
 }
 
 impl ErrorPolicy {
-    /// What is done about failures of which conditions give that reason; `None` if it is no reason of a failure.
+    /// The policy for errors that conditions report with that reason; `None` if it is not the reason of an error.
     pub fn because_of(reason: &str) -> Option<Self> {
         let mut treatments = ErrorClass::ALL.iter().map(|class| class.error_policy());
         treatments.find(|known| known.reason.as_str() == reason)
@@ -59,7 +59,7 @@ impl ErrorPolicy {
 pub enum RetryPolicy {
     /// After the shortest delay: the next read may already differ.
     Soon,
-    /// After the shortest pause, and after the job visibility timeout once the same is refused again.
+    /// After the shortest pause, and after the job visibility timeout if the same request is rejected again.
     AfterJobVisibility,
     /// Exponentially, with jitter; `Retry-After` counts where it is given.
     Backoff,
@@ -77,7 +77,7 @@ pub fn classify(error: &Error) -> ErrorClass {
             BreakerKind::Unanswered => ErrorClass::Unavailable,
         },
         Failure::NoResponse { .. } | Failure::Unreadable { .. } => ErrorClass::InDoubt,
-        // These requests contain nothing that a user wrote for this one: what does not fit is the address, or what it names.
+        // These requests contain nothing from the spec of the request, so the address, or what it names, is wrong.
         Failure::Refused(refusal)
             if error.operation.is_of_iam() && matches!(refusal.status, 400 | 404 | 405) =>
         {
@@ -85,7 +85,7 @@ pub fn classify(error: &Error) -> ErrorClass {
         }
         Failure::Refused(refusal) => {
             let class = by_code(refusal).unwrap_or_else(|| by_status(refusal));
-            // What a read asks for is the operator's doing: it is not corrected in a new object.
+            // The parameters of a read are set by the operator, so a new object would not correct them.
             if class == ErrorClass::InvalidRequest && error.operation != Operation::BatchDelete {
                 ErrorClass::UnknownRefusal
             } else {
@@ -109,15 +109,15 @@ pub fn is_about_one_desktop(error: &Error) -> bool {
     error.operation == Operation::ShowDesktop && answered && of_content.contains(&class)
 }
 
-/// Codes that mean the same wherever they come from. The vendor prefixes gateway codes `APIGW.` or `APIG.`. No refusal comes
-/// with a redirect or an interim answer, whatever that holds.
+/// Codes with the same meaning in all services. The vendor prefixes gateway codes with `APIGW.` or `APIG.`. A redirect
+/// or an interim response is never a rejection, regardless of its content.
 fn by_code(refusal: &Refusal) -> Option<ErrorClass> {
     let code = refusal.code.as_deref().filter(|_| refusal.status >= 400)?;
     if let Some(number) = code.strip_prefix("APIGW.").or_else(|| code.strip_prefix("APIG.")) {
         return by_gateway_code(number, refusal.status);
     }
     match code {
-        // Only what such a code says of the content is final: other codes may be about anything.
+        // Only a code that is known to be about the content is final: other codes may have any meaning.
         "WKS.0001" if (400..500).contains(&refusal.status) && !leaves_doubt(refusal.status) => {
             Some(ErrorClass::InvalidRequest)
         }
@@ -127,8 +127,8 @@ fn by_code(refusal: &Refusal) -> Option<ErrorClass> {
     }
 }
 
-/// With this status the request may have been carried out: the server failed, waited no longer for the request, or says that
-/// no caller waits for the response.
+/// With this status the request may have been carried out: the server failed, timed out waiting for the request, or
+/// reports that the caller disconnected.
 fn leaves_doubt(status: u16) -> bool {
     status >= 500 || matches!(status, 408 | 499)
 }
@@ -143,7 +143,7 @@ fn by_gateway_code(number: &str, status: u16) -> Option<ErrorClass> {
         "0308" => Some(ErrorClass::Throttled),
         "0601" | "0605" | "0606" | "0608" => Some(ErrorClass::InDoubt),
         "0610" | "0613" => Some(ErrorClass::Unavailable),
-        // The gateway knows no desktop.
+        // The gateway does not know desktops, so its 404 is about the address.
         _ if status == 404 => Some(ErrorClass::WrongEndpoint),
         _ => None,
     }
@@ -153,8 +153,8 @@ fn by_status(refusal: &Refusal) -> ErrorClass {
     match refusal.status {
         401 => ErrorClass::Authentication,
         403 => ErrorClass::Permission,
-        // Without a JSON body it is a proxy or another web server that answers, and with a code of another service not
-        // Workspace.
+        // A response without a JSON body is from a proxy or another web server, and one with a code of another service
+        // is not from Workspace.
         404 if refusal.json && refusal.is_of_workspace() => ErrorClass::NotFound,
         404 if refusal.json => ErrorClass::UnknownRefusal,
         404 | 405 => ErrorClass::WrongEndpoint,
@@ -165,7 +165,7 @@ fn by_status(refusal: &Refusal) -> ErrorClass {
         400..=499 if refusal.json => ErrorClass::UnknownRefusal,
         413 | 414 => ErrorClass::UnknownRefusal,
         400..=499 => ErrorClass::WrongEndpoint,
-        // A redirect, a 5xx without a code that says otherwise, a 2xx that is not the documented one.
+        // A redirect, a 5xx without a known code, or an undocumented 2xx.
         _ => ErrorClass::InDoubt,
     }
 }
@@ -195,7 +195,7 @@ pub fn cloud_error(error: &Error, time: Time) -> CloudError {
         | Failure::CircuitOpen { reason, .. }
         | Failure::NoResponse { reason } => (None, because(reason)),
     };
-    // Whatever the error says, the status can be written.
+    // All values are bounded, so that the status can be written with any error.
     CloudError {
         time,
         operation: error.operation,

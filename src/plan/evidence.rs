@@ -23,7 +23,7 @@ const MAX_UNATTENDED_WAIT: SignedDuration = SignedDuration::from_mins(30);
 /// What the reads of this reconciliation show of `attempt`; `None` while a read is missing.
 pub fn evidence(observed: &Observed, attempt: &Attempt) -> Option<Evidence> {
     let sub_job_list = observed.sub_job_list.as_ref()?;
-    // A job of the baseline that is missing was erased, and others may be too.
+    // A missing job of the baseline was erased, so others may have been erased too.
     let whole = attempt
         .baseline_job_ids
         .iter()
@@ -110,7 +110,8 @@ pub fn readable(observed: &Observed, attempt: &Attempt) -> Result<(), Step> {
     }
 }
 
-/// The question, for the first job outside the baseline of which it is not known yet, whether another request has it.
+/// The step that checks whether another request has the job, for the first job outside the baseline for which this is
+/// not known yet.
 pub fn next_owner_read(observed: &Observed, attempt: &Attempt, sub_job_list: &SubJobList) -> Option<Step> {
     let unknown = |job: &JobID| !observed.owned_by_other_request.contains_key(job);
     candidates(attempt, sub_job_list)
@@ -119,21 +120,21 @@ pub fn next_owner_read(observed: &Observed, attempt: &Attempt, sub_job_list: &Su
         .map(Step::ReadOwner)
 }
 
-/// No further evidence is expected. A job that deletes only a part of the body may be another client's, and a list that was
-/// cut may lack ours.
+/// No further evidence is expected. A job that deletes only a part of the body may be another client's, and a truncated
+/// list may lack the job of this request.
 pub fn is_conclusive(observed: &Observed, attempt: &Attempt, evidence: &Evidence) -> bool {
     let ours = || evidence.jobs.iter().any(|job| covers(observed, attempt, job));
     evidence.complete || observed.facts.recovery_timed_out || ours()
 }
 
-/// A submission that seemed to have had no effect shows now: its jobs are added to it, and followed as ours.
+/// A submission that seemed to have had no effect is visible now: its jobs are added to it and followed.
 pub fn late_effect(observed: &Observed, attempt: &Attempt) -> Option<Step> {
     let sub_job_list = observed.sub_job_list.as_ref()?;
     if let Some(step) = next_owner_read(observed, attempt, sub_job_list) {
         return Some(step);
     }
     let mut evidence = evidence(observed, attempt)?;
-    // Only a job proves it: any client may have deleted a desktop since.
+    // Only a job is evidence: any client may have deleted a desktop since.
     evidence.affected = evidence
         .jobs
         .iter()
@@ -146,7 +147,7 @@ pub fn late_effect(observed: &Observed, attempt: &Attempt) -> Option<Step> {
     evidence.found().then_some(Step::RecordOutcome(outcome_update))
 }
 
-/// What the conditions say of an attempt in doubt before anything was read.
+/// The conditions for an attempt with unknown outcome before anything was read.
 pub fn in_doubt(attempt: &Attempt) -> Progress {
     let message = format!(
         "no conclusive response to the delete request for {} at {}; outcome unknown, verifying. The request will not be sent again",
@@ -199,11 +200,12 @@ fn unreadable(observed: &Observed, attempt: &Attempt, obstacle: Progress) -> Pro
     }
 }
 
-/// The attempt took effect. What it did not touch was perhaps not submitted: if no job is known, two complete reads show
-/// so. Else it is open until the job has shown all of its sub-jobs, since a list may have lacked a row.
+/// The attempt took effect. Unaffected desktops may not have been submitted: if no job is known, two complete reads
+/// show that. Otherwise this is open until all sub-jobs of the job were read, since a list may have lacked a row.
 pub fn adopted(observed: &Observed, attempt: &Attempt, evidence: &Evidence) -> OutcomeUpdate {
     let mut jobs: Vec<_> = evidence.jobs.iter().cloned().collect();
-    // The first one is the request's job: rather the one that covers the whole body than one of another client.
+    // The first one is the request's job: one that covers the whole body is preferred, since others may belong to
+    // another client.
     jobs.sort_by_key(|job| !covers(observed, attempt, job));
     let states = attempt.desktop_ids.iter().map(|id| {
         if evidence.affected.contains(&id.folded()) {
@@ -233,7 +235,7 @@ fn covers(observed: &Observed, attempt: &Attempt, job: &JobID) -> bool {
     attempt.desktop_ids.iter().all(|id| named.contains(&id.folded()))
 }
 
-/// The submission reached others but not this one.
+/// The status of a desktop that was not part of the submission.
 pub fn not_submitted(id: &DesktopID) -> DesktopStatus {
     let message =
         "the delete request took effect for other desktops but not for this one; create a new request for it";

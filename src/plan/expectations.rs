@@ -18,7 +18,7 @@ pub fn failed(observed: &Observed, present: &[DesktopID]) -> Option<Progress> {
     let message = format!(
         "spec.expected does not match the desktops, so nothing is submitted: {wrong}. Check the IDs, and create a corrected request"
     );
-    // A desktop may be renamed or assigned to another user, but only a person does that.
+    // Only a user renames a desktop or assigns it to another user, so user action is required.
     Some(Progress::stalled(
         Reason::ExpectationFailed,
         message,
@@ -26,7 +26,7 @@ pub fn failed(observed: &Observed, present: &[DesktopID]) -> Option<Progress> {
     ))
 }
 
-/// What of that desktop, which exists, is not as the request expects.
+/// How an existing desktop differs from what the request expects.
 pub fn differing(observed: &Observed, id: &DesktopID) -> Option<String> {
     let expected = observed
         .request
@@ -40,7 +40,7 @@ pub fn differing(observed: &Observed, id: &DesktopID) -> Option<String> {
     )
 }
 
-/// What is not as expected, if something is.
+/// The differences, if there are any.
 fn differences(expected: &Expectation, facts: &DesktopFacts, hide_users: bool) -> Option<String> {
     let name = expected.computer_name.as_deref().and_then(|name| {
         let is = match &facts.computer_name {

@@ -59,10 +59,11 @@ fn waiting_for_expiry(attempt: &Attempt) -> Progress {
     progress
 }
 
-/// The delete request has expired: any job that came of it is stored before the object goes, if it can be read.
+/// The delete request has expired: if it started a job that can be read, the job is stored before the object is
+/// removed.
 fn final_read(observed: &Observed, attempt: &Attempt) -> Step {
     match evidence::gather_evidence(observed, attempt) {
-        // A list that was cut may lack the job.
+        // A truncated list may lack the job.
         Ok(evidence) if !evidence::is_conclusive(observed, attempt, &evidence) => Step::Wait(Progress {
             requeue: Requeue::SecondRead,
             ..waiting_for_expiry(attempt)
@@ -70,7 +71,7 @@ fn final_read(observed: &Observed, attempt: &Attempt) -> Step {
         Ok(evidence) if evidence.found() => {
             Step::RecordOutcome(evidence::adopted(observed, attempt, &evidence))
         }
-        // One failed read is no reason to lose a job; a login that is gone may never come back.
+        // A single failed read must not lose a job; deleted credentials may never be restored.
         Err(Step::Wait(progress)) if is_transient(observed) && !observed.facts.recovery_timed_out => {
             Step::Wait(progress)
         }
@@ -79,7 +80,7 @@ fn final_read(observed: &Observed, attempt: &Attempt) -> Step {
     }
 }
 
-/// A read failed for a reason that passes by itself.
+/// Whether a read failed for a transient reason.
 fn is_transient(observed: &Observed) -> bool {
     observed
         .read_failure

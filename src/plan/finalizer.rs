@@ -40,7 +40,7 @@ pub fn without_finalizer_note(message: &str) -> &str {
         .unwrap_or(message)
 }
 
-/// A wait that says that the finalizer is missing, if it is and cannot be put back yet.
+/// A wait whose message states that the finalizer is missing, if it is and cannot be restored yet.
 pub fn with_finalizer_note(observed: &Observed, mut progress: Progress) -> Progress {
     if !observed.facts.finalizer_missing || progress.reason == Reason::FinalizerRemoved {
         return progress;
@@ -53,7 +53,7 @@ pub fn with_finalizer_note(observed: &Observed, mut progress: Progress) -> Progr
     progress
 }
 
-/// Ends a request of which nothing was submitted. The finalizer goes first: after the last write no event comes.
+/// Finishes a request that was not submitted. The finalizer is removed first, since no event follows the last write.
 pub fn finish(observed: &Observed, completion: Completion) -> Step {
     if observed.request.finalizer {
         Step::DropFinalizer

@@ -1,8 +1,8 @@
 //! Layer 5, shared by phases: does the project permit the request.
 //!
-//! What the owner of the credentials permits (`spec.guardrails` of the project), against what the request asks for and what
-//! the last read shows of its desktops. A desktop that may not be deleted blocks the whole request: half of a batch is not
-//! what was asked for. What a rule needs and the cloud does not report blocks too.
+//! What the owner of the credentials permits (`spec.guardrails` of the project), against what the request asks for and
+//! what the last read shows of its desktops. A desktop that may not be deleted blocks the whole request: a part of a
+//! batch is not what was requested. A fact that a rule needs and the cloud does not report blocks the request as well.
 
 use std::collections::BTreeMap;
 
@@ -16,7 +16,7 @@ use crate::crd::project::{Guardrails, Permission, Tag};
 use crate::ids::DesktopID;
 use crate::workspace::api::{Billing, DesktopFacts, DesktopKind, DetailFacts, Fact, LoginStatus};
 
-/// The wait of a request that asks for what the project does not permit, whatever its desktops are.
+/// The wait of a request that the project does not permit, regardless of its desktops.
 pub fn violated(observed: &Observed) -> Option<Progress> {
     let (guardrails, request) = (observed.guardrails()?, &observed.request);
     let limits = [
@@ -51,7 +51,7 @@ pub fn violated(observed: &Observed) -> Option<Progress> {
     ))
 }
 
-/// The wait while it is unknown when the project takes submissions.
+/// The wait while the submission windows of the project cannot be evaluated.
 pub fn unknown_time_zone(project: &str) -> Progress {
     let message = format!(
         "a time zone in spec.guardrails.windows of WorkspaceProject {project} is not known, so nothing is submitted: use a name from the IANA time zone database, such as Europe/Berlin"
@@ -69,7 +69,7 @@ pub fn blocked(observed: &Observed, present: &[DesktopID]) -> Option<Progress> {
     Some(Progress::paused(Reason::DesktopBlocked, message, Requeue::Plan))
 }
 
-/// Why that desktop, which exists, may not be deleted.
+/// Why an existing desktop may not be deleted.
 pub fn violation(observed: &Observed, id: &DesktopID) -> Option<String> {
     let guardrails = observed.guardrails()?;
     let desktop = observed.desktops.get(&id.folded())?;
@@ -118,7 +118,7 @@ fn protected_name(guardrails: &Guardrails, facts: &DesktopFacts) -> Option<Strin
     })
 }
 
-/// A desktop that was read by itself has no `pool_id`, whether it belongs to a pool or not.
+/// The response to a single GET has no `pool_id`, even if the desktop belongs to a pool.
 fn pooled(guardrails: &Guardrails, facts: &DesktopFacts, read_by_itself: bool) -> Option<String> {
     let whether = "whether it belongs to a desktop pool";
     let in_pool = matches!(&facts.pool, Fact::Given(pool) if !pool.is_empty());
@@ -168,7 +168,7 @@ fn connected(guardrails: &Guardrails, details: &DetailFacts) -> Option<String> {
     )
 }
 
-/// Each of three fields may say that a desktop is prepaid, and they may contradict each other.
+/// Each of three fields may show that a desktop is prepaid, and they may contradict each other.
 fn prepaid(guardrails: &Guardrails, details: &DetailFacts) -> Option<String> {
     let what = "how it is billed";
     let modes = [&details.charge_mode, &details.charging_mode];
@@ -190,7 +190,7 @@ fn prepaid(guardrails: &Guardrails, details: &DetailFacts) -> Option<String> {
     )
 }
 
-/// What a fact says, or that it does not say `what`.
+/// The value of a fact, or a message that `what` is not known.
 fn given<'a, T>(fact: &'a Fact<T>, what: &str) -> Result<&'a T, String> {
     match fact {
         Fact::Given(value) => Ok(value),
@@ -199,7 +199,7 @@ fn given<'a, T>(fact: &'a Fact<T>, what: &str) -> Result<&'a T, String> {
     }
 }
 
-/// What is wrong, or not known, with the rule that asks for it; nothing where the rule does not apply.
+/// What violates a rule or is not known; nothing if the rule does not apply.
 fn by_rule(
     rule: &str,
     applies: bool,

@@ -10,7 +10,7 @@ use super::attempts::had_no_effect;
 use crate::crd::deletion::{Attempt, Outcome};
 use crate::ids::{AttemptID, DesktopID, JobID};
 
-/// An attempt that was neither refused nor without effect.
+/// An attempt that was neither rejected nor known to be without effect.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct InFlight {
     /// Which attempt.

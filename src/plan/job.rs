@@ -30,7 +30,8 @@ pub fn next(observed: &Observed) -> Step {
     let states: Vec<_> = open(observed)
         .map(|id| (id, desktop_progress(observed, id)))
         .collect();
-    // A job that is overdue and cannot be read does not keep the desktops from being read, nor does one desktop the others.
+    // An overdue job that cannot be read does not prevent reads of the desktops, and one desktop does not prevent reads
+    // of the others.
     let job_alone = observed.facts.overdue && is_only_about_jobs(observed);
     if let Some(read) =
         missing_read(observed, &states).filter(|_| observed.read_failure.is_none() || job_alone)
@@ -55,7 +56,7 @@ pub fn next(observed: &Observed) -> Step {
     }
 }
 
-/// The read that failed was one of a job, and none of a desktop failed.
+/// Whether only reads of jobs failed, and none of a desktop.
 fn is_only_about_jobs(observed: &Observed) -> bool {
     let operation = observed
         .read_failure
@@ -80,18 +81,18 @@ fn open(observed: &Observed) -> impl Iterator<Item = &DesktopID> {
         .filter(move |id| !has_ended(id))
 }
 
-/// How far one desktop is.
+/// The progress of one desktop.
 #[derive(Debug, Clone, PartialEq)]
 enum DesktopProgress {
     /// Its deletion runs.
     Running,
-    /// A list must say whether it is still there.
+    /// A list must show whether it still exists.
     Unseen,
-    /// A single GET must say whether it is gone.
+    /// A single GET must show whether it is gone.
     Unconfirmed,
-    /// The job is done with it, and it does not look like that yet.
+    /// The job has ended for it, but its state does not show that yet.
     Verifying,
-    /// It is idle, and a second read must say so.
+    /// It is idle, and a second read must confirm that.
     SecondRead,
     /// Decided.
     Ended(DesktopStatus),
@@ -107,7 +108,7 @@ impl DesktopProgress {
     }
 }
 
-/// What the job has said about a desktop in the end.
+/// The final result of the job for a desktop.
 enum FinalResult<'a> {
     None,
     Success,
@@ -128,7 +129,7 @@ fn desktop_progress(observed: &Observed, id: &DesktopID) -> DesktopProgress {
             DesktopProgress::Ended(DesktopStatus::new(id, DesktopState::Deleted))
         }
         (_, Some(view)) if view.needs_lookup() => DesktopProgress::Unconfirmed,
-        // It is overdue, and no read will say more.
+        // It is overdue, and no read will give more information.
         (FinalResult::None, Some(view)) if view.is_idle() && no_further_information(observed, id) => {
             idle(observation, || undecided(observed, id))
         }
@@ -199,7 +200,7 @@ fn failure<'a>(results: &[&'a SubJobResult]) -> Option<(Option<&'a str>, &'a str
 const UNDOCUMENTED: &str =
     "the job reports an undocumented status for the desktop, and the desktop still exists";
 
-/// The status says that it may not have been submitted.
+/// Whether the status shows that it may not have been submitted.
 fn is_unknown(observed: &Observed, id: &DesktopID) -> bool {
     let listed = &observed.request.status.desktops;
     listed
@@ -207,7 +208,8 @@ fn is_unknown(observed: &Observed, id: &DesktopID) -> bool {
         .any(|d| d.id == *id && d.state == DesktopState::Unknown)
 }
 
-/// No job is known, or each of them has ended, or says that the deletion of the desktop has, or nothing that is documented.
+/// Whether no further information is expected: no job is known, or each job has ended, has a final result for the
+/// desktop, or has an undocumented status for it.
 fn no_further_information(observed: &Observed, id: &DesktopID) -> bool {
     let folded = id.folded();
     jobs(&observed.request.status).all(|job| {
@@ -218,7 +220,7 @@ fn no_further_information(observed: &Observed, id: &DesktopID) -> bool {
     })
 }
 
-/// The desktop is still there, and not all that was submitted could be read.
+/// The status of a desktop that still exists, if the results of its jobs could not be read completely.
 fn undecided(observed: &Observed, id: &DesktopID) -> DesktopStatus {
     let folded = id.folded();
     let views: Vec<_> = jobs(&observed.request.status)
@@ -255,8 +257,8 @@ fn failed(id: &DesktopID, code: Option<&str>, reason: &str) -> DesktopStatus {
     DesktopStatus::because(id, DesktopState::Failed, code.as_deref(), &cut(reason, 255))
 }
 
-/// The next read of a desktop. One of which the GET failed is not read again in this reconciliation, and once several have
-/// failed, it is the service.
+/// The next read of a desktop. A desktop whose GET failed is not read again in this reconciliation. After several
+/// failures, the service is considered to be the cause.
 fn missing_read(observed: &Observed, states: &[(&DesktopID, DesktopProgress)]) -> Option<Step> {
     let unseen: Vec<_> = of(states, DesktopProgress::Unseen).cloned().collect();
     if !unseen.is_empty() {
@@ -270,7 +272,7 @@ fn missing_read(observed: &Observed, states: &[(&DesktopID, DesktopProgress)]) -
     unread.cloned().map(Step::ReadDesktop)
 }
 
-/// The desktops that have come so far.
+/// The desktops in the state `wanted`.
 fn of<'a>(
     states: &'a [(&'a DesktopID, DesktopProgress)],
     wanted: DesktopProgress,

@@ -15,8 +15,8 @@ use crate::crd::conditions::Reason;
 use crate::crd::deletion::ErrorClass;
 use crate::ids::{AttemptID, DesktopID, JobID, ProjectKey};
 
-/// Two clocks whose difference changed by less are as far apart as before: the `Date` of an answer knows whole seconds,
-/// and is as old as its call took.
+/// A smaller change of the difference of two clocks is ignored: the `Date` of a response has whole seconds, and is as
+/// old as its call took.
 const SAME_DIFFERENCE: SignedDuration = SignedDuration::from_secs(30);
 
 /// Memory of one request.
@@ -26,13 +26,13 @@ pub struct RequestMemory {
     pub first_seen: Option<Duration>,
     /// When this process first saw each attempt.
     attempts: Vec<(AttemptID, Duration)>,
-    /// Reads of the cloud that failed in a row.
+    /// Consecutive failed reads of the cloud.
     pub failures: u32,
-    /// GETs of each desktop that failed in a row, by folded id.
+    /// Consecutive failed GETs of each desktop, by folded ID.
     failed_reads: BTreeMap<DesktopID, u32>,
-    /// Desktops that a GET said are gone, by folded id: since when, and in which project of the cloud.
+    /// Desktops that are gone according to a GET, by folded ID: since when, and in which cloud project.
     gone: BTreeMap<DesktopID, (Duration, ProjectKey)>,
-    /// When it was last stored how far a long check has come.
+    /// When the progress of a long check was last stored.
     pub progress_recorded_at: Option<Duration>,
     /// The last failed submission of this process.
     pub last_submission_failure: Option<SubmissionFailure>,
@@ -40,32 +40,32 @@ pub struct RequestMemory {
     idle_since: BTreeMap<DesktopID, Duration>,
     /// When this process first saw each sub-job with a status that is not documented, by its desktop, folded, and its job.
     undocumented_sub_jobs: BTreeMap<(DesktopID, JobID), Duration>,
-    /// The first look for evidence of an attempt whose request had expired.
+    /// The first read of evidence for an attempt whose request had expired.
     evidence: Option<FirstEvidence>,
     /// How often the finalizer was put on, and when it was last.
     pub finalizer: Option<(u32, Duration)>,
     /// This process has removed the finalizer to store the final result.
     pub finalizer_dropped: bool,
-    /// How far the other clock was ahead of ours when it was last said.
+    /// How far the other clock was ahead of the local one when it was last reported.
     difference: Option<SignedDuration>,
     /// Since when every read has lacked facts that the plan on show has.
     pub lacks_facts_since: Option<Duration>,
 }
 
-/// A refusal of a submission, or a submission that was not sent.
+/// A submission that was rejected or not sent.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SubmissionFailure {
-    /// Of which attempt.
+    /// The attempt.
     pub attempt: AttemptID,
     /// When it came.
     pub at: Duration,
-    /// Of what class it is.
+    /// Class of the error.
     pub class: ErrorClass,
-    /// So many of that class came in a row, this one included.
+    /// Number of consecutive failures of that class, including this one.
     pub in_a_row: u32,
-    /// For how long the cloud asked to wait.
+    /// How long the cloud asked to wait.
     pub retry_after: Option<Duration>,
-    /// Version of project and credentials that were refused.
+    /// Version of the project and credentials that were used.
     pub credentials: Option<String>,
 }
 
@@ -77,7 +77,7 @@ struct FirstEvidence {
 }
 
 impl RequestMemory {
-    /// The object was loaded at that moment.
+    /// Records that the object was loaded.
     pub fn observe(&mut self, request: &Request, uptime: Duration) {
         self.first_seen.get_or_insert(uptime);
         let attempts = &request.status.attempts;
@@ -115,8 +115,8 @@ impl RequestMemory {
         since.saturating_add(visibility_timeout) <= began
     }
 
-    /// Notes the sub-jobs with a status that is not documented of these desktops. What was read of a desktop before one was
-    /// there says nothing of it: gives the desktops that must be seen idle from now on.
+    /// Records the sub-jobs of these desktops with an undocumented status. Reads of a desktop from before such a
+    /// sub-job existed say nothing about it: returns the desktops that must be seen idle again.
     pub fn observe_sub_jobs(
         &mut self,
         sub_job_list: &SubJobList,
@@ -148,31 +148,31 @@ impl RequestMemory {
         self.undocumented_sub_jobs.values().max().copied()
     }
 
-    /// The conditions say so from now on.
+    /// Records when the progress of a long check was stored.
     pub fn record_progress(&mut self, progress: &Progress, uptime: Duration) {
         if progress.reason == Reason::CheckingDesktops {
             self.progress_recorded_at = Some(uptime);
         }
     }
 
-    /// Notes a GET of one desktop that failed; says how many did in a row.
+    /// Records a failed GET of one desktop; returns the number of consecutive failures.
     pub fn single_read_failed(&mut self, id: &DesktopID) -> u32 {
         let count = self.failed_reads.entry(id.folded()).or_default();
         *count = count.saturating_add(1);
         *count
     }
 
-    /// Notes that a read said what there is to be known of a desktop.
+    /// Clears the failures of a desktop after a successful read.
     pub fn clear_read_failures(&mut self, id: &DesktopID) {
         self.failed_reads.remove(&id.folded());
     }
 
-    /// Notes that a GET said that a desktop of that project is gone.
+    /// Records that a desktop of that project is gone according to a GET.
     pub fn mark_gone(&mut self, id: &DesktopID, project: ProjectKey, uptime: Duration) {
         self.gone.insert(id.folded(), (uptime, project));
     }
 
-    /// Desktops of that project that a GET said are gone, not before `since`, by folded id.
+    /// Desktops of that project that are gone according to a GET at `since` or later, by folded ID.
     pub fn known_gone(&self, project: &ProjectKey, since: Duration) -> impl Iterator<Item = &DesktopID> {
         self.gone
             .iter()
@@ -180,13 +180,13 @@ impl RequestMemory {
             .map(|(id, _)| id)
     }
 
-    /// How many reads failed in a row, of any desktop or of the cloud altogether.
+    /// Number of consecutive failed reads, of any desktop or of the cloud as a whole.
     pub fn failures_in_a_row(&self) -> u32 {
         let of_desktops = self.failed_reads.values().copied();
         of_desktops.fold(self.failures, u32::max)
     }
 
-    /// Takes in a refusal.
+    /// Records a failed submission.
     pub fn refused(&mut self, refusal: SubmissionFailure) {
         let before = self
             .last_submission_failure
@@ -198,13 +198,13 @@ impl RequestMemory {
         });
     }
 
-    /// Forgets since when desktops were idle: before a submission that says nothing of what its job does to them.
+    /// Forgets since when desktops were idle: idle before a submission says nothing about the effect of its job.
     pub fn forget_idle(&mut self) {
         self.idle_since.clear();
     }
 
-    /// Notes what a reconciliation begun at `began` found of an attempt whose request had expired. A look that was not
-    /// complete settles nothing with any other, so the next one takes its place.
+    /// Records the evidence that a reconciliation begun at `began` found for an attempt whose request had expired.
+    /// Incomplete evidence cannot be combined with later evidence, so the next one replaces it.
     pub fn record_evidence(&mut self, attempt: &AttemptID, began: Duration, found: Evidence) {
         let kept = |first: &FirstEvidence| first.attempt == *attempt && first.found.complete;
         if !self.evidence.as_ref().is_some_and(kept) {
@@ -234,14 +234,14 @@ impl RequestMemory {
         self.lacks_facts_since = lacks_some.then_some(since);
     }
 
-    /// The finalizer is being put on.
+    /// Records that the finalizer is being added.
     pub fn record_finalizer_added(&mut self, uptime: Duration) {
         let count = self.finalizer.map_or(0, |(count, _)| count);
         self.finalizer = Some((count.saturating_add(1), uptime));
         self.finalizer_dropped = false;
     }
 
-    /// The difference of two clocks as it was last said, unless it has changed since.
+    /// The difference of two clocks as it was last reported, unless it has changed since.
     pub fn stable_skew(&mut self, difference: SignedDuration) -> SignedDuration {
         let known = self.difference.filter(|known| {
             difference

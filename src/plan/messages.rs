@@ -15,13 +15,13 @@ pub fn desktops(count: usize) -> String {
     }
 }
 
-/// All of them by name.
+/// All items, separated by commas.
 pub fn list<'a, T: ToString + 'a>(items: impl IntoIterator<Item = &'a T>) -> String {
     let names: Vec<_> = items.into_iter().map(ToString::to_string).collect();
     names.join(", ")
 }
 
-/// At most three ids by name, the rest by number.
+/// At most three IDs, and the number of the others.
 pub fn name_some<'a, T: ToString + 'a>(ids: impl IntoIterator<Item = &'a T>) -> String {
     let ids: Vec<_> = ids.into_iter().map(ToString::to_string).collect();
     match ids.len() {
@@ -47,7 +47,7 @@ pub fn describe_desktops(ids: &[DesktopID], wrong: impl Fn(&DesktopID) -> Option
     (!wrong.is_empty()).then(|| describe_some(&wrong))
 }
 
-/// One sentence for people: what to do about an error of the cloud, and what it answered to which call.
+/// A message for users: what to do about an error of the cloud, and which call failed with which response.
 pub fn of_error(error: &CloudError) -> String {
     format!("{} ({})", remedy(error), answer(error))
 }
@@ -61,7 +61,7 @@ fn remedy(error: &CloudError) -> String {
         ErrorClass::Authentication => {
             "the cloud rejects the credentials; put valid ones into the project's Secret".to_owned()
         }
-        // Of these it is not a permission that is missing, and the gateway's words say what.
+        // For these codes no permission is missing; the message of the gateway names the cause.
         ErrorClass::Permission
             if error.code.as_deref().is_some_and(is_about_the_caller) =>
         {
@@ -114,7 +114,7 @@ fn named_action(error: &CloudError) -> Option<&str> {
         .find(|token| token.split(':').count() == 3 && token.split(':').all(is_part))
 }
 
-/// What the cloud answered to which call.
+/// Which call failed, and the response of the cloud.
 pub fn answer(error: &CloudError) -> String {
     let operation = error.operation;
     let mut words = match (error.http_status, &error.code) {
@@ -151,7 +151,7 @@ fn looks_like_an_id(id: &DesktopID) -> bool {
     lengths == [8, 4, 4, 4, 12] && parts.iter().all(|part| digits(part))
 }
 
-/// When a delete request without an answer can no longer take effect.
+/// When a delete request without a response can no longer take effect.
 pub fn expiry_of(attempt: &Attempt) -> String {
     attempt.not_after.as_ref().map_or_else(
         || {

@@ -21,29 +21,29 @@ pub struct Observed {
     pub request: Request,
     /// The project and its Secret; `None`: not read in this reconciliation.
     pub project: Option<ProjectView>,
-    /// The project was read live after the last cloud read and the last write, and a moment ago: good enough to sign upon.
+    /// The project was read live after the last cloud read and the last write, and a moment ago: recent enough for a
+    /// signature.
     pub project_is_fresh: bool,
     /// The permit to send.
     pub permit: SendPermit,
     /// The attempt that this reconciliation has reserved desktops for, or has tried to.
     pub reserved: Option<AttemptID>,
-    /// Whether the desktops are this request's to submit; `None`: not asked in this reconciliation.
+    /// Whether the desktops are this request's to submit; `None`: not claimed in this reconciliation.
     pub claim: Option<Claim>,
     /// Desktops read in this reconciliation, by folded id.
     pub desktops: BTreeMap<DesktopID, DesktopObservation>,
-    /// Desktops that were asked for in this reconciliation by a GET of their own, by folded id; kept when the observation
-    /// grows old.
+    /// Results of single GETs in this reconciliation, by folded ID; kept when the observation is dropped as too old.
     pub single_reads: BTreeMap<DesktopID, SingleRead>,
     /// The project's `deleteDesktops` sub-jobs of every status, read in this reconciliation.
     pub sub_job_list: Option<SubJobList>,
-    /// Whether another request has the job, for jobs asked about in this reconciliation.
+    /// Whether another request has the job, for jobs that were checked in this reconciliation.
     pub owned_by_other_request: BTreeMap<JobID, bool>,
-    /// What the poller knows of the jobs asked for in this reconciliation.
+    /// The state of the jobs that were read from the poller in this reconciliation.
     pub jobs: BTreeMap<JobID, JobView>,
     /// A read of the cloud that failed in this reconciliation.
     pub read_failure: Option<ReadFailure>,
-    /// What an earlier look for evidence of the pending attempt found, begun after its delete request had expired
-    /// and at least the job visibility timeout ago.
+    /// What an earlier read of evidence for the pending attempt found, begun after its delete request had expired and
+    /// at least the job visibility timeout ago.
     pub earlier_evidence: Option<Evidence>,
     /// What this process holds in memory about a submission.
     pub submission: Submission,
@@ -52,12 +52,12 @@ pub struct Observed {
 }
 
 impl Observed {
-    /// What the owner of the credentials permits, once the project was read.
+    /// The guardrails of the project, once it was read.
     pub fn guardrails(&self) -> Option<&Guardrails> {
         self.project.as_ref()?.guardrails.as_ref()
     }
 
-    /// The GETs of single desktops that failed, by folded id: the failure, and how many there were in a row.
+    /// The GETs of single desktops that failed, by folded ID: the failure, and the number of consecutive ones.
     pub fn failed_reads(&self) -> impl Iterator<Item = (&DesktopID, &ReadFailure, u32)> {
         self.single_reads.iter().filter_map(|(id, read)| match read {
             SingleRead::Answered => None,
@@ -69,16 +69,16 @@ impl Observed {
     }
 }
 
-/// What came of a GET of one desktop.
+/// Result of a single GET of a desktop.
 #[derive(Debug, Clone, PartialEq)]
 pub enum SingleRead {
-    /// It said whether the desktop is there.
+    /// It showed whether the desktop exists.
     Answered,
-    /// The service answered with an error that may be about this desktop alone.
+    /// The service returned an error that may be about this desktop alone.
     Failed {
         /// The error.
         read_failure: Box<ReadFailure>,
-        /// So many GETs of this desktop failed in a row, this one included.
+        /// Number of consecutive failed GETs of this desktop, including this one.
         in_a_row: u32,
     },
 }
@@ -86,17 +86,17 @@ pub enum SingleRead {
 /// The permit of the rate limiter to send a batch-delete.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
 pub enum SendPermit {
-    /// It was not asked for.
+    /// None was acquired.
     #[default]
     None,
     /// This reconciliation has one.
     Held,
-    /// It had one, and gave it back to read again: it need not wait in line once more.
+    /// It had one, and returned it to read again: it need not queue again.
     Returned,
 }
 
-/// When the reads of a reconciliation began, in time since the start of the process, and how long they took. Each grows old
-/// by itself.
+/// When the reads of a reconciliation began, in time since the start of the process, and how long they took. Each has
+/// its own age.
 #[derive(Debug, Clone, Default)]
 pub struct ReadTimes {
     /// The last read of each desktop, by folded id.
@@ -164,14 +164,14 @@ impl Request {
             .find(|attempt| attempt.outcome == Pending)
     }
 
-    /// An attempt whose outcome only a newer version knows, and that may have reached the cloud.
+    /// An attempt that may have reached the cloud, and whose outcome is a value of a newer version.
     pub fn of_newer_version(&self) -> Option<&Attempt> {
         use crate::crd::deletion::Outcome::Other;
         let attempts = &self.status.attempts;
         attempts.iter().find(|a| a.outcome == Other && a.is_open())
     }
 
-    /// The value of the annotation that was not answered yet, as the status would store it.
+    /// The value of the annotation that was not handled yet, as the status would store it.
     pub fn unanswered_resolve(&self) -> Option<String> {
         let value: String = self.resolve.as_ref()?.chars().take(LONGEST_RESOLVE).collect();
         (self.status.last_handled_resolve.as_ref() != Some(&value)).then_some(value)
@@ -183,7 +183,7 @@ impl Request {
     }
 }
 
-/// The `WorkspaceProject` and its login.
+/// The `WorkspaceProject` and its credentials.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ProjectView {
     /// Where it points; `None` if it does not exist or cannot be used.
@@ -209,18 +209,19 @@ pub struct ProjectUnavailable {
     pub needs_user: bool,
 }
 
-/// Whether a request may submit its desktops.
+/// The result of claiming the desktops of a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Claim {
-    /// No other request comes first.
+    /// No other request takes precedence.
     Granted,
-    /// Another one does.
+    /// Another request has reserved one of the desktops.
     Reserved(ConflictingRequest),
-    /// Another one does, which cannot be decoded: whether it has reached the cloud cannot be known.
+    /// A request that cannot be decoded has reserved one of them: it cannot be known whether it has reached the cloud.
     ReservedByUndecodable(ConflictingRequest),
-    /// One that was deleted does, since its call may still take effect, or its job not show yet.
+    /// A deleted request has reserved one of them, since its call may still take effect, or its job may not be visible
+    /// yet.
     ReservedByDeleted(DeletedRequest),
-    /// An older one may, which is known once its project has been checked for the first time.
+    /// An older request may take precedence, which is known after the first check of its project.
     OlderProjectUnchecked(ConflictingRequest),
     /// Not every watch has listed its requests, so it is not known yet.
     WatchesNotSynced,
@@ -233,18 +234,18 @@ pub enum Claim {
 pub struct UnreadableNamespace {
     /// Its name.
     pub name: String,
-    /// The right that is missing, such as `list desktopdeletions`.
+    /// The missing permission, such as `list desktopdeletions`.
     pub permission: String,
     /// The minute by which no call of an earlier process can take effect any more.
     pub until: Timestamp,
 }
 
-/// A request that comes first for some desktop.
+/// A request that takes precedence for one of the desktops.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ConflictingRequest {
     /// One of the desktops that both name.
     pub desktop: DesktopID,
-    /// Its name, if it lies in the same namespace.
+    /// Its name, if it is in the same namespace.
     pub name: Option<String>,
 }
 
@@ -255,11 +256,11 @@ pub struct DeletedRequest {
     pub uid: String,
     /// One of the desktops that its call names, in the spelling of the request that waits.
     pub desktop: DesktopID,
-    /// Its name, if it lies in the same namespace.
+    /// Its name, if it is in the same namespace.
     pub name: Option<String>,
     /// When this process learned that it is gone, in time since its start.
     pub gone_since: Duration,
-    /// The minute by which it will hold nothing any more.
+    /// The minute by which it will no longer reserve anything.
     pub until: Timestamp,
     /// The jobs of its call, if the cloud accepted it.
     pub jobs: BTreeSet<JobID>,
@@ -268,7 +269,7 @@ pub struct DeletedRequest {
 /// A read of the cloud that failed.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ReadFailure {
-    /// As it goes into `status.lastError`.
+    /// The error for `status.lastError`.
     pub error: CloudError,
     /// The call was held back because of an earlier failure of that class: no news.
     pub suppressed: bool,
@@ -288,25 +289,25 @@ pub enum Submission {
         /// The signature is younger than the maximum signature age.
         fresh: bool,
     },
-    /// The request was sent; this came of it, and is not recorded yet.
+    /// The request was sent; its result is not recorded yet.
     Responded {
-        /// Whose request.
+        /// The attempt.
         attempt: AttemptID,
-        /// What came of it.
+        /// The result.
         answer: PostResult,
     },
     /// A task of this process is sending or recording.
     InProgress,
 }
 
-/// What came of sending a batch-delete.
+/// The result of sending a batch-delete.
 #[derive(Debug, Clone, PartialEq)]
 pub enum PostResult {
     /// 202 with a job.
     Accepted(JobID),
     /// No byte was sent.
     NotSent(CloudError),
-    /// A definite refusal.
+    /// It was definitely rejected.
     Rejected(CloudError),
     /// Anything else: it may have taken effect.
     OutcomeUnknown(CloudError),
@@ -320,20 +321,21 @@ pub struct Facts {
     pub stopping: bool,
     /// Users of desktops are not to be shown.
     pub hide_users: bool,
-    /// The earliest time of the submission, by both clocks.
+    /// State of the earliest time of the submission, by both clocks.
     pub start: Start,
-    /// The windows in which the project takes submissions, by both clocks.
+    /// State of the submission windows of the project, by both clocks.
     pub window: Window,
     /// The deadline of the request, by both clocks.
     pub deadline: Deadline,
     /// The service's clock is known to this process.
     pub service_clock_known: bool,
-    /// After a refusal: the pause is over, or what was wrong may have been corrected.
+    /// After a failed submission: the pause is over, or the cause may have been corrected.
     pub retry_due: bool,
     /// This machine's clock and the other one differ by more than is allowed: nothing is submitted, and no request expires
     /// at its deadline.
     pub clock_skew: Option<ClockSkew>,
-    /// Facts that the plan on show has are missing from reads for so long that they will hardly be reported again.
+    /// Facts of the shown plan have been missing from reads for so long that they are not expected to be reported
+    /// again.
     pub facts_missing_for_long: bool,
     /// The job visibility timeout since the last acceptance is over.
     pub job_visibility_timeout_over: bool,
@@ -344,22 +346,22 @@ pub struct Facts {
     /// The request of an attempt in doubt can no longer be accepted, nor an accepted one be still invisible: its
     /// expiry, the clock allowance and the job visibility timeout are over by both clocks.
     pub expired: bool,
-    /// It has been so for so long that user action is required.
+    /// The recovery timeout has passed since then, so user action is required.
     pub recovery_timed_out: bool,
     /// The newest attempt is so young that its job need not show yet.
     pub before_initial_poll: bool,
-    /// An attempt may take effect or show, and the finalizer that holds the object until then was removed.
+    /// The finalizer was removed although an attempt may still take effect or become visible.
     pub finalizer_missing: bool,
     /// The finalizer may be put on now.
     pub finalizer_due: bool,
-    /// How the circuit breaker for submissions stands.
+    /// State of the circuit breaker for submissions.
     pub circuit: Circuit,
     /// The progress of a long check was not recorded lately.
     pub progress_due: bool,
 }
 
-/// How the circuit breaker for submissions stands: several answers in a row to those of the same credentials at the same
-/// endpoint were lost, or not.
+/// State of the circuit breaker for submissions with one set of credentials to one endpoint. Several consecutive lost
+/// responses open it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum Circuit {
     /// A submission may be made; if the circuit is half-open, one at a time.
@@ -371,36 +373,36 @@ pub enum Circuit {
     Open,
 }
 
-/// How the earliest time of a submission stands.
+/// State of the earliest time of a submission.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum Start {
     /// It has passed by both clocks, or there is none.
     #[default]
     Reached,
-    /// It has passed by ours, and the other clock is not known.
+    /// It has passed by the local clock, and the other clock is not known.
     ClockUnknown,
     /// It is ahead by one clock at least.
     Ahead,
 }
 
-/// How the windows stand in which a project takes submissions.
+/// State of the submission windows of a project.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum Window {
     /// One of them is open by both clocks, or there is none.
     #[default]
     Open,
-    /// One of them is open by our clock, and the other clock is not known.
+    /// One of them is open by the local clock, and the other clock is not known.
     ClockUnknown,
-    /// None of them is open by one clock at least.
+    /// By at least one clock, none of them is open.
     Closed {
-        /// When the next one opens, by our clock.
+        /// When the next one opens, by the local clock.
         opens: Option<Timestamp>,
     },
     /// They cannot be evaluated: a time zone is not known.
     Unknown,
 }
 
-/// How the deadline of a request stands.
+/// State of the deadline of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum Deadline {
     /// It has passed by neither clock.

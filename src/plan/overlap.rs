@@ -25,16 +25,16 @@ pub fn next(observed: &Observed, claim: &Claim) -> Step {
     }
 }
 
-/// Desktops on which a claim of a deleted request has ended, by what a reconciliation has read since the claim was asked.
+/// Desktops on which the claim of a deleted request has ended, according to reads since the claim was checked.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct ReleasedDesktops {
-    /// A single GET says that these are gone, so nothing can happen to them any more.
+    /// According to a single GET these are gone, so nothing can happen to them any more.
     pub gone: Vec<DesktopID>,
     /// The job of the accepted call shows on these, so reads from now on show it.
     pub shown: Vec<DesktopID>,
 }
 
-/// What the reads of this reconciliation say of the desktops that `holder` holds.
+/// Which desktops that `holder` has reserved are released, according to the reads of this reconciliation.
 pub fn released(observed: &Observed, holder: &DeletedRequest) -> ReleasedDesktops {
     let ids = &observed.request.desktop_ids;
     let of = |wanted: &dyn Fn(&DesktopID) -> bool| ids.iter().filter(|id| wanted(id)).cloned().collect();
@@ -61,8 +61,8 @@ fn shows(observed: &Observed, holder: &DeletedRequest, id: &DesktopID) -> bool {
     observed.sub_job_list.as_ref().is_some_and(named)
 }
 
-/// The read that may end the claim of a deleted request, and then the question for the claim. Of a call in doubt no job is
-/// known, and one that looks like its own may be another client's.
+/// The read that may end the claim of a deleted request, and then the step that claims the desktops again. For a call
+/// with unknown outcome no job is known, and one that looks like its own may belong to another client.
 fn read(observed: &Observed, holder: &DeletedRequest) -> Option<Step> {
     let id = &holder.desktop;
     if is_gone(observed, id) || shows(observed, holder, id) {
@@ -97,7 +97,7 @@ fn wait(message: String) -> Step {
     ))
 }
 
-/// Nothing of one namespace is named in another.
+/// Names of other namespaces are not shown.
 fn request(name: Option<&String>, nameless: &str, named: &str) -> String {
     name.map_or_else(
         || format!("{nameless} in another namespace"),

@@ -1,7 +1,8 @@
 //! Layer 2, data: the facts that a plan holds, and its hash.
 //!
 //! Which facts of a desktop a plan holds, and the hash of a plan. The same facts always give the same hash; it covers
-//! neither times of observation, nor the approval, nor who asks. (The page docs/approval.md has a script that computes it.)
+//! neither times of observation, nor the approval, nor the user. (The page docs/approval.md has a script that computes
+//! it.)
 
 use std::collections::BTreeSet;
 use std::fmt::Write;
@@ -17,7 +18,7 @@ use crate::crd::limits;
 use crate::ids::{DesktopID, ProjectKey};
 use crate::workspace::api::{AttachedKind, DesktopFacts, DesktopKind, Fact};
 
-/// Word for the form of what is hashed.
+/// Version of the hashed document.
 const VERSION: &str = "cloud-desktops.dev/plan/v1";
 
 /// A plan as the reads of this reconciliation make it.
@@ -49,7 +50,7 @@ impl Planned {
         })
     }
 
-    /// The desktops with the facts of each that the cloud does not say.
+    /// The desktops with the facts that the cloud does not report.
     pub fn missing_facts(&self) -> impl Iterator<Item = (&DesktopID, Vec<MissingFact>)> {
         let desktops = self.desktops.iter();
         desktops.map(|(id, desktop)| (id, desktop.missing_facts()))
@@ -69,9 +70,9 @@ pub struct PlannedDesktop {
     pub id: DesktopID,
     /// Its computer name.
     pub computer_name: Option<String>,
-    /// Hash of all whom it is assigned to.
+    /// Hash of all users and groups that it is assigned to.
     pub users_hash: Option<String>,
-    /// Hash of `user_name`, where the cloud says nothing about others whom it may be assigned to.
+    /// Hash of `user_name`, if the cloud does not report whether it is assigned to others.
     pub user_name_hash: Option<String>,
     /// When it was created.
     pub created: Option<Timestamp>,
@@ -84,7 +85,7 @@ pub struct PlannedDesktop {
 pub struct Assignee(&'static str, String);
 
 impl PlannedDesktop {
-    /// What those facts say.
+    /// The planned desktop with those facts.
     pub fn of(id: &DesktopID, facts: &DesktopFacts) -> Self {
         let hash = assigned_unless_pooled(facts).map(|users| sha256(&users));
         let (users_hash, user_name_hash) = match facts.attached {
@@ -131,13 +132,15 @@ impl From<&ApprovedDesktop> for PlannedDesktop {
     }
 }
 
-/// Whom the desktop is assigned to, for people; `None` also if it is not assigned, or if that is not part of a plan.
+/// The users and groups that the desktop is assigned to, as text for users; `None` also if it is not assigned, or if
+/// they are not part of a plan.
 pub fn users_shown(facts: &DesktopFacts) -> Option<String> {
     let users = assigned_unless_pooled(facts).filter(|users| !users.is_empty())?;
     Some(limits::cut(&shown(&users), limits::DESKTOP_USER))
 }
 
-/// Whom the desktop is assigned to, unless it belongs to a pool: there the service assigns it for each session.
+/// The users and groups that the desktop is assigned to, unless it belongs to a pool: there the service assigns it for
+/// each session.
 fn assigned_unless_pooled(facts: &DesktopFacts) -> Option<BTreeSet<Assignee>> {
     assigned(facts).filter(|_| facts.kind != Fact::Given(DesktopKind::Pooled))
 }
@@ -150,7 +153,7 @@ fn name(given: &Fact<String>) -> Option<String> {
     }
 }
 
-/// Users and groups that the desktop is assigned to, as far as the cloud says; `None` if that is unknown.
+/// Users and groups that the desktop is assigned to, as far as the cloud reports them; `None` if that is unknown.
 pub fn assigned(facts: &DesktopFacts) -> Option<BTreeSet<Assignee>> {
     let user = match &facts.user_name {
         Fact::Given(name) => Some(name.clone()).filter(|name| !name.is_empty()),
@@ -179,7 +182,7 @@ impl Assignee {
     }
 }
 
-/// Users and groups, for people. A group is not the user of its name.
+/// Users and groups, as text for users. A group is distinguished from a user of the same name.
 pub fn shown(assigned: &BTreeSet<Assignee>) -> String {
     let name = |assignee: &Assignee| match assignee.user() {
         Some(name) => name.to_owned(),

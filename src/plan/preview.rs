@@ -21,12 +21,12 @@ pub fn must_show_plan(observed: &Observed) -> bool {
         || !request.expected.is_empty()
         || request.not_before.is_some()
         || request.approved_plan.is_some()
-        // What is shown must not become wrong.
+        // A plan that is shown must stay current.
         || request.status.plan.is_some()
         || observed.project.as_ref().is_some_and(|p| p.guardrails.is_some())
 }
 
-/// The wait, with the plan if that is shown. Another client is deleting the desktops `deleting`.
+/// The wait, with the plan if it is shown. `deleting`: desktops that another client is deleting.
 pub fn with_plan(
     observed: &Observed,
     sorted: &SortedDesktops,
@@ -97,7 +97,7 @@ pub fn with_plan(
     }
 }
 
-/// Whether the plan on show stays although this read makes another one: the read only says less, for now.
+/// Whether the shown plan is kept although this read gives another one, because the read only lacks facts for now.
 fn keeps_current_plan(observed: &Observed, approval_state: &ApprovalState, missing: &[String]) -> bool {
     let says_less = !missing.is_empty() && !observed.facts.facts_missing_for_long;
     match approval_state {
@@ -108,7 +108,7 @@ fn keeps_current_plan(observed: &Observed, approval_state: &ApprovalState, missi
     }
 }
 
-/// The wait while a read says less than the plan on show, which stays until one says everything again.
+/// The wait while a read lacks facts of the shown plan, which is kept until a read has all of them again.
 fn keep_current_plan(
     observed: &Observed,
     shown: &Plan,
@@ -144,7 +144,7 @@ fn keep_current_plan(
     }
 }
 
-/// What condition `Planned` says of a plan that stays on show.
+/// Condition `Planned` for a plan that is kept.
 fn still_planned(shown: &Plan, missing: &[String]) -> ConditionUpdate {
     let count = |count: i32| usize::try_from(count).unwrap_or_default();
     let message = format!(
@@ -161,7 +161,7 @@ pub fn with_unknown_plan(observed: &Observed, obstacle: &Progress, progress: Pro
         return progress;
     }
     let message = format!("the plan is not known yet: {}", obstacle.message);
-    // Nothing else would have the plan read soon; a time that is waited for comes first.
+    // Nothing else would cause the plan to be read soon, unless the request waits for a time.
     let requeue = match progress.requeue {
         Requeue::Plan | Requeue::Change => obstacle.requeue,
         requeue => requeue,
@@ -222,7 +222,7 @@ fn blocked(observed: &Observed, deleting: &[&DesktopID], id: &DesktopID) -> Opti
     different.or_else(|| Some((Reason::GuardrailViolated, guardrails::violation(observed, id)?)))
 }
 
-/// What condition `Planned` says.
+/// Condition `Planned`.
 fn planned(
     observed: &Observed,
     sorted: &SortedDesktops,
@@ -279,7 +279,7 @@ fn left_out(plan: &Planned) -> String {
     let incomplete: Vec<_> = plan
         .missing_facts()
         .filter_map(|(id, mut facts)| {
-            // Where one user is reported, that is who is approved; status.desktops says that there may be others.
+            // If one user is reported, that user is approved; status.desktops shows that there may be others.
             facts.retain(|fact| *fact != MissingFact::AllUsers);
             let words: Vec<_> = facts.into_iter().map(MissingFact::words).collect();
             (!words.is_empty()).then(|| format!("desktop {id}: {}", words.join(", ")))

@@ -9,7 +9,7 @@ use crate::crd::deletion::{ApprovedPlan, Attempt, CloudError, DesktopStatus};
 /// Why a request waits, and when it is reconciled again.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Progress {
-    /// Why.
+    /// Reason of the conditions.
     pub reason: Reason,
     /// Cause and remedy, for users.
     pub message: String,
@@ -17,7 +17,7 @@ pub struct Progress {
     pub activity: Activity,
     /// What ends the wait.
     pub requeue: Requeue,
-    /// What the cloud said, for `status.lastError`; `None` clears it.
+    /// The error of the cloud, for `status.lastError`; `None` clears it.
     pub error: Option<CloudError>,
     /// Desktops whose state changed.
     pub desktops: Vec<DesktopStatus>,
@@ -32,15 +32,15 @@ pub struct Preview {
     pub updates: Vec<ConditionUpdate>,
     /// The plan; `None` if it is not known yet.
     pub content: Option<PlanSummary>,
-    /// What is approved, if the plan is known.
+    /// The approved plan, if the plan is known.
     pub approved: Option<ApprovedPlan>,
-    /// What was named as approved and is not accepted.
+    /// The value of `spec.approvedPlan`, if it is not accepted as an approval.
     pub refused: Option<String>,
     /// The read lacks facts that the plan on show has.
     pub lacks_facts: bool,
 }
 
-/// What `status.plan` says, but for the time.
+/// Content of `status.plan`, without the time.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PlanSummary {
     /// Hash of the plan.
@@ -53,7 +53,7 @@ pub struct PlanSummary {
     pub blocked: i32,
 }
 
-/// How a wait is shown to tools.
+/// Whether a waiting request is reconciling, paused or stalled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Activity {
     /// It continues automatically; the reason of the condition `Reconciling`.
@@ -85,7 +85,7 @@ pub enum Requeue {
     Refresh,
     /// The pause after a failed read.
     Backoff,
-    /// The pause after a refusal.
+    /// The pause after a failed submission.
     Retry,
     /// The end of the job visibility timeout.
     JobVisibility,
@@ -108,7 +108,7 @@ impl Progress {
         }
     }
 
-    /// It is being worked on.
+    /// The request is being processed.
     pub fn reconciling(reason: Reason, message: String, requeue: Requeue) -> Self {
         Self::new(reason, message, Activity::Reconciling(reason), requeue)
     }
@@ -137,14 +137,14 @@ impl Progress {
         }
     }
 
-    /// With what the cloud said.
+    /// With an error of the cloud.
     #[must_use]
     pub fn with_error(mut self, error: CloudError) -> Self {
         self.error = Some(error);
         self
     }
 
-    /// With what the cloud said to an attempt.
+    /// With the error of an attempt.
     #[must_use]
     pub fn with_error_of(mut self, attempt: &Attempt) -> Self {
         self.error.clone_from(&attempt.error);
@@ -158,13 +158,13 @@ impl Progress {
         self
     }
 
-    /// Nothing has been done for it yet.
+    /// The request has not been processed yet.
     pub fn queued() -> Self {
         let message = "queued: many requests are due, or the cloud API responds slowly";
         Self::reconciling(Reason::Queued, message.to_owned(), Requeue::PollInterval)
     }
 
-    /// The cloud is deleting so many desktops.
+    /// The cloud is deleting this many desktops.
     pub fn job_running(count: usize) -> Self {
         let message = format!("the cloud is deleting {}", desktops(count));
         Self::reconciling(Reason::JobRunning, message, Requeue::JobChange)

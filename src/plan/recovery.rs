@@ -37,9 +37,9 @@ pub fn is_early(observed: &Observed) -> bool {
         && observed.request.unanswered_resolve().is_none()
 }
 
-/// While the call may still take effect nothing can be decided. The list of the project's jobs, which requests share, keeps
-/// the service's clock known and names the job that is probably the attempt's. While that clock is not known, or differs
-/// from ours, the desktops are asked for too.
+/// While the call may still take effect nothing can be decided. The list of the project's jobs, which requests share,
+/// keeps the service's clock known and shows the job that probably belongs to the attempt. While that clock is not
+/// known, or differs from the local one, the desktops are read too.
 #[allow(clippy::result_large_err)] // the error is the next step
 fn early(observed: &Observed, attempt: &Attempt) -> Result<Step, Step> {
     if observed.facts.before_initial_poll {

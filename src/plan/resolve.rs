@@ -12,7 +12,7 @@ use crate::crd::conditions::Reason;
 use crate::crd::deletion::{Attempt, DesktopState, DesktopStatus, Outcome};
 use crate::ids::{AttemptID, JobID};
 
-/// What the annotation asks for.
+/// The parsed annotation.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Resolve {
     /// Which attempt.
@@ -26,20 +26,20 @@ pub struct Resolve {
 pub enum ResolveAction {
     /// It had no effect: submit again.
     Retry,
-    /// Give the request up.
+    /// Abandon the request.
     Abandon,
     /// It took effect as this job.
     Adopt(JobID),
 }
 
-/// How the annotation is written.
+/// Format of the annotation.
 const FORM: &str = "use <attempt id>=retry, <attempt id>=abandon or <attempt id>=adopt:<job id>";
 
 impl Resolve {
     /// Reads the annotation.
     ///
     /// # Errors
-    /// It has not the form; the text says which form it has.
+    /// It is invalid; the text describes the format.
     pub fn parse(value: &str) -> Result<Self, String> {
         let (attempt, action) = value.trim().split_once('=').ok_or(FORM)?;
         let attempt = AttemptID::try_from(attempt).map_err(|_| FORM)?;
@@ -53,7 +53,7 @@ impl Resolve {
     }
 }
 
-/// The next step for an annotation that was not answered yet, if there is one.
+/// The next step for an annotation that was not handled yet, if there is one.
 pub fn next(observed: &Observed) -> Option<Step> {
     let value = observed.request.unanswered_resolve()?;
     let refuse = |why: String| {
@@ -108,8 +108,8 @@ pub fn next(observed: &Observed) -> Option<Step> {
     }
 }
 
-/// A job that is overdue may be given up, and one that can no longer be followed once it must show: its desktops are free
-/// then.
+/// Whether a submitted request may be abandoned: its job is overdue, or can no longer be followed although it must be
+/// visible by now. Its desktops are released then.
 fn may_abandon(observed: &Observed) -> bool {
     let stored_project = observed.request.status.project.as_ref();
     let now = observed.project.as_ref().and_then(|p| p.coordinates.as_ref());
@@ -175,7 +175,7 @@ fn retried(attempt: &Attempt, value: String) -> OutcomeUpdate {
     }
 }
 
-/// What the conditions say after a user abandoned an attempt that may still take effect.
+/// The conditions after a user abandoned an attempt that may still take effect.
 fn awaiting_expiry(attempt: &Attempt) -> Progress {
     let end = expiry_of(attempt);
     let message = format!(
@@ -197,7 +197,7 @@ pub fn settle_abandoned(observed: &Observed, attempt: &Attempt) -> Step {
         })
     };
     match evidence::gather_evidence(observed, attempt) {
-        // What cannot be read now, or not to its end, may show a job later.
+        // Evidence that cannot be read completely now may show a job later.
         Ok(evidence) if !evidence::is_conclusive(observed, attempt, &evidence) => again(Requeue::SecondRead),
         Ok(evidence) if !evidence.jobs.is_empty() => {
             Step::RecordOutcome(evidence::adopted(observed, attempt, &evidence))

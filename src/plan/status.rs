@@ -1,7 +1,7 @@
 //! Layer 4, status: the legal transitions of the status.
 //!
-//! The legal transitions of `status`. Nothing else makes one; the API server checks them once more by the rules of the
-//! CRD. Time is given.
+//! The legal transitions of `status`. No other code changes the status; the API server checks the transitions again by
+//! the rules of the CRD. The time is a parameter.
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 
@@ -28,11 +28,11 @@ pub enum IllegalTransition {
     Unsettled(AttemptID),
 }
 
-/// Most jobs of one attempt that the status holds.
+/// Maximum number of jobs of one attempt in the status.
 const MAX_JOBS: usize = 4;
 
-/// The status that stores an intent. Records of refused attempts make room, except those that count towards a
-/// verdict; all others are kept.
+/// The status that stores an intent. Records of rejected attempts are removed, except those that count towards a final
+/// rejection; all others are kept.
 ///
 /// # Errors
 /// An earlier attempt may have reached the cloud.
@@ -45,7 +45,7 @@ pub fn record_intent(
     if let Some(unsettled) = unsettled(&status) {
         return Err(IllegalTransition::Unsettled(unsettled.id.clone()));
     }
-    // Refusals that are counted stay while they are about the same desktops.
+    // Counted rejections are kept while they are about the same desktops.
     let counts = |a: &Attempt| was_not_found(a) && a.desktop_ids == intent.attempt.desktop_ids;
     status
         .attempts
@@ -57,8 +57,8 @@ pub fn record_intent(
     Ok(apply_progress(request, status, &intent.progress, now))
 }
 
-/// The status that stores what came of an attempt. An attempt that was settled meanwhile keeps its outcome and only
-/// gains the jobs; so does one of a request that has ended, whose result stays as it was recorded.
+/// The status that stores the outcome of an attempt. If the attempt was settled in the meantime, it keeps its outcome
+/// and only gains the jobs; the same applies to a finished request, whose result does not change.
 ///
 /// # Errors
 /// There is no such attempt.
@@ -101,7 +101,7 @@ pub fn record_outcome(
     Ok(apply_progress(request, status, &outcome_update.progress, now))
 }
 
-/// The status that stores that an annotation was answered, by doing nothing.
+/// The status that stores that an annotation was handled without any other change.
 pub fn refuse_resolve(request: &Request, refusal: &RefusedAnnotation) -> DesktopDeletionStatus {
     DesktopDeletionStatus {
         last_handled_resolve: Some(refusal.value.clone()),
@@ -109,7 +109,7 @@ pub fn refuse_resolve(request: &Request, refusal: &RefusedAnnotation) -> Desktop
     }
 }
 
-/// The status that says what `progress` says.
+/// The status with the content of `progress`.
 pub fn with_progress(request: &Request, progress: &Progress, now: &Time) -> DesktopDeletionStatus {
     apply_progress(request, request.status.clone(), progress, now)
 }
@@ -138,7 +138,7 @@ pub fn finish(request: &Request, completion: &Completion, now: &Time) -> Desktop
 
 /// Whether storing `progress` would change anything but times.
 pub fn would_change(request: &Request, progress: &Progress) -> bool {
-    // Any time will do: conditions that stay keep theirs, and those that do not are a change.
+    // The time is irrelevant: unchanged conditions keep theirs, and the others are a change anyway.
     let now = Time(jiff::Timestamp::UNIX_EPOCH);
     with_progress(request, progress, &now) != request.status
 }
@@ -207,7 +207,7 @@ fn show_plan(status: &mut DesktopDeletionStatus, preview: &Preview, now: &Time) 
     }
 }
 
-/// Two errors that say the same, though their times, texts and request ids may differ.
+/// Whether two errors are the same, although their times, texts and request IDs may differ.
 pub fn same_error(a: &CloudError, b: &CloudError) -> bool {
     (&a.operation, &a.class, a.http_status, &a.code) == (&b.operation, &b.class, b.http_status, &b.code)
 }

@@ -13,29 +13,30 @@ use crate::ids::{AttemptID, DesktopID, JobID};
 pub enum Step {
     /// Read the `WorkspaceProject` and its Secret, live.
     ReadProject,
-    /// Ask for the desktops: no other unfinished request may have one of them in flight.
+    /// Claim the desktops: no other unfinished request may have one of them in flight.
     ClaimDesktops,
     /// Read these desktops in one list.
     ReadDesktops(Vec<DesktopID>),
-    /// Read what only the detailed form of these desktops says, which were read before.
+    /// Read the details of these desktops, which were read before, in the detailed list.
     ReadDetails(Vec<DesktopID>),
     /// Read one desktop by a GET of its own.
     ReadDesktop(DesktopID),
     /// Read the project's `deleteDesktops` sub-jobs of every status.
     ReadSubJobs,
-    /// Ask whether another request has this job.
+    /// Check whether another request has this job.
     ReadOwner(JobID),
-    /// Ask the poller about a job, which then follows it.
+    /// Read a job from the poller, which then follows it.
     ReadJob(JobID),
     /// Put our finalizer on the object.
     AddFinalizer,
-    /// Take our finalizer off the object.
+    /// Remove our finalizer from the object.
     DropFinalizer,
     /// Wait for a permit of the rate limiter to send a batch-delete.
     AcquirePermit,
-    /// Give that permit back: what comes next may take long, or take a permit of its own.
+    /// Release that permit: the next step may take long, or needs its own permit.
     ReleasePermit,
-    /// Reserve so many desktops of the project's limit of a day, in its status, for an attempt that gets its ID by that.
+    /// Reserve this many desktops under the project's daily limit, in the status of the project, for an attempt whose
+    /// ID is generated here.
     ReserveDesktops(usize),
     /// Serialise and sign a batch-delete; nothing is sent.
     Sign(Batch),
@@ -43,11 +44,11 @@ pub enum Step {
     RecordIntent(Intent),
     /// Send it, once.
     Post,
-    /// Store what came of it.
+    /// Store its outcome.
     RecordOutcome(OutcomeUpdate),
     /// Store that an annotation was refused.
     RefuseResolve(RefusedAnnotation),
-    /// Store what the conditions and desktops should say meanwhile.
+    /// Store the conditions and desktops in the meantime.
     RecordProgress(Progress),
     /// Store which desktops were approved.
     RecordApproval(Progress),
@@ -62,8 +63,9 @@ pub enum Step {
 }
 
 impl Step {
-    /// It comes between the permit to send and the sending, and takes no permit of its own; or it is the end, which gives
-    /// all back. (Two that kept theirs while they waited for another one would deadlock.)
+    /// Whether the permit to send is kept: the step is between the permit and the sending, and needs no permit of its
+    /// own; or it ends the reconciliation, which releases all permits. (Two requests that kept their permits while
+    /// waiting for another one would deadlock.)
     pub fn keeps_permit(&self) -> bool {
         let sends = matches!(self, Self::Sign(_) | Self::RecordIntent(_) | Self::Post);
         let comes_before = matches!(
@@ -87,12 +89,12 @@ impl Step {
     }
 }
 
-/// What a batch-delete is to name, and what was known of these desktops before.
+/// The desktops of a batch-delete, and what was known about them before.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Batch {
     /// Desktops to delete.
     pub desktop_ids: Vec<DesktopID>,
-    /// Jobs that name one of them already: they prove nothing later.
+    /// Earlier jobs that name one of them: they are no evidence later.
     pub baseline_job_ids: Vec<JobID>,
     /// Those whose earlier deletion had failed.
     pub baseline_failed_ids: Vec<DesktopID>,
@@ -107,15 +109,15 @@ pub struct Batch {
 pub struct Intent {
     /// The record, outcome `Pending`.
     pub attempt: Attempt,
-    /// Where the request lives from now on.
+    /// The cloud project of the request from now on.
     pub project: ProjectCoordinates,
-    /// Every desktop: gone before, or not yet, and what it is called.
+    /// The state and name of every desktop.
     pub desktops: Vec<DesktopStatus>,
-    /// What the conditions say meanwhile.
+    /// The conditions in the meantime.
     pub progress: Progress,
 }
 
-/// What came of an attempt.
+/// The outcome of an attempt.
 #[derive(Debug, Clone, PartialEq)]
 pub struct OutcomeUpdate {
     /// Which attempt.
@@ -124,18 +126,18 @@ pub struct OutcomeUpdate {
     pub outcome: Outcome,
     /// Jobs that are its own, or may be.
     pub jobs: Vec<JobID>,
-    /// The one of them that covers the whole body: surely its own.
+    /// The one of them that covers the whole body: certainly its own.
     pub job: Option<JobID>,
-    /// Why, if it was no success.
+    /// The error, if it failed.
     pub error: Option<CloudError>,
-    /// The annotation that this answers.
+    /// The annotation that this handles.
     pub handled_annotation: Option<String>,
-    /// What the conditions and desktops say then.
+    /// The conditions and desktops after it.
     pub progress: Progress,
 }
 
 impl OutcomeUpdate {
-    /// Of an attempt whose error stays, without a job.
+    /// An outcome without jobs; the error of the attempt is kept.
     pub fn of(attempt: &Attempt, outcome: Outcome, progress: Progress) -> Self {
         Self {
             attempt: attempt.id.clone(),
@@ -156,15 +158,15 @@ pub struct Completion {
     pub succeeded: Reason,
     /// Reason of `Submitted` if nothing was submitted.
     pub submitted: Reason,
-    /// For people.
+    /// Message for users.
     pub message: String,
-    /// Where it was looked for, if it ends before any submission.
+    /// Where the desktops were searched, if the request ends before any submission.
     pub project: Option<ProjectCoordinates>,
     /// Final states.
     pub desktops: Vec<DesktopStatus>,
-    /// What the cloud said last, if that is why.
+    /// The last error of the cloud, if it is the cause.
     pub error: Option<CloudError>,
-    /// The annotation that this answers.
+    /// The annotation that this handles.
     pub handled_annotation: Option<String>,
 }
 
@@ -188,6 +190,6 @@ impl Completion {
 pub struct RefusedAnnotation {
     /// The annotation's value.
     pub value: String,
-    /// Why, and what would be right.
+    /// The reason, and the correct format.
     pub why: String,
 }

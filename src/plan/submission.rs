@@ -1,8 +1,8 @@
 //! Layer 6, phases: sign, store the intent, send once, record.
 //!
-//! From the signature to the record of what came of it. The order is the safety: the signature is made before
-//! the intent is stored, so that a request that is sent late is refused by the gateway; the intent is stored
-//! before the request is sent, so that no request is ever unknown.
+//! From the signature to the record of the outcome. Safety depends on the order: the request is signed before the
+//! intent is stored, so that the gateway rejects a request that is sent late; the intent is stored before the request
+//! is sent, so that no request is ever unknown.
 
 use super::attempts::unsettled;
 use super::messages::desktops;
@@ -80,7 +80,7 @@ fn intent(observed: &Observed, attempt: &Attempt) -> Step {
     };
     let message = format!("submitting {}", desktops(attempt.desktop_ids.len()));
     let mut progress = Progress::reconciling(Reason::Submitting, message, Requeue::JobChange);
-    // What was refused before is lifted by the answer, not by asking again.
+    // The error of an earlier rejection is cleared by the response, not by the next try.
     let refused = |error: &&CloudError| error.operation == Operation::BatchDelete;
     progress.error = observed
         .request
@@ -109,8 +109,8 @@ fn responded(observed: &Observed, id: &AttemptID, answer: &PostResult) -> Step {
     let Some(attempt) = observed.request.attempt(id) else {
         return Step::Done;
     };
-    // The record may have been made, and only the answer to it been lost. Of an attempt that was settled meanwhile only
-    // a job is news, and one that it does not have yet.
+    // The outcome may already be stored, and only the response to that write was lost. For an attempt that was settled
+    // in the meantime, only a job that it does not have yet is new.
     let news = match answer {
         PostResult::Accepted(job) => !attempt.job_ids.contains(job),
         PostResult::OutcomeUnknown(_) => attempt.outcome == Outcome::Pending && attempt.error.is_none(),

@@ -10,34 +10,35 @@ use crate::workspace::api::{Desktop, DesktopFacts, DetailFacts, Job, SubJob, Sub
 /// One observation of one desktop.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DesktopObservation {
-    /// What was seen.
+    /// The observed state.
     pub view: DesktopView,
     /// It was idle in an earlier read too, at least the job visibility timeout ago, and in every read between.
     pub idle_twice: bool,
     /// `computer_name`.
     pub name: Option<String>,
-    /// What else it says.
+    /// Other facts.
     pub facts: Box<DesktopFacts>,
-    /// What the detailed form says; `None`: not asked for.
+    /// The facts of the detailed form; `None`: not read.
     pub details: Option<Box<DetailFacts>>,
 }
 
-/// What a read says of one desktop.
+/// The state of a desktop according to a read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum DesktopView {
-    /// There, with a documented status, and no task is running on it.
+    /// It exists with a documented status, and no task is running on it.
     Idle,
-    /// There, with a task that is no deletion, or a status that is not documented: either may turn out to be a deletion.
+    /// It exists with a task other than a deletion, or with an undocumented status: either may turn out to be a
+    /// deletion.
     Busy,
-    /// There, and some deletion is under way.
+    /// It exists, and a deletion is in progress.
     Deleting,
     /// There, idle, and an earlier deletion of it failed (`task_status` is `deleteFailed`).
     DeleteFailed,
     /// Not in a complete list, or listed as `DELETED`: a single GET must confirm it.
     Missing,
-    /// Not in a list that was not complete: a single GET must say.
+    /// Not in an incomplete list: a single GET must decide.
     Unlisted,
-    /// A single GET says that it is gone.
+    /// It is gone according to a single GET.
     Gone,
 }
 
@@ -55,8 +56,8 @@ const DOCUMENTED: [&str; 9] = [
 ];
 
 impl DesktopView {
-    /// Reads the service's words, in any letter case. An empty status is a machine that is gone underneath while
-    /// its deletion finishes (seen by the vendor's Terraform provider).
+    /// Interprets the status values of the service, ignoring case. An empty status means that the virtual machine is
+    /// already gone while the deletion finishes (seen by the vendor's Terraform provider).
     pub fn of(desktop: &Desktop) -> Self {
         let is = |text: &str, word: &str| text.eq_ignore_ascii_case(word);
         if is(&desktop.status, "DELETED") {
@@ -75,7 +76,7 @@ impl DesktopView {
         }
     }
 
-    /// Only a single GET can say what became of it.
+    /// Whether only a single GET can determine its state.
     pub fn needs_lookup(self) -> bool {
         matches!(self, Self::Missing | Self::Unlisted)
     }
@@ -120,7 +121,7 @@ impl SubJobList {
         self.jobs_of(id, &open).next()
     }
 
-    /// Jobs that say something of `id` that is not documented: its deletion may have ended or not.
+    /// Jobs with an undocumented status for `id`: its deletion may have ended or not.
     pub fn jobs_with_undocumented_status(&self, id: &DesktopID) -> impl Iterator<Item = &JobID> {
         self.jobs_of(id, &[SubJobStatus::Other])
     }
@@ -133,7 +134,7 @@ impl SubJobList {
     }
 }
 
-/// The desktops of a request, sorted by what a read said of each.
+/// The desktops of a request, sorted by their state.
 #[derive(Debug, Clone, Default)]
 pub struct SortedDesktops {
     /// Those that exist and are not being deleted.
@@ -213,7 +214,7 @@ impl JobView {
     }
 }
 
-/// What a sub-job says of its desktop.
+/// The result of a sub-job for its desktop.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum SubJobResult {
     /// WAITING or RUNNING.
@@ -227,9 +228,9 @@ pub enum SubJobResult {
         /// `fail_reason`.
         reason: Option<String>,
     },
-    /// A word that is not documented: still open while the parent is, and then no success.
+    /// An undocumented status: open while the parent is open, and not a success afterwards.
     Other {
-        /// `error_code`, or that word.
+        /// `error_code`, or that status.
         code: Option<String>,
     },
 }
@@ -254,12 +255,12 @@ pub struct Evidence {
 }
 
 impl Evidence {
-    /// The request, or something like it, took effect.
+    /// Whether the request, or a similar one, took effect.
     pub fn found(&self) -> bool {
         !self.affected.is_empty()
     }
 
-    /// What either of two reads found.
+    /// The combined evidence of two reads.
     #[must_use]
     pub fn or(mut self, other: &Self) -> Self {
         self.jobs.extend(other.jobs.iter().cloned());

@@ -1,6 +1,6 @@
-//! Whether the API server is reached through a proxy. In a pod it is reached directly, whatever the environment says. With a
-//! kubeconfig its `proxy-url` counts, else `HTTPS_PROXY`, unless `NO_PROXY` names the API server. (kube reads the same
-//! variables, but compares `NO_PROXY` with the proxy's own host.)
+//! Whether the API server is reached through a proxy. In a pod it is reached directly, regardless of the environment.
+//! With a kubeconfig, its `proxy-url` is used, or else `HTTPS_PROXY`, unless `NO_PROXY` contains the API server. (kube
+//! reads the same variables, but compares `NO_PROXY` with the proxy's own host.)
 
 use http::Uri;
 use hyper_util::client::proxy::matcher::Matcher;
@@ -15,7 +15,7 @@ pub struct InvalidProxy {
     named_by: &'static str,
 }
 
-/// What names proxies, as the process was started.
+/// The proxy settings of the process.
 #[derive(Default)]
 pub struct Settings {
     /// `proxy-url` of the kubeconfig.
@@ -50,7 +50,7 @@ impl Settings {
     /// The proxy to this API server, if there is one.
     ///
     /// # Errors
-    /// It is named, and cannot be used.
+    /// A proxy is set, but cannot be used.
     pub fn proxy(&self, server: &Uri) -> Result<Option<Uri>, InvalidProxy> {
         if let Some(url) = &self.kubeconfig {
             return parse(url, "proxy-url of the kubeconfig").map(Some);

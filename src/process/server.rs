@@ -1,4 +1,4 @@
-//! The HTTP server of `/livez`, `/readyz` and `/metrics`. It holds no secret and changes nothing.
+//! The HTTP server of `/livez`, `/readyz` and `/metrics`. It serves no secrets and is read-only.
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -32,15 +32,15 @@ pub enum ServerError {
     Serve(#[source] io::Error),
 }
 
-/// A server that has its address but answers nothing yet.
+/// A server that has bound its address but does not respond yet.
 #[derive(Debug)]
 pub struct Server {
     listener: TcpListener,
 }
 
 impl Server {
-    /// Takes the address, and logs which one it got. `[::]` takes IPv4 connections as well, and becomes `0.0.0.0` where
-    /// IPv6 is switched off.
+    /// Binds the address, and logs it. `[::]` accepts IPv4 connections as well, and becomes `0.0.0.0` if IPv6 is
+    /// disabled.
     ///
     /// # Errors
     /// [`ServerError::Bind`].
@@ -59,7 +59,7 @@ impl Server {
         Ok(Self { listener })
     }
 
-    /// Answers until `stop` is cancelled. Cancel it last: probes must be answered while the operator shuts down.
+    /// Serves until `stop` is cancelled. Cancel it last: probes must get responses while the operator shuts down.
     ///
     /// # Errors
     /// [`ServerError::Serve`].
@@ -86,7 +86,7 @@ fn without_ipv6(wanted: SocketAddr, error: &io::Error) -> Option<SocketAddr> {
     (all && !other_cause).then(|| (Ipv4Addr::UNSPECIFIED, wanted.port()).into())
 }
 
-/// What is shown.
+/// State of the HTTP server.
 type Shown = (Health, Metrics);
 
 fn router(health: Health, metrics: Metrics) -> Router {

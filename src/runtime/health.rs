@@ -1,8 +1,8 @@
 //! Whether the operator is ready (every watch has synced) and alive (every loop has sent a heartbeat recently).
 //!
-//! A task that panicked or hangs must not hide behind a process that still answers: each loop reports itself by name,
-//! and one that is silent for longer than it said, or gone, fails `/livez`: the operator then records what it has sent, and
-//! exits, and if it cannot, the kubelet restarts it.
+//! A task that panicked or hangs must not go unnoticed while the process still responds: each loop sends heartbeats
+//! under its name. If one sends none for longer than its maximum, or has ended, `/livez` fails: the operator then
+//! records the submissions in progress and exits; if it cannot, the kubelet restarts it.
 
 use std::collections::BTreeMap;
 use std::fmt::{self, Write};
@@ -20,7 +20,7 @@ pub struct Health(Arc<Mutex<State>>);
 
 #[derive(Default)]
 struct State {
-    /// Whether each holds, and what there is to say about it.
+    /// The result of each check, with a note or a reason.
     checks: BTreeMap<String, Result<Option<String>, String>>,
     pulses: BTreeMap<String, HeartbeatState>,
     stopping: bool,
@@ -47,13 +47,13 @@ impl Health {
         }
     }
 
-    /// A check that is failed for as long as its value lives, for what comes before the others.
+    /// A check that fails until its value is dropped, for work before the other checks exist.
     pub fn preliminary(&self, name: impl Into<String>) -> Preliminary {
         Preliminary(self.check(name))
     }
 
-    /// A loop that `/livez` watches: it must call [`Heartbeat::beat`] at least once in `bound`, from now on. Dropping the
-    /// heartbeat says that the loop has ended, which is a failure until [`Health::stopping`].
+    /// A loop that `/livez` watches: it must call [`Heartbeat::beat`] at least once in `bound`, from now on. Dropping
+    /// the heartbeat means that the loop has ended, which is a failure until [`Health::stopping`].
     #[must_use = "dropping the heartbeat says that the loop has ended"]
     pub fn register_heartbeat(&self, name: impl Into<String>, bound: Duration) -> Heartbeat {
         let name = name.into();
@@ -71,13 +71,13 @@ impl Health {
         }
     }
 
-    /// The process is on its way out: not ready any more, and alive whatever its loops do, so that no restart cuts
-    /// the record of a submission.
+    /// The process is shutting down: `/readyz` fails, and `/livez` succeeds regardless of its loops, so that no restart
+    /// interrupts the record of a submission.
     pub fn stopping(&self) {
         self.0.lock().stopping = true;
     }
 
-    /// What `/readyz` says.
+    /// The result of `/readyz`.
     #[must_use]
     pub fn ready(&self) -> Report {
         let state = self.0.lock();
@@ -93,7 +93,7 @@ impl Health {
         report
     }
 
-    /// What `/livez` says.
+    /// The result of `/livez`.
     #[must_use]
     pub fn live(&self) -> Report {
         let state = self.0.lock();
@@ -145,7 +145,7 @@ impl Check {
         self.set(Ok(None));
     }
 
-    /// The check holds, and there is something to say about it (lower case, no full stop).
+    /// The check passes, with a note (lower case, no full stop).
     pub fn pass_as(&self, note: impl Into<String>) {
         self.set(Ok(Some(note.into())));
     }
@@ -167,7 +167,7 @@ impl Check {
     }
 }
 
-/// A check of what comes before the others, which goes with this value and never passes.
+/// A check for work before the other checks exist. It never passes, and is removed when this value is dropped.
 pub struct Preliminary(Check);
 
 impl Preliminary {
@@ -208,7 +208,7 @@ impl Drop for Heartbeat {
     }
 }
 
-/// The answer of a probe, one line a check, in the form that the API server's own probes have.
+/// The response body of a probe, one line per check, in the format of the API server's probes.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub struct Report {
     failed: bool,

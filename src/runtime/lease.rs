@@ -1,16 +1,16 @@
-//! Leader election: of several replicas the one that holds a `Lease` works, the others stand by.
+//! Leader election: the replica that holds a `Lease` runs the controllers, the others are standbys.
 //!
-//! The Lease saves work; safety does not depend on it, because no lease can stop a process that was frozen and goes on
-//! later. What fences two processes that both believe they lead is the resourceVersion of each write and the life of
-//! a signature.
+//! The Lease avoids duplicate work; safety does not depend on it, because no lease can stop a process that was frozen
+//! and continues later. If two processes both consider themselves the leader, the resourceVersion of each write and the
+//! expiry of each signature keep them apart.
 //!
 //! | file | what |
 //! | --- | --- |
 //! | [`action`] | may this replica take or renew the lease: pure |
 //! | [`leadership`] | whether this replica is the leader right now, checked before new work is started |
 //!
-//! The rules are those of the client libraries of Kubernetes, so `kubectl get lease` reads as usual. Each try has a time
-//! limit, and a try that brought no answer counts as a failed one.
+//! The rules are those of the client libraries of Kubernetes, so `kubectl get lease` reads as usual. Each try has a
+//! timeout, and a try without a response counts as failed.
 
 use std::time::Duration;
 
@@ -34,13 +34,13 @@ use leadership::Term;
 /// The name of the Lease, in the operator's own namespace: the only one that its Role lets it read or write.
 pub const NAME: &str = "desktop-deletion-operator";
 
-/// Name of the check of `/readyz` that says whether this replica is the leader.
+/// Name of the check in `/readyz` that shows whether this replica is the leader.
 pub const CHECK: &str = "leader-election";
 
-/// After so many time limits without a heartbeat the loop counts as stalled.
+/// After this many periods without a heartbeat, the loop counts as stalled.
 const MISSED_HEARTBEATS: u32 = 6;
 
-/// Why a replica leads no longer. Either way it must stop at once and start over.
+/// Why a replica is no longer the leader. In either case it must stop immediately and start over.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Loss {
     /// The lease could not be renewed for too long.
@@ -53,7 +53,7 @@ pub enum Loss {
         lease: String,
         /// `--renew-deadline`.
         deadline: Duration,
-        /// What came of the last try.
+        /// The result of the last try.
         reason: String,
     },
     /// Another replica holds the lease.
@@ -68,11 +68,11 @@ pub enum Loss {
     },
 }
 
-/// What came of one try.
+/// The result of one try.
 enum LeaseState {
-    /// The lease is ours.
+    /// This replica holds the lease.
     Leads,
-    /// It belongs to this one.
+    /// This other replica holds the lease.
     StandsBy(String),
     /// Another replica wrote it at the same time.
     Raced,
@@ -90,13 +90,14 @@ pub struct Elector {
     ticks: Interval,
     check: Check,
     pulse: Heartbeat,
-    /// What was last said about the state of the lease, so that it is said once.
+    /// The last logged state of the lease, so that it is logged once.
     said: String,
 }
 
 impl Elector {
-    /// A candidate for the Lease [`NAME`] of `namespace`. `identity` gets a random ending: two processes never share
-    /// one, whatever their pods or hosts are called, and a process never takes its predecessor's lease for its own.
+    /// A candidate for the Lease [`NAME`] of `namespace`. `identity` gets a random ending: two processes never have the
+    /// same one, regardless of the names of their pods or hosts, and a process never mistakes its predecessor's lease
+    /// for its own.
     pub fn new(
         client: Client,
         namespace: &str,
@@ -106,7 +107,7 @@ impl Elector {
         health: &Health,
     ) -> Self {
         let mut ticks = interval(election.retry);
-        // After a try that took long the next one comes at once, the one after that at the usual distance.
+        // After a slow try, the next one follows immediately, and the one after that at the usual interval.
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let bound = (election.retry + call_limit(&election)) * MISSED_HEARTBEATS;
         Self {
@@ -132,7 +133,7 @@ impl Elector {
         self.candidate.identity()
     }
 
-    /// Whether it leads right now, to be asked as often as wanted.
+    /// A handle that shows whether this replica leads right now.
     pub fn leadership(&self) -> Leadership {
         self.term.leadership()
     }
@@ -172,7 +173,8 @@ impl Elector {
         let mut reason = NOTHING.to_owned();
         loop {
             let until = self.term.until();
-            // A process that was frozen may find its time over and its answers waiting; it is too late all the same.
+            // A process that was frozen may find responses waiting although its term has expired; it is too late
+            // nevertheless.
             let renewed = if until <= Instant::now() {
                 None
             } else {
@@ -237,9 +239,9 @@ impl Elector {
 
     async fn try_hold(&mut self) -> Result<LeaseState, Error> {
         let found = self.api.get_opt(NAME).await?;
-        // After the answer: what it shows was written before, so the holder's term began no later.
+        // Taken after the response: its content was written earlier, so the holder's term began no later than this.
         let action = self.candidate.decide(found, Instant::now(), self.clock.now());
-        // Before the write: whoever sees it sees it later.
+        // Taken before the write: other replicas can see the write only later.
         let since = Instant::now();
         let written = match &action {
             LeaseAction::StandBy { holder } => return Ok(LeaseState::StandsBy(holder.clone())),
@@ -256,7 +258,7 @@ impl Elector {
         }
     }
 
-    /// Whether there was anything to give back.
+    /// Returns whether the lease was held.
     async fn give_back(&self) -> Result<bool, Error> {
         let found = self.api.get_opt(NAME).await?;
         let Some(lease) = found.and_then(|lease| self.candidate.vacate(lease, self.clock.now())) else {
@@ -297,7 +299,7 @@ fn is_conflict(error: &Error) -> bool {
     matches!(error, Error::Api(status) if status.code == 409)
 }
 
-/// What went wrong and, where a right is missing, what to do.
+/// The error and, if a permission is missing, the remedy.
 fn reason(error: &Error) -> String {
     match error {
         Error::Api(status) if status.code == 403 => format!(

@@ -16,9 +16,8 @@ use tracing_subscriber::{EnvFilter, Layer, Registry};
 
 use super::traces::is_traced;
 
-/// kube logs each answer with a 5xx as an error of its own; the caller logs the same with what it means. It also opens a
-/// span for each reconcile, entered whenever any of them goes on; our lines name their object where it matters.
-/// A filter that names the module again wins.
+/// kube logs each 5xx response as an error; the caller logs the same with its meaning. kube also opens a span for each
+/// reconcile; our lines contain the object themselves. A user's directive for the same module overrides these.
 const QUIET: &str = "kube_client::client::builder=off,kube_runtime::controller=warn";
 
 /// Form of the log lines.
@@ -83,7 +82,7 @@ where
     lines.with_filter(filter.and(untraced))
 }
 
-/// What a panic says: `panic!` leaves one of the two kinds of string.
+/// The message of a panic: `panic!` provides one of two string types.
 fn text_of(payload: &dyn Any) -> &str {
     let owned = || payload.downcast_ref::<String>().map(String::as_str);
     payload
@@ -93,7 +92,7 @@ fn text_of(payload: &dyn Any) -> &str {
         .unwrap_or("no message")
 }
 
-/// The filter as text, if it is one: the check of `--log-level`.
+/// Validates a filter, for `--log-level`.
 ///
 /// # Errors
 /// What cannot be read.
@@ -118,8 +117,8 @@ pub(crate) mod tests {
 
     /// Has this thread use a subscriber until the guard is dropped.
     ///
-    /// While the process has one subscriber, `tracing` asks the thread that first comes by a span whether it is wanted, and keeps
-    /// the answer for all threads: that of a test without a subscriber would be no. So there is always another one.
+    /// While the process has one subscriber, `tracing` asks the thread that first comes by a span whether it is wanted, and
+    /// keeps the answer for all threads: that of a test without a subscriber would be no. So there is always another one.
     pub(crate) fn subscribe(subscriber: impl Subscriber + Send + Sync + 'static) -> DefaultGuard {
         static OTHER: LazyLock<Dispatch> = LazyLock::new(|| Dispatch::new(tracing_subscriber::registry()));
         LazyLock::force(&OTHER);

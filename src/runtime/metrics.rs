@@ -1,5 +1,5 @@
-//! What is counted, by the naming conventions of Prometheus, each name beginning with `desktop_deletion_`. The page
-//! `docs/metrics.md` lists every metric and says what to watch.
+//! The metrics, named by the conventions of Prometheus with the prefix `desktop_deletion_`. The page `docs/metrics.md`
+//! lists every metric and what to monitor.
 //!
 //! | file | what |
 //! | --- | --- |
@@ -42,10 +42,10 @@ pub struct Metrics {
 }
 
 api_enum! {
-    /// What requires user action, although the object no longer says so, or says something else: the reasons of the
-    /// Events that report it.
+    /// Events that require user action, although the object no longer exists or reports something else. The values are
+    /// the reasons of these Events.
     Incident {
-        /// What came of a submission could not be stored.
+        /// The outcome of a submission could not be stored.
         JobLost,
         /// A submission that was taken to have had no effect had one.
         LateEffect,
@@ -55,7 +55,7 @@ api_enum! {
 }
 
 impl Metrics {
-    /// All counters at zero, and nothing to look at yet.
+    /// All counters are zero, and no gauge has a source yet.
     #[must_use]
     pub fn new() -> Self {
         let mut registry = Registry::with_prefix("desktop_deletion");
@@ -69,8 +69,8 @@ impl Metrics {
         }
     }
 
-    /// Shows the requests of this cache, which holds unfinished ones only, from now on. `underway` says of a request,
-    /// by its uid, whether this process is submitting it right now.
+    /// Adds gauges for the requests of this cache, which contains unfinished ones only. `underway` returns whether this
+    /// process is submitting the request with a uid right now.
     pub fn watch_requests(
         &self,
         cache: Store<DesktopDeletion>,
@@ -79,12 +79,12 @@ impl Metrics {
         self.live.0.lock().requests.push((cache, Arc::new(underway)));
     }
 
-    /// Shows the projects of this cache from now on.
+    /// Adds gauges for the projects of this cache.
     pub fn watch_projects(&self, cache: Store<WorkspaceProject>) {
         self.live.0.lock().projects.push(cache);
     }
 
-    /// Shows from now on how many breakers of each kind are open; evaluated at every scrape.
+    /// Adds a gauge for the number of open breakers of each kind, evaluated at every scrape.
     pub fn watch_circuit_breaker(
         &self,
         open: impl Fn() -> Vec<(BreakerKind, usize)> + Send + Sync + 'static,
@@ -92,7 +92,7 @@ impl Metrics {
         self.live.0.lock().circuit_breaker = Some(Arc::new(open));
     }
 
-    /// Shows from now on how many deleted requests still hold desktops; evaluated at every scrape.
+    /// Adds a gauge for the number of deleted requests that still reserve desktops, evaluated at every scrape.
     pub fn watch_claims(&self, of_deleted_requests: impl Fn() -> usize + Send + Sync + 'static) {
         self.live.0.lock().claims = Some(Arc::new(of_deleted_requests));
     }
@@ -110,17 +110,17 @@ impl Metrics {
         self.live.0.lock().undecodable = Some(Arc::new(objects));
     }
 
-    /// Shows from now on how long each loop has been silent.
+    /// Adds gauges for the time since the last heartbeat of each loop.
     pub fn watch_health(&self, health: Health) {
         self.live.0.lock().health = Some(health);
     }
 
-    /// This replica works now, or does so no longer.
+    /// Sets whether this replica is the leader.
     pub fn leads(&self, leads: bool) {
         self.counts.leader.set(i64::from(leads));
     }
 
-    /// An attempt was settled, after an error of this class if it was refused or not sent.
+    /// An attempt was settled, with an error of this class if it was rejected or not sent.
     pub fn settled(&self, outcome: Outcome, class: Option<&'static str>) {
         let refused = matches!(outcome, Outcome::Rejected | Outcome::NotSent);
         let class = class.filter(|_| refused).unwrap_or_default();
@@ -128,7 +128,7 @@ impl Metrics {
         self.counts.submissions.get_or_create(&labels).inc();
     }
 
-    /// The answer to a submission did not come, or could not be read.
+    /// The response to a submission was lost, or could not be read.
     pub fn response_lost(&self) {
         self.counts.lost_responses.inc();
     }
@@ -177,7 +177,7 @@ impl Metrics {
         self.counts.circuit_breaker.get_or_create(&labels).inc();
     }
 
-    /// A call of the cloud waited so long for its turn; zero counts too.
+    /// A call to the cloud waited this long for a permit; waits of zero are counted too.
     pub fn permit_wait(&self, priority: &'static str, waited: Duration) {
         let histogram = self.counts.permit_waits.get_or_create(&[("priority", priority)]);
         histogram.observe(waited.as_secs_f64());

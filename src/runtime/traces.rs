@@ -1,7 +1,7 @@
 //! Traces by OTLP over HTTP: the spans of this crate, and nothing else, in batches that a thread of their own sends.
 //!
-//! A span has names, numbers and IDs only: no header, no body, no query, no text of an answer. Without a collector there
-//! is no thread and no layer, and the spans are disabled where they stand.
+//! A span has only names, numbers and IDs: no header, no body, no query, no text of a response. Without a collector
+//! there is no thread and no layer, and the spans are disabled.
 
 use std::env;
 use std::io;
@@ -38,10 +38,11 @@ const TIMEOUT: Duration = Duration::from_secs(10);
 /// How long the end of the process may wait for the last batch.
 const LAST_BATCH: Duration = Duration::from_secs(4);
 
-/// Why there are no traces. Of the error of the crate only the kind is said: it may repeat a URL with a password.
+/// Why there are no traces. Of an exporter error only the kind is reported, since its text may contain a URL with a
+/// password.
 #[derive(Debug, thiserror::Error)]
 pub enum TracesError {
-    /// No client can be made.
+    /// The client cannot be created.
     #[error("failed to create a client for the collector: {}", root_cause(.0))]
     Client(#[source] reqwest::Error),
     /// No event loop can be made.
@@ -99,9 +100,9 @@ impl Traces {
             .with_filter(filter_fn(is_traced).with_max_level_hint(LevelFilter::INFO))
     }
 
-    /// Sends what is left, and gives up after some seconds.
+    /// Sends the remaining spans, with a timeout of some seconds.
     pub fn stop(&self) {
-        // What could not be sent is lost, and has been warned of.
+        // Spans that could not be sent are lost; a warning was logged.
         self.provider.shutdown_with_timeout(LAST_BATCH).ok();
     }
 }
@@ -126,7 +127,7 @@ fn resource(config: &Config) -> Resource {
 struct Collector {
     client: reqwest::Client,
     event_loop: Runtime,
-    /// The last call failed, and that was said.
+    /// The last call failed, which was logged.
     failing: AtomicBool,
 }
 
@@ -148,7 +149,7 @@ impl Collector {
         })
     }
 
-    /// Says once that the collector fails, and once that it works again.
+    /// Logs once that the collector fails, and once that it works again.
     fn note(&self, failure: Option<&str>) {
         let failed_before = self.failing.swap(failure.is_some(), Ordering::Relaxed);
         match failure {

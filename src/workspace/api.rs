@@ -1,4 +1,4 @@
-//! What the operator asks of the cloud, call by call. Plain data and one trait; no HTTP here.
+//! The calls to the cloud API. Plain data and one trait; no HTTP here.
 
 use std::fmt;
 use std::sync::Arc;
@@ -33,8 +33,8 @@ pub const MAX_PAGE: u32 = 1_000;
 /// argument by value: what was signed once is sent at most once.
 #[async_trait]
 pub trait Workspace: Send + Sync + fmt::Debug {
-    /// `GET /v2/{project_id}/desktops` filtered by `desktop_id`, for at most [`MAX_BATCH`] ids. Without ids it
-    /// asks for one row of any desktop: the read-only request that verifies credentials.
+    /// `GET /v2/{project_id}/desktops` filtered by `desktop_id`, for at most [`MAX_BATCH`] ids. Without IDs it requests
+    /// one row of any desktop: the read-only request that verifies credentials.
     ///
     /// # Errors
     /// Every [`Error`] but one about a missing desktop, which is simply not in the list.
@@ -42,8 +42,8 @@ pub trait Workspace: Send + Sync + fmt::Debug {
         self.list_desktops_from(ids, 0).await
     }
 
-    /// The rows of the same list from an offset on, at most [`MAX_OFFSET`], as many as one page holds: of use where the
-    /// service ignores the filter. From the beginning it asks for one row of each id.
+    /// The rows of the same list from an offset on, at most [`MAX_OFFSET`], as many as one page holds: used if the
+    /// service ignores the filter. From offset 0 it requests one row for each ID.
     ///
     /// # Errors
     /// As [`Workspace::list_desktops`].
@@ -77,26 +77,26 @@ pub trait Workspace: Send + Sync + fmt::Debug {
     /// Serialises and signs `POST /v2/{project_id}/desktops/batch-delete` as of `now`. Sends nothing.
     ///
     /// # Errors
-    /// The login cannot sign: its key holds characters that no header may have, or it must be renewed first, which every
-    /// other call does.
+    /// The credentials cannot be used: they contain characters that are invalid in a header, or must be renewed first,
+    /// which every other call does.
     fn sign_batch_delete(&self, body: &BatchDelete, now: Timestamp) -> Result<SignedRequest, Error>;
 
     /// Sends a signed request once: no retry, no redirect, no reused connection. Documented is 202; a job id that
     /// comes with another good status is kept just the same, since it would be lost otherwise.
     ///
     /// # Errors
-    /// Every [`Error`]. Only [`Error::was_not_sent`] and a definite refusal say that nothing happened.
+    /// Every [`Error`]. Only [`Error::was_not_sent`] and a definite rejection mean that nothing happened.
     async fn send(&self, request: SignedRequest) -> Result<Answer<JobID>, Error>;
 }
 
-/// An answer together with the service's own clock.
+/// A response together with the service's own clock.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Answer<T> {
-    /// What was asked for.
+    /// The decoded value.
     pub value: T,
     /// Its HTTP status.
     pub status: u16,
-    /// The `Date` header of the answer; `None` if missing or unreadable.
+    /// The `Date` header of the response; `None` if missing or unreadable.
     pub service_time: Option<Timestamp>,
 }
 
@@ -122,11 +122,11 @@ pub struct Desktop {
     pub status: String,
     /// `task_status`; empty when idle.
     pub task_status: String,
-    /// What else it says.
+    /// Other facts.
     pub facts: Box<DesktopFacts>,
 }
 
-/// What became of one desktop that was asked for by its id.
+/// The result of reading one desktop by its ID.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Lookup {
     /// 200 with the desktop (whose status may be `DELETED`).
@@ -144,7 +144,7 @@ pub struct SubJobQuery {
     pub job: Option<JobID>,
     /// Rows to skip, at most 10 000.
     pub offset: u32,
-    /// Rows to answer, at most 1 000.
+    /// Maximum number of rows to return, at most 1 000.
     pub limit: u32,
 }
 
@@ -157,7 +157,7 @@ pub struct SubJobPage {
     pub sub_jobs: Vec<SubJob>,
     /// Rows of this page as the service sent them, readable or not: what paging counts.
     pub rows: usize,
-    /// The page has a list, if only an empty one. Without it nothing is proven.
+    /// The body has a list, even if it is empty. Without it, the page shows nothing.
     pub named: bool,
 }
 
@@ -189,7 +189,7 @@ pub enum SubJobStatus {
     Success,
     /// `FAILED`, or `FAIL` as parents have it.
     Failed,
-    /// A word that is not documented, which is then the code of the sub-job unless it has one. Whether it is an end is known
+    /// An undocumented value, which becomes the code of the sub-job unless it has one. Whether it is final is known
     /// once the parent has ended.
     Other,
 }
@@ -210,7 +210,7 @@ pub struct Job {
     pub reason: Option<String>,
     /// Its sub-jobs that name a readable desktop.
     pub sub_jobs: Vec<SubJob>,
-    /// The answer holds all of its sub-jobs: as many rows as `sub_jobs_total` says, each readable.
+    /// The response contains all of its sub-jobs: as many rows as `sub_jobs_total` says, each readable.
     pub complete: bool,
 }
 
@@ -228,7 +228,7 @@ pub struct BatchDelete {
     pub force: bool,
 }
 
-/// A batch-delete that is ready to go. It lives in memory only, cannot be cloned, and its `Debug` shows neither
+/// A batch-delete that is ready to be sent. It exists in memory only, cannot be cloned, and its `Debug` shows neither
 /// signature nor token.
 pub struct SignedRequest {
     /// Where it was signed for, since it goes nowhere else; the bytes of the body; the headers, credentials included.
@@ -239,11 +239,11 @@ pub struct SignedRequest {
     pub(super) signed_at: Timestamp,
     /// What it was signed with.
     pub(super) credentials: Arc<Credentials>,
-    /// What proves who sends it.
+    /// How it is authenticated.
     pub(super) authentication: Authentication,
 }
 
-/// What proves who sends a request, and until when it can be honoured, by the service's clock.
+/// How a request is authenticated, and until when it can be accepted, by the service's clock.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Authentication {
     /// A signature, which ends some time after it was made, and with its access key if that is a temporary one.
@@ -264,12 +264,12 @@ impl SignedRequest {
         &self.digest
     }
 
-    /// When it was signed; the gateway refuses it some time after that.
+    /// When it was signed; the gateway rejects it some time after that.
     pub fn signed_at(&self) -> Timestamp {
         self.signed_at
     }
 
-    /// What proves who sends it.
+    /// How it is authenticated.
     pub fn authentication(&self) -> Authentication {
         self.authentication
     }

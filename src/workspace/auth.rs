@@ -4,7 +4,7 @@
 //! | file | content |
 //! | --- | --- |
 //! | this | what requests are authenticated with: an access key or a token |
-//! | [`password`] | what IAM exchanges for these: the name and password of a user |
+//! | [`password`] | the name and password of a user, which IAM exchanges for one of these |
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -27,7 +27,7 @@ const MAX_KEY: usize = 255;
 /// Secrets shorter than this are not searched for in texts: they could be parts of ordinary words.
 const MIN_REDACTED: usize = 4;
 
-/// What stands in place of a secret.
+/// Placeholder for a secret.
 const REDACTED: &str = "[redacted]";
 
 /// Key of the Secret for the access key id.
@@ -42,12 +42,12 @@ pub const TOKEN: &str = "token";
 /// Content of a Secret: its `data`, decoded from base64.
 pub type SecretData = BTreeMap<String, Vec<u8>>;
 
-/// What a Secret holds.
+/// The credentials in a Secret.
 #[derive(Debug, Clone)]
 pub enum SecretCredentials {
-    /// Something to send requests with.
+    /// Credentials that can be sent directly.
     Ready(Credentials),
-    /// A user and its password, for which IAM gives something to send requests with.
+    /// A user name and password, which IAM exchanges for other credentials.
     Password(PasswordLogin),
 }
 
@@ -76,8 +76,8 @@ impl SecretCredentials {
         PasswordLogin::read(data).map(Self::Password)
     }
 
-    /// Changes whenever the content of the Secret does, and stays the same when IAM gives something new for it; nothing
-    /// can be read back from it.
+    /// Changes whenever the content of the Secret does, and stays the same when IAM issues new credentials for it; it
+    /// does not reveal the content.
     pub fn fingerprint(&self) -> String {
         match self {
             Self::Ready(credentials) => credentials.fingerprint(),
@@ -88,11 +88,11 @@ impl SecretCredentials {
 
 /// Something whose secrets can be taken out of a text.
 pub(super) trait Secrets: fmt::Debug + Sync {
-    /// The text without any part of this login, should a service or a library repeat one.
+    /// The text without any part of these credentials, in case a service or a library repeats one.
     fn redact(&self, text: &str) -> String;
 }
 
-/// How requests prove who sends them.
+/// Credentials for requests.
 #[derive(Clone)]
 pub enum Credentials {
     /// Each request is signed; the signature expires by itself.
@@ -154,8 +154,8 @@ impl Credentials {
         })
     }
 
-    /// Something that changes whenever the login does, and from which nothing can be read back: 16 hex digits of a
-    /// SHA-256 over all parts.
+    /// A value that changes whenever the credentials do and does not reveal them: 16 hex digits of a SHA-256 over all
+    /// parts.
     pub fn fingerprint(&self) -> String {
         fingerprint(self.parts())
     }
@@ -220,7 +220,7 @@ impl Secrets for Credentials {
     }
 }
 
-/// Shows which kind of login it is, and the first characters of an access key id.
+/// Shows the kind of credentials, and the first characters of an access key id.
 impl fmt::Debug for Credentials {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -258,7 +258,7 @@ fn optional(data: &SecretData, key: &'static str, max: usize) -> Result<Option<S
     checked(data, key, max, in_a_header)
 }
 
-/// What the Secret has to say about a key that must be there.
+/// The value of a required key, or an error that lists the keys of the Secret.
 fn present(data: &SecretData, key: &'static str, value: Option<String>) -> Result<String, InvalidSecret> {
     value.ok_or_else(|| {
         let others: Vec<&str> = data.keys().take(8).map(String::as_str).collect();
@@ -274,7 +274,7 @@ fn present(data: &SecretData, key: &'static str, value: Option<String>) -> Resul
     })
 }
 
-/// The value of a key as text; `flaw` says what is wrong with one that is neither empty nor too long.
+/// The value of a key as text; `flaw` returns what is wrong with a value that is neither empty nor too long.
 fn checked(
     data: &SecretData,
     key: &'static str,
@@ -316,7 +316,7 @@ fn text(bytes: &[u8], max: usize) -> Result<&str, String> {
     Ok(text)
 }
 
-/// Why a text cannot stand in a header, if it cannot.
+/// Why a text cannot be sent in a header, if it cannot.
 fn in_a_header(text: &str) -> Option<String> {
     let position = text.bytes().position(|b| !b.is_ascii_graphic())?;
     Some(format!(

@@ -1,5 +1,5 @@
-//! From an endpoint and credentials to a [`Workspace`]. HTTP clients are kept per endpoint and certificate authority, and
-//! logins per project, so that connecting again costs nothing.
+//! From an endpoint and credentials to a [`Workspace`]. HTTP clients are cached per endpoint and certificate authority,
+//! and IAM sessions per project, so that connecting again costs nothing.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -40,7 +40,7 @@ pub struct Target {
     pub project_id: ProjectID,
     /// Certificates in PEM that replace the system's roots.
     pub ca_bundle: Option<String>,
-    /// IAM, as `endpoint`. `None`: no login may be shown to any.
+    /// Endpoint of IAM, like `endpoint`. `None`: credentials must not be sent to any IAM.
     pub iam_endpoint: Option<String>,
 }
 
@@ -78,7 +78,7 @@ pub struct Connector {
     names: Arc<dyn Names>,
     observer: Arc<dyn CallObserver>,
     sessions: SessionPool,
-    /// What carries every call instead of the network.
+    /// The transport of all calls instead of the network.
     transport: Option<Arc<dyn Transport>>,
     kept: Mutex<HashMap<ServiceKey, Clients>>,
 }
@@ -107,7 +107,7 @@ impl Connector {
         Self { observer, ..self }
     }
 
-    /// Sends nothing over the network, but everything by `transport`, to any endpoint that is allowed.
+    /// Sends every call by `transport` instead of the network, to any allowed endpoint.
     #[must_use]
     pub fn with_transport(self, transport: Arc<dyn Transport>) -> Self {
         Self {
@@ -128,8 +128,8 @@ impl Connector {
         Self { names, ..self }
     }
 
-    /// The calls of one project with what a Secret holds; a password is made into something that signs when it is first
-    /// needed, and shared by all who connect with it. Opens no connection yet.
+    /// A client for one project with the credentials of a Secret. A password is exchanged when it is first needed, and
+    /// the result is shared by all clients with that password. Does not open a connection yet.
     ///
     /// # Errors
     /// An endpoint is not allowed, or its certificates cannot be used.
@@ -141,7 +141,7 @@ impl Connector {
         let project_id = target.project_id.clone();
         let credentials_provider = match credentials {
             SecretCredentials::Ready(token @ Credentials::Token(_)) => {
-                // That IAM cannot be asked about a token is no reason not to use it.
+                // A token can be used even if IAM cannot be asked for its expiry.
                 self.sessions.token(self.iam(target).ok(), project_id, token)
             }
             SecretCredentials::Ready(key) => Arc::new(StaticCredentials::new(None, key)),

@@ -5,7 +5,7 @@
 //! | this | the URL: shape, host, allow-list |
 //! | [`address`] | which addresses are refused unless a flag allows them |
 //! | [`regions`] | the hosts of the vendor's regions |
-//! | [`resolver`] | the same rule for what a name resolves to, at the moment of connecting |
+//! | [`resolver`] | the same rule for resolved addresses, at the moment of connecting |
 
 use std::fmt;
 use std::net::{IpAddr, Ipv6Addr};
@@ -36,7 +36,7 @@ enum Host {
     Address(IpAddr),
 }
 
-/// An endpoint that the operator does not talk to.
+/// An endpoint that is not allowed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("endpoint {endpoint:?} is not allowed: {why}")]
 pub struct EndpointError {

@@ -1,5 +1,5 @@
-//! What can go wrong with a call, keeping everything that the service said. What to *do* about it is decided
-//! elsewhere ([`crate::plan::error_policy`]).
+//! Errors of calls, with everything that the service reported. What to *do* about it is decided elsewhere
+//! ([`crate::plan::error_policy`]).
 
 use std::fmt;
 use std::time::Duration;
@@ -8,7 +8,7 @@ use jiff::Timestamp;
 
 pub use crate::ids::Operation;
 
-/// A call that did not give what was asked for.
+/// A failed call.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{operation}: {failure}")]
 pub struct Error {
@@ -16,7 +16,7 @@ pub struct Error {
     pub operation: Operation,
     /// How it failed.
     pub failure: Failure,
-    /// The `Date` header of the answer, if the service or its gateway gave one in its own form.
+    /// The `Date` header of the response, if it is an error response in the format of the service or its gateway.
     pub service_time: Option<Timestamp>,
 }
 
@@ -51,7 +51,7 @@ impl Error {
         )
     }
 
-    /// The service's refusal, if it gave one.
+    /// The error response of the service, if there is one.
     pub fn refusal(&self) -> Option<&Refusal> {
         match &self.failure {
             Failure::Refused(refusal) => Some(refusal),
@@ -59,14 +59,14 @@ impl Error {
         }
     }
 
-    /// Whether the service refused with one of these statuses.
+    /// Whether the error response has one of these statuses.
     pub(super) fn is_refused(&self, statuses: &[u16]) -> bool {
         self.refusal()
             .is_some_and(|refusal| statuses.contains(&refusal.status))
     }
 }
 
-/// The last cause that an error names: what its libraries say around that is of no use to people.
+/// The innermost source of an error: the messages of the libraries around it are of no use to users.
 pub fn root_cause(error: &dyn std::error::Error) -> String {
     error.source().map_or_else(|| error.to_string(), root_cause)
 }
@@ -88,21 +88,22 @@ pub enum Failure {
         /// Why.
         reason: String,
     },
-    /// The request was sent, or may have been, and no whole answer came back: time-out, reset, cut answer.
+    /// The request was sent, or may have been, and no complete response was received: timeout, reset, truncated
+    /// response.
     #[error("the request was sent but no response was received: {reason}")]
     NoResponse {
         /// Why.
         reason: String,
     },
-    /// The service, or a proxy before it, answered with a status other than the documented good one.
+    /// The service, or a proxy in front of it, returned a status other than the documented success status.
     #[error("{0}")]
     Refused(Box<Refusal>),
-    /// The status was good but the body was not what the API promises.
+    /// The status was a success, but the body was not as documented.
     #[error("the response (HTTP {status}) cannot be decoded: {reason}")]
     Unreadable {
         /// HTTP status.
         status: u16,
-        /// The error code in the body, if it holds one in place of what was asked for.
+        /// The error code in the body, if it contains one.
         code: Option<String>,
         /// `X-Request-Id`.
         request_id: Option<String>,
@@ -116,13 +117,13 @@ pub enum Failure {
 pub enum BreakerKind {
     /// More failed logins would lock the access key, or the user.
     Credentials,
-    /// The service asked to slow down.
+    /// The service rate limited the caller.
     Throttled,
-    /// More submissions without an answer would leave more requests in doubt.
+    /// More submissions without a response would leave more requests with an unknown outcome.
     Unanswered,
 }
 
-/// An answer with another status than the documented good one.
+/// A response with a status other than the documented success status.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Refusal {
     /// HTTP status.

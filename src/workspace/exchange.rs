@@ -1,4 +1,4 @@
-//! From what came back to what it means: the same for every service.
+//! Sends a call and interprets its response: the same for every service.
 
 use tracing::field::Empty;
 use tracing::{Instrument, Span};
@@ -25,7 +25,7 @@ pub(super) struct Service {
 }
 
 impl Service {
-    /// What a call may cost whose good answer may have that many bytes.
+    /// The limits of a call whose success response may have that many bytes.
     pub(super) fn limits(&self, good: usize) -> Limits {
         Limits {
             good,
@@ -39,7 +39,7 @@ impl Service {
 pub(super) struct Exchange<'a> {
     pub(super) operation: Operation,
     pub(super) service: &'a Service,
-    /// Takes the login out of what is said.
+    /// Removes the credentials from texts.
     pub(super) sanitizer: Sanitizer<'a>,
 }
 
@@ -77,7 +77,7 @@ impl Exchange<'_> {
         Ok(received)
     }
 
-    /// What a trace shows of the call. Neither the URL nor the headers nor the bodies are in it.
+    /// The span of the call. It contains neither URL nor headers nor bodies.
     fn span(&self) -> Span {
         tracing::info_span!(
             "cloud_call",
@@ -122,11 +122,11 @@ impl Exchange<'_> {
         } else {
             Failure::NoResponse { reason }
         };
-        // An answer that was cut may have come from anywhere.
+        // A truncated response may be from any server, so its time is not used.
         Error::new(self.operation, failure)
     }
 
-    /// The value of an answer whose status is `good`; otherwise the error that it is.
+    /// The value of a response whose status is `good`; otherwise its error.
     pub(super) fn answer<T>(
         &self,
         received: &Received,
@@ -159,7 +159,7 @@ impl Exchange<'_> {
             .map_err(|reason| self.unreadable(received, &reason))
     }
 
-    /// A good status, and not what was asked for. The body may hold an error instead.
+    /// A success status without the expected body, which may contain an error instead.
     fn unreadable(&self, received: &Received, reason: &str) -> Error {
         let said = self.refusal(received);
         let mut reason = self.sanitizer.sentence(reason);
@@ -175,7 +175,7 @@ impl Exchange<'_> {
         Error::new(self.operation, failure)
     }
 
-    /// What an answer says that is not the documented good one.
+    /// The error response in a response other than the documented success.
     fn refusal(&self, received: &Received) -> Refusal {
         // A compressed or truncated text is not quoted.
         let body = if received.defect().is_some() {
@@ -195,7 +195,7 @@ impl Exchange<'_> {
 
     fn refused(&self, received: &Received) -> Error {
         let refusal = self.refusal(received);
-        // The page of a proxy, or of whatever else lies between, has a clock of its own.
+        // The page of a proxy or another intermediary has another clock.
         let of_service = refusal.json && refusal.code.is_some();
         Error {
             operation: self.operation,

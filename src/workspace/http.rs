@@ -1,4 +1,4 @@
-//! The calls over HTTPS: what each one sends, and what its answer means.
+//! The calls over HTTPS: what each one sends, and how its response is interpreted.
 
 use std::fmt;
 use std::sync::Arc;
@@ -32,7 +32,7 @@ const SUBMIT: &str = "desktops/batch-delete";
 pub(super) struct HttpWorkspace {
     pub(super) service: Service,
     pub(super) project_id: ProjectID,
-    /// Whose calls they are; they may get other credentials in time.
+    /// The credentials of the calls, which may change over time.
     pub(super) credentials_provider: Arc<dyn CredentialsProvider>,
 }
 
@@ -161,7 +161,8 @@ impl Workspace for HttpWorkspace {
         })
     }
 
-    /// With what it was signed with; nothing is asked of IAM here, so that what goes wrong is about this one call.
+    /// Uses the credentials that it was signed with; IAM is not called here, so that an error is always about this
+    /// call.
     async fn send(&self, request: SignedRequest) -> Result<Answer<JobID>, Error> {
         let operation = Operation::BatchDelete;
         // A request that was signed for another project must not travel with this project's connection.
@@ -197,8 +198,8 @@ impl HttpWorkspace {
         )
     }
 
-    /// What a read of this path below the project gives; with other credentials, if the cloud does not accept these and
-    /// there are any. These are asked for once: what is refused then stays refused.
+    /// Reads this path below the project. If the cloud does not accept the credentials and there are others, the read
+    /// is repeated once with these; a second rejection is returned.
     async fn get<T>(
         &self,
         operation: Operation,
@@ -267,7 +268,7 @@ fn filter_word(status: SubJobStatus) -> &'static str {
     }
 }
 
-/// The signature knows whole seconds only; what it is reckoned from must not be later than what it says.
+/// The signature has whole seconds only; the recorded time must not be later than the time in the signature.
 fn whole_seconds(now: Timestamp) -> Timestamp {
     Timestamp::from_second(now.as_second()).unwrap_or(now)
 }

@@ -1,4 +1,4 @@
-//! IAM, the vendor's identity service: from the password of a user to something that signs requests.
+//! IAM, the vendor's identity service: exchanges the password of a user for credentials that sign requests.
 //!
 //! ```text
 //!  password ──► token, a day ──► temporary access key, an hour ──► signs
@@ -7,10 +7,10 @@
 //!
 //! | file | what |
 //! | --- | --- |
-//! | this | the calls, and what they give |
+//! | this | the calls and their results |
 //! | `user_session` | one user in one project: logged in once, renewed in time |
-//! | `login_throttle` | one login of a user at a time, and few wrong ones |
-//! | `ready` | credentials that came from elsewhere: when does a token end? |
+//! | `login_throttle` | one login of a user at a time, and few failed ones |
+//! | `ready` | credentials that need no login, and the expiry of a token |
 //! | `session_pool` | what all clients of the process share |
 //! | `http`, `wire` | the calls over HTTPS, and their bodies |
 
@@ -50,30 +50,31 @@ pub(super) trait Iam: Send + Sync + fmt::Debug {
     async fn token_end(&self, token: &SecretString) -> Result<Timestamp, Error>;
 }
 
-/// Something that IAM gave for a while.
+/// Something that IAM issued, with its expiry.
 #[derive(Debug, Clone)]
 pub(super) struct Issued<T> {
     pub(super) value: T,
     /// When it ends, by the service's clock.
     pub(super) expires_at: Timestamp,
-    /// How long that was away when it was given.
+    /// Remaining lifetime when it was issued.
     pub(super) left: Duration,
 }
 
 /// Where the credentials of the next call come from.
 #[async_trait]
 pub(super) trait CredentialsProvider: Send + Sync + fmt::Debug {
-    /// What the next call is to be sent with.
+    /// The credentials of the next call.
     async fn current(&self) -> Result<IssuedCredentials, Error>;
 
     /// The same without a call; `None` if it must be renewed first.
     fn cached(&self) -> Option<IssuedCredentials>;
 
-    /// The cloud did not accept these: they are not given out again. Whether [`current`](Self::current) can give others.
+    /// Invalidates credentials that the cloud did not accept. Returns whether [`current`](Self::current) can return
+    /// others.
     fn dismiss(&self, refused: &Arc<Credentials>) -> bool;
 }
 
-/// Something to send a request with.
+/// Credentials for a request, with their expiry.
 #[derive(Debug, Clone)]
 pub(super) struct IssuedCredentials {
     pub(super) credentials: Arc<Credentials>,
@@ -83,11 +84,11 @@ pub(super) struct IssuedCredentials {
 
 /// Is notified how each call of IAM ended.
 pub trait CallObserver: Send + Sync + fmt::Debug {
-    /// With an answer of this HTTP status, or by a failure.
+    /// A call ended with a response with this HTTP status, or with a failure.
     fn note(&self, operation: Operation, outcome: Result<u16, &Failure>);
 }
 
-/// There is no receiver.
+/// Ignores the notifications.
 impl CallObserver for () {
     fn note(&self, _: Operation, _: Result<u16, &Failure>) {}
 }

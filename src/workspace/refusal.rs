@@ -1,5 +1,5 @@
-//! Reads error responses of a service, in whichever envelope they come. Workspace, the gateway before it, IAM and
-//! STS each have their own (vendor's API reference, errors); a proxy on the way has none.
+//! Parses error responses of a service. Workspace, the gateway in front of it, IAM and STS each have their own format
+//! (vendor's API reference, errors); a proxy in between has none.
 
 use std::time::Duration;
 
@@ -12,13 +12,13 @@ use super::text::{self, Sanitizer};
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
-/// The same in answers of IAM.
+/// The same in responses of IAM.
 const TRACE_ID: HeaderName = HeaderName::from_static("x-iam-trace-id");
 
-/// Longest text taken over from a page that is no JSON.
+/// Maximum length of the text from a body that is not JSON.
 const PAGE: usize = 200;
 
-/// A refusal with this status, these headers and this body; `now` is the service's clock, or ours.
+/// The error response with this status, these headers and this body; `now` is the service's clock, or the local one.
 pub(super) fn read(
     status: u16,
     headers: &HeaderMap,
@@ -51,7 +51,7 @@ pub(super) fn read(
     }
 }
 
-/// The id by which the service's support finds a request.
+/// The request ID, for the support of the service.
 pub(super) fn request_id(headers: &HeaderMap, sanitizer: Sanitizer<'_>) -> Option<String> {
     let id = headers.get(REQUEST_ID).or_else(|| headers.get(TRACE_ID))?;
     sanitizer.line(id.to_str().ok()?, text::REQUEST_ID)
@@ -103,7 +103,7 @@ fn retry_after(headers: &HeaderMap, now: Timestamp) -> Option<Duration> {
     Some(Duration::try_from(then.duration_since(now)).unwrap_or_default())
 }
 
-/// The `Date` header. Of an answer that a cache has kept (`Age`) it is not the time of the service now.
+/// The `Date` header. In a response from a cache (`Age`), it is not the present time of the service.
 pub(super) fn service_time(headers: &HeaderMap) -> Option<Timestamp> {
     if headers.contains_key(http::header::AGE) {
         return None;

@@ -1,8 +1,8 @@
 //! `SDK-HMAC-SHA256`, the request signature of Huawei Cloud's API gateway (vendor's signing guide). A pure function
 //! of plain arguments: no clock, no I/O, no type of this crate, so that it can be lifted out and used elsewhere.
 //!
-//! The intermediate texts are part of the result, since comparing canonical requests is how a refused signature is
-//! found out.
+//! The intermediate texts are part of the result, since a rejected signature is debugged by comparing canonical
+//! requests.
 
 use std::borrow::Cow;
 use std::fmt::Write;
@@ -27,7 +27,7 @@ const ENCODED: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'.')
     .remove(b'~');
 
-/// What is to be signed.
+/// The request to sign.
 #[derive(Debug, Clone, Copy)]
 pub struct Request<'a> {
     /// HTTP method, in either case.
@@ -44,7 +44,7 @@ pub struct Request<'a> {
 
 /// A request after signing.
 ///
-/// Its parts hold everything that proves the caller's identity for this one request: do not log them.
+/// Its parts authenticate the caller for this request: do not log them.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Signed {
     /// The canonical request, six parts joined by line feeds.
@@ -144,7 +144,7 @@ pub fn hex(bytes: &[u8]) -> String {
         })
 }
 
-/// The whole path is decoded before it is split, so that an encoded slash becomes a real one: so does the gateway.
+/// The whole path is decoded before it is split, so that an encoded slash becomes a real one, as in the gateway.
 fn canonical_path(path: &str) -> String {
     let decoded: Vec<u8> = percent_decode_str(path).collect();
     let mut canonical = decoded

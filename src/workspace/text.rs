@@ -1,15 +1,15 @@
-//! Texts that come from outside, made fit for status, Events and logs: one line, no control characters, no markup,
-//! not longer than documented.
+//! Sanitizes external texts for status, Events and logs: one line, no control characters, no markup, not longer than
+//! documented.
 
 use super::auth::Secrets;
 
-/// Longest error code that is kept (Workspace documents 12 characters, sub-jobs 55).
+/// Maximum length of an error code (Workspace documents 12 characters, sub-jobs 55).
 pub(super) const CODE: usize = 64;
 
-/// Longest message or detail that is kept: what the service documents.
+/// Maximum length of a message or detail, as documented by the service.
 pub(super) const MESSAGE: usize = 1000;
 
-/// Longest request id that is kept.
+/// Maximum length of a request ID.
 pub(super) const REQUEST_ID: usize = 128;
 
 /// Longest `encoded_authorization_message`: what STS accepts for decoding.
@@ -18,14 +18,14 @@ pub(super) const ENCODED_MESSAGE: usize = 10_240;
 /// Longest name, status or reason of a failed sub-job: what the service documents.
 pub(super) const SHORT: usize = 255;
 
-/// Makes texts fit to show, and takes the login out of them should a service or a library repeat it.
+/// Sanitizes texts, and removes the credentials from them, in case a service or a library repeats them.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Sanitizer<'a>(pub(super) &'a dyn Secrets);
 
 impl Sanitizer<'_> {
     /// One clean line of at most `max` characters; `None` if nothing is left.
     pub(super) fn line(self, text: &str, max: usize) -> Option<String> {
-        // Cleaning may cut through a secret or join one together, so the login is looked for before and after.
+        // Cleaning may cut through a secret or join one together, so credentials are removed before and after it.
         let text = self.0.redact(&clean(&self.0.redact(text)));
         (!text.is_empty()).then(|| cut(&text, max))
     }
@@ -83,7 +83,7 @@ fn is_invisible(c: char) -> bool {
         | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
 }
 
-/// What a page that a proxy sends in place of an answer has to say: its title, or its text if it is not HTML.
+/// The text of a page that a proxy sends instead of a response: its title, or its text if it is not HTML.
 pub(super) fn of_page(body: &[u8]) -> String {
     let body = String::from_utf8_lossy(body);
     let lower = body.to_ascii_lowercase();

@@ -1,5 +1,5 @@
-//! What carries a request to a service and brings the answer back: the network, or in simulations a service in the same
-//! process. Everything above it, signatures and bodies included, is the same for both.
+//! Sends a request to a service and receives the response: over the network, or in simulations to a service in the same
+//! process. Everything above it, including signatures and bodies, is the same for both.
 
 use std::fmt;
 use std::sync::Arc;
@@ -46,7 +46,7 @@ pub(super) struct ServiceKey {
     pub(super) authorities: Option<String>,
 }
 
-/// What carries the calls to one endpoint.
+/// The transports for one endpoint.
 #[derive(Debug, Clone)]
 pub(super) struct Clients {
     /// For calls that may be repeated.
@@ -62,16 +62,16 @@ pub trait Transport: Send + Sync + fmt::Debug {
     /// Carries one request, once.
     ///
     /// # Errors
-    /// No head of an answer came back.
+    /// No response head was received.
     async fn send(&self, request: reqwest::Request) -> Result<reqwest::Response, TransportError>;
 }
 
-/// A request to which no whole answer came back.
+/// A request without a complete response.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TransportError {
-    /// Surely no byte of the request left this process.
+    /// Certainly no byte of the request left this process.
     pub not_sent: bool,
-    /// Why, in words.
+    /// The reason, as text.
     pub reason: String,
 }
 
@@ -104,8 +104,8 @@ impl Transport for Proxied {
 }
 
 impl TransportError {
-    /// `is_connect` covers the name, the connection and the TLS handshake, and a builder error comes before them. Whatever
-    /// else goes wrong may have gone wrong after the first byte.
+    /// `is_connect` covers the name, the connection and the TLS handshake, and a builder error comes before them. Any
+    /// other error may have occurred after the first byte.
     pub(super) fn by(error: &reqwest::Error) -> Self {
         let cause = explained(&root_cause(error));
         let (not_sent, reason) = if error.is_builder() {
@@ -121,7 +121,7 @@ impl TransportError {
     }
 }
 
-/// The words of libraries, where an operator of clusters would not know what to do with them.
+/// Rewrites messages of libraries that do not tell a cluster operator what to do.
 fn explained(cause: &str) -> String {
     if cause.contains("close_notify") {
         return "the connection was closed".to_owned();

@@ -17,7 +17,7 @@ use crate::ids::{DesktopID, JobID, code};
 mod facts;
 mod once;
 
-/// Why a body is not what the API promises.
+/// Why a body is not as documented.
 pub(super) type Unreadable = String;
 
 #[derive(Deserialize)]
@@ -42,7 +42,7 @@ struct DesktopListBody {
     desktops: Option<Vec<UniqueKeys>>,
 }
 
-/// The rows of a list. One that counts none may leave the list out.
+/// The rows of a list. A body with a count of zero may omit the list.
 fn listed(rows: Option<Vec<UniqueKeys>>, total: u64) -> Option<Vec<UniqueKeys>> {
     rows.or_else(|| (total == 0).then(Vec::new))
 }
@@ -115,7 +115,7 @@ pub(super) fn desktop_detail(
     Ok(found)
 }
 
-/// A desktop, unless its row names none.
+/// A desktop; `None` if its row has no ID.
 fn desktop(row: &Value, sanitizer: Sanitizer<'_>) -> Option<Desktop> {
     let facts = facts::desktop(Fields { row, sanitizer });
     let row: DesktopRow = object(row)?;
@@ -193,7 +193,7 @@ fn sub_job(UniqueKeys(row): &UniqueKeys, parent: Option<&JobID>, sanitizer: Sani
     })
 }
 
-/// The documented words, and the spellings that the service uses for parents and other jobs.
+/// The documented values, and those that the service uses for parents and other jobs.
 fn sub_job_status(word: &str) -> SubJobStatus {
     match word.trim().to_ascii_uppercase().as_str() {
         "WAITING" | "INIT" | "PENDING" => SubJobStatus::Waiting,
@@ -261,7 +261,7 @@ fn object<T: DeserializeOwned>(row: &Value) -> Option<T> {
     T::deserialize(row.is_object().then_some(row)?).ok()
 }
 
-/// A text that may be missing, null, or sent as a number or boolean; anything deeper is as good as missing.
+/// A text that may be missing, null, or sent as a number or boolean; any other value counts as missing.
 fn words<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
     Ok(match Value::deserialize(deserializer)? {
         Value::String(text) => text,

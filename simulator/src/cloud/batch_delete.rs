@@ -1,4 +1,4 @@
-//! The batch deletion: what becomes of each desktop, and the job.
+//! The batch deletion: what is done with each desktop, and the job.
 
 mod fate;
 mod fields;

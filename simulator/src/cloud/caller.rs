@@ -1,21 +1,21 @@
-//! Somebody who calls the cloud, and what they may do.
+//! The caller of a request, and its permissions.
 
 use std::collections::BTreeMap;
 
 use crate::world::Permission;
 
-/// Somebody who has proved who they are.
+/// An authenticated caller.
 #[derive(Debug, Clone)]
 pub(super) struct Caller {
     /// Name in the ledger: the id of the access key, or the user behind the token.
     pub(super) name: String,
-    /// Name of the user in refusals.
+    /// Name of the user in error responses.
     pub(super) user: String,
     /// Name of the account.
     pub(super) account: String,
     /// Id of the account.
     pub(super) account_id: String,
-    /// The only project that the login is for; `None` for all of the account.
+    /// The only project that the credentials are for; `None` for all of the account.
     pub(super) project: Option<String>,
     /// What the caller may do; `None` for everything.
     pub(super) permissions: Option<Vec<Permission>>,
@@ -39,7 +39,7 @@ impl Caller {
             })
     }
 
-    /// The caller as refusals name it.
+    /// The caller as error responses name it.
     pub(super) fn principal(&self) -> String {
         format!("iam::{}:user:{}", self.account_id, self.user)
     }

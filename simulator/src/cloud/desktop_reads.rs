@@ -14,7 +14,8 @@ use super::residents::{Phase, Resident};
 use super::{Cloud, Outcome};
 use filter::Filter;
 
-/// Most rows of a page of the short list, and of the detailed one, where the manual says less than the API definition.
+/// Maximum number of rows of a page of the short list, and of the detailed one, for which the manual states a lower
+/// limit than the API definition.
 const SHORT_PAGE: usize = 1000;
 const DETAILED_PAGE: usize = 500;
 

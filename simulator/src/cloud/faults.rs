@@ -1,4 +1,4 @@
-//! Faults: answers other than the one that a request would have got.
+//! Faults: responses other than the one that a request would have received.
 
 use std::collections::BTreeMap;
 
@@ -36,7 +36,7 @@ pub struct Fault {
     pub answer: FaultAnswer,
 }
 
-/// What a fault does to the answer.
+/// What a fault does to the response.
 #[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
 #[serde(
     untagged,
@@ -65,13 +65,13 @@ pub enum FaultAnswer {
 pub enum ConnectionFault {
     /// It is reset.
     Reset,
-    /// It stays open and nothing is answered.
+    /// It stays open and no response is sent.
     Timeout,
     /// It stays open, and blanks without end follow the body. The request is carried out in any case.
     Endless,
 }
 
-/// Another answer.
+/// Another response.
 #[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct StatusFault {
@@ -91,8 +91,8 @@ pub struct StatusFault {
     pub body_hex: Option<String>,
 }
 
-/// A late answer. With `effectFirst` the request is carried out at once and answered late; without, it is carried
-/// out late, even when the caller has given up meanwhile.
+/// A late response. With `effectFirst` the request is executed immediately and the response is late; without, it is
+/// executed late, even if the caller has timed out in the meantime.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct DelayFault {
@@ -100,7 +100,7 @@ pub struct DelayFault {
     pub delay: Span,
 }
 
-/// An answer that breaks off. The request is carried out in any case.
+/// A response that is cut off. The request is executed in any case.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct CutFault {
@@ -108,7 +108,7 @@ pub struct CutFault {
     pub cut_after: usize,
 }
 
-/// A slow answer. The request is carried out in any case.
+/// A slow response. The request is executed in any case.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct DripFault {
@@ -116,7 +116,7 @@ pub struct DripFault {
     pub drip: Span,
 }
 
-/// The right answer with a `Date` that is ahead. The request is carried out in any case.
+/// The regular response with a `Date` that is ahead. The request is executed in any case.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct DateAheadFault {
@@ -124,7 +124,7 @@ pub struct DateAheadFault {
     pub date_ahead: Span,
 }
 
-/// The right answer with a `Date` that is behind. The request is carried out in any case.
+/// The regular response with a `Date` that is behind. The request is executed in any case.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct DateBehindFault {
@@ -141,7 +141,7 @@ pub struct ArmedFault {
     pub fault: Fault,
     /// How many requests matched operation and desktop so far.
     pub matched: u32,
-    /// How many of them were struck.
+    /// How many of them the fault was applied to.
     pub struck: u32,
 }
 
@@ -168,7 +168,7 @@ impl Faults {
         &self.0
     }
 
-    /// The fault that strikes this request: of several the oldest, while all that match count it.
+    /// The fault that applies to this request. If several match, it is the oldest; each of them counts the request.
     pub(super) fn strike(&mut self, call: &Call, request: &Request) -> Option<Fault> {
         let mut striking = None;
         for armed in &mut self.0 {
@@ -225,7 +225,7 @@ impl Fault {
 }
 
 impl StatusFault {
-    /// The answer of this fault; `service` holds the headers that the service sends with every answer.
+    /// The response of this fault; `service` contains the headers that the service sends with every response.
     pub(super) fn response(&self, service: HeaderMap) -> Response {
         let mut headers = service;
         // Faults are checked when they are added, so that digits, names and values are legal here.

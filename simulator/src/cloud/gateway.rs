@@ -72,7 +72,7 @@ fn is_json(request: &Request) -> bool {
 pub(super) struct Meter(HashMap<(String, Operation), (i64, u32)>);
 
 impl Meter {
-    /// Counts one call and refuses it if the minute is used up.
+    /// Counts one call and rejects it if the limit for this minute is reached.
     pub(super) fn count(
         &mut self,
         throttle: &Throttle,

@@ -57,7 +57,7 @@ pub(super) fn create_token(
     })
 }
 
-/// The project that a login asks for by id or name; `None` when it asks for the account or for nothing.
+/// The project that a token request names by ID or name; `None` if it names the account or nothing.
 fn scope<'a>(cloud: &'a Cloud, account: &str, scope: &Value) -> Result<Option<&'a Project>, Refusal> {
     let wanted = &scope["project"];
     if wanted.is_null() {
@@ -79,7 +79,7 @@ fn scope<'a>(cloud: &'a Cloud, account: &str, scope: &Value) -> Result<Option<&'
     found.map(Some).ok_or_else(missing)
 }
 
-/// `GET /v3/auth/tokens`: what a token is for, and when it ends.
+/// `GET /v3/auth/tokens`: the project of a token, and when it expires.
 pub(super) fn validate_token(cloud: &Cloud, clock: Timestamp, request: &Request) -> Result<Outcome, Refusal> {
     let token = |header: &str| {
         request

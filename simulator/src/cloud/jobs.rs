@@ -123,7 +123,7 @@ impl Job {
             .try_fold(self.accepted, |latest, end| Some(latest.max(end?)))
     }
 
-    /// Status word of the parent, in the spelling that the world wants.
+    /// Status of the parent, in the spelling that the world configures.
     pub(super) fn status<'a>(&self, now: Timestamp, world: &'a World) -> &'a str {
         let statuses: Vec<Status> = self.sub_jobs.iter().map(|sub_job| sub_job.status(now)).collect();
         let failed = statuses

@@ -8,7 +8,7 @@ use super::operation::Operation;
 use super::signature::signing_time;
 use crate::digest::sha256_hex;
 
-/// One request and what became of it.
+/// One request and its outcome.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct LedgerEntry {
@@ -33,8 +33,8 @@ pub struct LedgerEntry {
     /// `sha256:` and the SHA-256 of the body's bytes in lower-case hexadecimal digits.
     pub body_digest: String,
 
-    /// Id of the access key that the request names, or the user behind its token; null if neither is known.
-    /// It is there for refused requests too.
+    /// Id of the access key that the request names, or the user behind its token; null if neither is known. It is set
+    /// for rejected requests too.
     pub caller: Option<String>,
 
     /// Seconds from `X-Sdk-Date` to the service's clock, negative for a date ahead of it; null without a signature.
@@ -52,7 +52,7 @@ pub struct LedgerEntry {
 }
 
 impl LedgerEntry {
-    /// The part of an entry that the request alone gives; its verdict is still open.
+    /// The part of an entry that depends on the request alone, without its outcome.
     pub(super) fn of(request: &Request, operation: Operation, now: Timestamp, clock: Timestamp) -> Self {
         let signed_at = request.header("x-sdk-date").and_then(signing_time);
         Self {

@@ -1,4 +1,4 @@
-//! Who calls: access keys, tokens and passwords.
+//! Authentication: access keys, tokens and passwords.
 
 use std::collections::HashMap;
 
@@ -10,7 +10,7 @@ use super::refusal::Refusal;
 use super::signature::{self, Authorization, Flaw};
 use crate::world::{AccessKey, Account, Permission, ReadyToken, World};
 
-/// The logins of the world and those that IAM made since.
+/// The credentials of the world file and those that IAM has issued since.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Logins {
     keys: HashMap<String, Key>,
@@ -48,7 +48,7 @@ pub(super) struct Rules<'a> {
 }
 
 impl Logins {
-    /// The logins that the world starts with.
+    /// The credentials of the world file.
     pub(super) fn of(world: &World) -> Self {
         let mut logins = Self::default();
         for account in &world.accounts {
@@ -105,7 +105,7 @@ impl Logins {
         self.tokens.retain(|_, token| token.caller.account != name);
     }
 
-    /// Checks name and password of a user; gives the login that a token for `project` would carry.
+    /// Checks the name and password of a user; returns the caller of a token for `project`.
     pub(super) fn password(
         world: &World,
         account: &str,
@@ -242,7 +242,7 @@ impl Key {
     }
 }
 
-/// A temporary access key, as IAM hands it out.
+/// A temporary access key, as IAM issues it.
 #[derive(Debug, Clone)]
 pub(super) struct TemporaryKey {
     pub(super) access: String,
@@ -251,7 +251,7 @@ pub(super) struct TemporaryKey {
     pub(super) expires: Timestamp,
 }
 
-/// The name by which a request calls itself, proved or not: the access key, or the owner of a known token.
+/// The caller that a request claims, authenticated or not: the access key, or the owner of a known token.
 pub(super) fn claimed_name(logins: &Logins, request: &Request) -> Option<String> {
     if let Some(authorization) = request.header("authorization").and_then(Authorization::parse) {
         return Some(authorization.access_key.to_owned());

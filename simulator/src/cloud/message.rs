@@ -1,4 +1,4 @@
-//! Requests and answers as plain data: no sockets, no clock.
+//! Requests and responses as plain data: no sockets, no clock.
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
@@ -26,7 +26,7 @@ pub struct Request {
 }
 
 impl Request {
-    /// The first value of a header, without blanks at both ends; `None` if absent or not text.
+    /// The first value of a header, without surrounding whitespace; `None` if absent or not text.
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers
             .get(name)
@@ -35,13 +35,13 @@ impl Request {
     }
 }
 
-/// A whole answer.
+/// A complete response.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Response {
     /// The HTTP status.
     pub status: StatusCode,
 
-    /// The headers, `Content-Length` left to whoever sends it.
+    /// The headers, without `Content-Length`, which the sender adds.
     pub headers: HeaderMap,
 
     /// The body.
@@ -49,7 +49,7 @@ pub struct Response {
 }
 
 impl Response {
-    /// An answer with a JSON body.
+    /// A response with a JSON body.
     pub(super) fn json(status: StatusCode, body: &Value) -> Self {
         let mut headers = HeaderMap::new();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
@@ -61,7 +61,7 @@ impl Response {
         }
     }
 
-    /// Sets a header whose value the simulator made itself; a value that is no legal header is left out.
+    /// Sets a header whose value the simulator made itself; an invalid header value is omitted.
     pub(super) fn set(&mut self, name: HeaderName, value: &str) {
         if let Ok(value) = HeaderValue::from_str(value) {
             self.headers.insert(name, value);
@@ -69,13 +69,13 @@ impl Response {
     }
 }
 
-/// What becomes of a request, for whoever holds the connection.
+/// How the connection handles the response to a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Answer {
-    /// Send this answer.
+    /// Send this response.
     Complete(Response),
 
-    /// Wait, then send this answer.
+    /// Wait, then send this response.
     Delayed {
         /// How long to wait.
         delay: Span,
@@ -83,27 +83,27 @@ pub enum Answer {
         response: Response,
     },
 
-    /// Announce the whole answer, send only the first bytes of its body, then close the connection.
+    /// Announce the whole response, send only the first bytes of its body, then close the connection.
     Cut {
         /// How many bytes of the body to send.
         after: usize,
-        /// The answer that is begun.
+        /// The response.
         response: Response,
     },
 
-    /// Announce the whole answer, then send its body byte by byte.
+    /// Announce the whole response, then send its body byte by byte.
     Dripping {
         /// The pause before each byte.
         pause: Span,
-        /// The answer.
+        /// The response.
         response: Response,
     },
 
-    /// Send this answer without a length, and blanks after it until the client goes away.
+    /// Send this response without a length, and spaces after it until the client disconnects.
     Endless(Response),
 
-    /// Wait, then hand the same request to [`Cloud::resume`](super::Cloud::resume): it is still on its way.
-    /// It arrives even when the client has given up.
+    /// Wait, then pass the same request to [`Cloud::resume`](super::Cloud::resume): it is still in transit. It arrives
+    /// even if the client has timed out.
     Held {
         /// How long to wait.
         delay: Span,
@@ -112,6 +112,6 @@ pub enum Answer {
     /// Reset the connection.
     Reset,
 
-    /// Keep the connection open and never answer.
+    /// Keep the connection open and never respond.
     Timeout,
 }

@@ -51,7 +51,7 @@ impl Operation {
         )
     }
 
-    /// The action that a caller of Workspace must be allowed.
+    /// The action that the caller of Workspace needs permission for.
     pub(super) fn action(self) -> Option<&'static str> {
         match self {
             Self::BatchDelete => Some("workspace:desktops:batchDelete"),

@@ -1,11 +1,11 @@
-//! Refusals, in the four shapes that the gateway, Workspace and IAM use.
+//! Error responses, in the four formats that the gateway, Workspace and IAM use.
 
 use http::{StatusCode, header};
 use serde_json::json;
 
 use super::Response;
 
-/// Why a request was refused, not yet written as an answer.
+/// Why a request was rejected, before it is rendered as a response.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Refusal {
     pub(super) status: StatusCode,
@@ -42,12 +42,12 @@ impl Refusal {
         }
     }
 
-    /// The gateway in front of the service refuses; `number` is the code without its prefix.
+    /// An error of the gateway in front of the service; `number` is the code without its prefix.
     pub(super) fn gateway(status: StatusCode, number: &str, message: impl Into<String>) -> Self {
         Self::new(Envelope::Gateway, status, number, message)
     }
 
-    /// The gateway could not establish who calls.
+    /// The gateway could not authenticate the caller.
     pub(super) fn unauthenticated(why: &str) -> Self {
         Self::gateway(
             StatusCode::UNAUTHORIZED,
@@ -56,7 +56,7 @@ impl Refusal {
         )
     }
 
-    /// Workspace refuses.
+    /// An error of Workspace.
     pub(super) fn workspace(status: StatusCode, code: &str, message: impl Into<String>) -> Self {
         Self::new(Envelope::Workspace, status, code, message)
     }
@@ -66,12 +66,12 @@ impl Refusal {
         Self::workspace(StatusCode::BAD_REQUEST, "WKS.00010001", message)
     }
 
-    /// IAM refuses on one of its Keystone-style paths.
+    /// An error of IAM on one of its Keystone-style paths.
     pub(super) fn keystone(status: StatusCode, message: impl Into<String>) -> Self {
         Self::new(Envelope::Keystone, status, "", message)
     }
 
-    /// IAM refuses on one of its own paths.
+    /// An error of IAM on one of its own paths.
     pub(super) fn iam(status: StatusCode, code: &str, message: impl Into<String>) -> Self {
         Self::new(Envelope::Iam, status, code, message)
     }
@@ -91,7 +91,7 @@ impl Refusal {
         self
     }
 
-    /// The refusal as an answer; `prefix` is the gateway's, `APIGW` or `APIG`.
+    /// The error as a response; `prefix` is that of the gateway, `APIGW` or `APIG`.
     pub(super) fn response(&self, prefix: &str, request_id: &str) -> Response {
         let body = match self.envelope {
             Envelope::Gateway => json!({

@@ -1,4 +1,4 @@
-//! The desktops and their life cycle. Where a deletion stands is a function of the time; nothing ticks.
+//! The desktops and their life cycle. The state of a deletion is a function of the time; there are no timers.
 
 use std::collections::HashMap;
 
@@ -19,7 +19,7 @@ pub(super) struct Resident {
 #[derive(Debug, Clone)]
 pub(super) struct Deletion {
     pub(super) result: DeletionResult,
-    /// From when on the desktop reads as being deleted.
+    /// When reads start to show the desktop as being deleted.
     pub(super) visible: Timestamp,
     /// From when on its status reads empty.
     pub(super) emptied: Timestamp,
@@ -29,7 +29,7 @@ pub(super) struct Deletion {
     pub(super) gone: Timestamp,
 }
 
-/// Where a desktop stands.
+/// The state of a desktop.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Phase {
     /// No deletion runs.
@@ -68,7 +68,7 @@ impl Deletion {
 }
 
 impl Resident {
-    /// Where the desktop stands in truth.
+    /// The actual state of the desktop.
     pub(super) fn phase(&self, now: Timestamp) -> Phase {
         self.deletion
             .as_ref()
@@ -81,7 +81,7 @@ impl Resident {
         former.map_or(&self.desktop, |(_, desktop)| desktop)
     }
 
-    /// Where the desktop stands as far as reads show it.
+    /// The state of the desktop as reads show it.
     pub(super) fn shown_phase(&self, now: Timestamp) -> Phase {
         match &self.deletion {
             Some(deletion) if now >= deletion.visible => deletion.phase(now),
@@ -89,7 +89,7 @@ impl Resident {
         }
     }
 
-    /// The desktop as the admin API shows it at `now`; `None` when the cloud has forgotten it.
+    /// The desktop as the admin API shows it at `now`; `None` if it no longer exists.
     pub(super) fn current(&self, now: Timestamp, world: &World) -> Option<Desktop> {
         let mut desktop = self.desktop.clone();
         match self.phase(now) {
@@ -150,7 +150,7 @@ impl Residents {
         true
     }
 
-    /// Puts what a desktop is from `now` on in place of what it was; its deletion goes on.
+    /// Replaces the properties of a desktop from `now` on; its deletion continues.
     pub(super) fn change(&mut self, now: Timestamp, desktop: Desktop) {
         if let Some(place) = self.places.get(&desktop.id) {
             let resident = &mut self.all[*place];

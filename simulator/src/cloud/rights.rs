@@ -112,7 +112,7 @@ pub(super) fn check_desktops(
     }
 }
 
-/// The refusal names principal, action and resource, as the vendor's do.
+/// The error response names principal, action and resource, as those of the vendor do.
 fn denied(cloud: &Cloud, call: &Call, caller: &Caller, action: &str, resource: &str) -> Refusal {
     let region = cloud
         .project(&call.project)

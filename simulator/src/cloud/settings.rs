@@ -1,4 +1,4 @@
-//! What whoever runs the cloud may look at and change.
+//! What the user of the simulator can read and change.
 
 use jiff::Timestamp;
 use serde_json::{Map, Value};
@@ -13,7 +13,7 @@ impl Cloud {
         &self.ledger
     }
 
-    /// The desktops as they stand at `now`, without those that the cloud has forgotten.
+    /// The desktops in their state at `now`, without those that no longer exist.
     pub fn desktops(&self, now: Timestamp) -> Vec<Desktop> {
         self.residents
             .all()
@@ -63,7 +63,7 @@ impl Cloud {
     /// Adds a fault.
     ///
     /// # Errors
-    /// When the fault counts from 0 or its answer cannot be sent; the text says why.
+    /// When the fault counts from 0 or its response cannot be sent; the text says why.
     pub fn add_fault(&mut self, fault: Fault) -> Result<(), String> {
         self.faults.add(fault)
     }
@@ -73,7 +73,7 @@ impl Cloud {
         self.faults.list()
     }
 
-    /// How long things take from now on; what has been accepted keeps its course.
+    /// How long things take from now on; deletions that were accepted earlier are not affected.
     pub fn timings(&self) -> &Timings {
         &self.world.timings
     }
@@ -93,8 +93,8 @@ impl Cloud {
         self.world.switches = switches;
     }
 
-    /// Adds an account, or replaces the one with its name; whether it is new. Logins that the replaced account had
-    /// end, those that IAM made for it included.
+    /// Adds an account, or replaces the one with its name; returns whether it is new. All credentials of the replaced
+    /// account are revoked, including those that IAM issued for it.
     ///
     /// # Errors
     /// When the account does not fit into the world.
@@ -120,12 +120,12 @@ impl Cloud {
         Ok(new)
     }
 
-    /// Takes all faults away.
+    /// Removes all faults.
     pub fn clear_faults(&mut self) {
         self.faults.clear();
     }
 
-    /// Lets reads show all that was accepted so far, however late it was to be seen.
+    /// Makes all deletions accepted so far visible immediately, regardless of their delay.
     pub fn show_jobs(&mut self, now: Timestamp) {
         for job in &mut self.jobs {
             job.visible = job.visible.min(now);

@@ -1,6 +1,6 @@
 //! Checks the signature of a request, algorithm `SDK-HMAC-SHA256` of the vendor's signing guide.
 //!
-//! The canonical request is rebuilt from what came in; nothing is taken over from a client.
+//! The canonical request is rebuilt from what came in; no code of a client is used.
 
 use jiff::Timestamp;
 use jiff::civil::DateTime;
@@ -57,7 +57,7 @@ pub(super) enum Flaw {
     HeaderMissing,
     /// The body is not the one that `X-Sdk-Content-Sha256` names.
     BodyChanged,
-    /// The signature is not the one that this key gives for this request.
+    /// The signature does not match this key and request.
     Mismatch,
 }
 
@@ -115,8 +115,8 @@ fn canonical_query(query: &str) -> String {
     pairs.collect::<Vec<_>>().join("&")
 }
 
-/// The last part of the canonical request: the caller may name the body's hash in a header, or say that the body
-/// is not signed.
+/// The last part of the canonical request: the caller may send the hash of the body in a header, or declare that the
+/// body is not signed.
 fn body_hash(request: &Request) -> Result<String, Flaw> {
     let actual = sha256_hex(&request.body);
     match request.header("x-sdk-content-sha256") {

@@ -1,4 +1,4 @@
-//! The admin API: plain HTTP and JSON, for whoever runs the simulator.
+//! The admin API: plain HTTP and JSON, for the user of the simulator.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -22,7 +22,7 @@ use super::shared::Shared;
 use crate::cloud::{Cloud, Fault};
 use crate::world::{Account, Desktop};
 
-/// Status and JSON text of an answer.
+/// Status and JSON body of a response.
 type Reply = (StatusCode, String);
 
 /// Accepts connections until the simulator stops.
@@ -50,7 +50,7 @@ pub(super) async fn accept(
                 .serve_connection(TokioIo::new(stream), answering);
             tokio::select! {
                 () = stopping.cancelled() => {}
-                // A client that goes away has its reasons.
+                // A client may disconnect at any time.
                 _ = connection => {}
             }
         });

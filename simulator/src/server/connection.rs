@@ -33,19 +33,19 @@ pub(super) struct Service {
     pub(super) stopping: CancellationToken,
 }
 
-/// How a connection is to end instead of an answer.
+/// How a connection ends instead of a complete response.
 enum Break {
     /// With a TCP reset.
     Reset,
-    /// In the middle of an answer, of which these bytes are still sent.
+    /// In the middle of a response, after these bytes.
     Cut(Vec<u8>),
-    /// With an answer whose body comes byte by byte.
+    /// With a response whose body is sent byte by byte.
     Drip {
         head: Vec<u8>,
         body: Bytes,
         pause: Duration,
     },
-    /// With these bytes, and blanks for as long as somebody takes them.
+    /// With these bytes, and spaces for as long as the client reads them.
     Endless(Vec<u8>),
 }
 
@@ -76,7 +76,7 @@ pub(super) async fn accept(listener: TcpListener, acceptor: TlsAcceptor, service
 }
 
 async fn serve_connection(stream: TcpStream, acceptor: TlsAcceptor, service: Service) {
-    // Without a handshake there is nobody to tell.
+    // Without a handshake no response can be sent.
     let Ok(stream) = acceptor.accept(stream).await else {
         return;
     };
@@ -84,7 +84,7 @@ async fn serve_connection(stream: TcpStream, acceptor: TlsAcceptor, service: Ser
     let answering = service_fn(move |request| boxed(respond(request, service.clone(), break_sender.clone())));
     let mut connection = http1::Builder::new()
         .header_read_timeout(None)
-        // The core dates its answers by its own clock, or leaves the date out.
+        // The core sets the `Date` of its responses from its own clock, or omits it.
         .auto_date_header(false)
         .serve_connection(TokioIo::new(stream), answering);
     let how = tokio::select! {
@@ -103,13 +103,13 @@ fn boxed(
     Box::pin(responding)
 }
 
-/// Gets an answer from the core; where the connection is to break, says so and never returns.
+/// Gets a response from the core. If the connection is to be broken, it requests that and never returns.
 async fn respond(
     request: http::Request<Incoming>,
     service: Service,
     breaks: mpsc::Sender<Break>,
 ) -> Result<http::Response<Full<Bytes>>, Infallible> {
-    // A body that breaks off is no request: nothing arrived that could be decided.
+    // A request whose body is cut off is ignored: it did not arrive completely.
     let Some(request) = read(request).await else {
         return pending().await;
     };
@@ -135,7 +135,7 @@ async fn respond(
         }
         Answer::Timeout | Answer::Held { .. } => return pending().await,
     };
-    // The connection takes the break before it ends, so that nobody is left to miss it.
+    // The receiver exists as long as the connection, so this cannot fail.
     let _ = breaks.send(how).await;
     pending().await
 }
@@ -177,7 +177,7 @@ fn whole(response: Response) -> http::Response<Full<Bytes>> {
     whole
 }
 
-/// The bytes of an answer that announces its whole length and breaks off after some bytes of the body.
+/// The bytes of a response that announces its full length and is cut off after some bytes of the body.
 fn begun(response: &Response, after: usize) -> Vec<u8> {
     let mut bytes = head(response);
     bytes.extend_from_slice(format!("content-length: {}\r\n\r\n", response.body.len()).as_bytes());
@@ -185,7 +185,7 @@ fn begun(response: &Response, after: usize) -> Vec<u8> {
     bytes
 }
 
-/// Status and headers of an answer, its length and the empty line apart.
+/// Status and headers of a response, without its length and the empty line.
 fn head(response: &Response) -> Vec<u8> {
     let status = response.status;
     let mut head = format!(
@@ -204,7 +204,7 @@ fn head(response: &Response) -> Vec<u8> {
     head.into_bytes()
 }
 
-/// Ends a connection in an unfriendly way; that this may fail is no matter, the client sees an end all the same.
+/// Breaks a connection. A failure is ignored, since the client sees the connection end in any case.
 async fn break_off(mut stream: TlsStream<TcpStream>, how: Break) {
     match how {
         Break::Reset => {

@@ -61,14 +61,15 @@ impl Shared {
         answer
     }
 
-    /// The core keeps its word after a panic in another connection: every change to it is made in one piece.
+    /// The core stays consistent after a panic in another connection: every change to it is atomic.
     fn lock(&self) -> MutexGuard<'_, State> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl State {
-    /// Appends the new entries to the file; a file that cannot be written is said once and then left alone.
+    /// Appends the new entries to the file; a failure to write the file is reported once, and the file is not written
+    /// again.
     fn write_ledger(&mut self) {
         let Self { cloud, file, written } = self;
         let Some((path, open)) = file else { return };

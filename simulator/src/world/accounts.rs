@@ -1,11 +1,11 @@
-//! Accounts with their logins, and what each login may do.
+//! Accounts with their credentials, and the permissions of each.
 
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-/// One account (domain) of the cloud: owner of projects, with its logins.
+/// One account (domain) of the cloud: owner of projects, with its credentials.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Account {
@@ -47,7 +47,7 @@ pub struct AccessKey {
     #[serde(default)]
     pub expires: Option<Timestamp>,
 
-    /// Name of the key's user in refusals; by default the key's id.
+    /// Name of the key's user in error responses; by default the key's ID.
     #[serde(default)]
     pub user: Option<String>,
 
@@ -106,7 +106,7 @@ pub struct Permission {
 }
 
 impl Permission {
-    /// Whether this permission speaks of `action` at all, whatever the desktop.
+    /// Whether this permission is about `action`, regardless of the desktop.
     pub fn covers(&self, action: &str) -> bool {
         match self.action.strip_suffix('*') {
             Some(prefix) => action.starts_with(prefix),

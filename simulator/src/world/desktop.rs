@@ -19,7 +19,7 @@ pub struct Desktop {
     #[serde(default)]
     pub name: String,
 
-    /// Id of the project that the desktop lives in; by default the first project of the world.
+    /// ID of the project of the desktop; by default the first project of the world.
     #[serde(default)]
     pub project: String,
 
@@ -169,7 +169,7 @@ pub enum DesktopType {
 }
 
 impl DesktopType {
-    /// Its word in queries.
+    /// Its value in queries.
     pub(crate) fn word(self) -> &'static str {
         match self {
             Self::Dedicated => "DEDICATED",
@@ -179,7 +179,7 @@ impl DesktopType {
     }
 }
 
-/// What the deletion of a desktop will do: a bare word, or a mapping with `result` and details.
+/// What the deletion of a desktop will do: a plain string, or a mapping with `result` and details.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize, Serialize)]
 #[serde(from = "OutcomeForm", into = "OutcomeForm")]
 pub struct Outcome {
@@ -208,7 +208,7 @@ pub enum DeletionResult {
     Success,
     /// The sub-job fails; the desktop stays (see the switch `failedDesktop`).
     Failed,
-    /// The sub-job stays RUNNING and the desktop stays in deletion for ever.
+    /// The sub-job stays RUNNING and the desktop is being deleted indefinitely.
     Stuck,
     /// The sub-job succeeds, yet the desktop stays as it was.
     SuccessButPresent,

@@ -5,11 +5,11 @@ use serde_json::Value;
 
 use crate::cloud::Operation;
 
-/// What one field of a desktop reads as, in place of what the desktop would give.
+/// The value of one field of a desktop in responses, instead of its actual value.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct FieldAnswer {
-    /// Name of the field in the answer; within an object after a dot, such as `product.charge_mode`.
+    /// Name of the field in the response; for a field of an object, after a dot, such as `product.charge_mode`.
     pub field: String,
 
     /// The value. Default: null.
@@ -20,18 +20,18 @@ pub struct FieldAnswer {
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub absent: bool,
 
-    /// Only in answers of this operation. Default: in all that read desktops.
+    /// Only in responses of this operation. Default: in the responses of all operations that read desktops.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub operation: Option<Operation>,
 }
 
 impl FieldAnswer {
-    /// Changes a desktop in an answer of `operation`.
+    /// Changes a desktop in a response of `operation`.
     pub(crate) fn apply(&self, desktop: &mut Value, operation: Operation) {
         if self.operation.is_some_and(|only| only != operation) {
             return;
         }
-        // Names of metadata have dots of their own, so only the first one counts.
+        // Metadata names can contain dots, so only the first dot counts.
         let (object, field) = match self.field.split_once('.') {
             Some((object, field)) => (&mut desktop[object], field),
             None => (desktop, self.field.as_str()),

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{FieldAnswer, Span};
 
-/// Every question that the vendor's documents leave open, and every behaviour that differs by region or age.
+/// Every behaviour that the vendor's documentation does not specify, or that differs by region or version.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 #[expect(
@@ -45,7 +45,7 @@ pub struct Switches {
     /// How a desktop reads whose deletion failed. Default: `idle`.
     pub failed_desktop: FailedDesktop,
 
-    /// One desktop is answered as an array of one element. Default: false.
+    /// One desktop is returned as an array of one element. Default: false.
     pub desktop_as_array: bool,
 
     /// The lists ignore the filter `desktop_id`, as older regions may. Default: false.
@@ -54,17 +54,17 @@ pub struct Switches {
     /// Statuses of desktops are in lower case. Default: false.
     pub lower_case_status: bool,
 
-    /// Fields that read otherwise at every desktop. Default: none.
+    /// Fields with overridden values for every desktop. Default: none.
     pub fields: Vec<FieldAnswer>,
 
-    /// The status word of a parent job that went well, `SUCCESS` or `COMPLETE`. Default: `SUCCESS`.
+    /// The status of a parent job that succeeded, `SUCCESS` or `COMPLETE`. Default: `SUCCESS`.
     pub parent_success: String,
 
-    /// The status word of a parent job that went wrong, `FAIL` or `FAILED`. Default: `FAIL`.
+    /// The status of a parent job that failed, `FAIL` or `FAILED`. Default: `FAIL`.
     pub parent_failure: String,
 
-    /// The status word of a parent job of which some sub-jobs failed; empty for the word of `parentFailure`.
-    /// Default: empty.
+    /// The status of a parent job of which some sub-jobs failed; empty for the value of `parentFailure`. Default:
+    /// empty.
     pub parent_partial: String,
 
     /// Sub-jobs carry `begin_time` and `end_time`. Default: true.
@@ -79,7 +79,7 @@ pub struct Switches {
     /// The prefix of the gateway's codes, `APIGW` or `APIG`. Default: `APIGW`.
     pub gateway_prefix: String,
 
-    /// A refusal for lack of rights carries `encoded_authorization_message`. Default: false.
+    /// An error response for missing permissions contains `encoded_authorization_message`. Default: false.
     pub encoded_authorization_message: bool,
 
     /// The service is disabled for the tenant: 403 `WKS.00010099` on every call. Default: false.
@@ -133,7 +133,7 @@ impl Default for Switches {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub enum UnknownDesktop {
-    /// The whole call is answered with 404.
+    /// The whole call is rejected with 404.
     #[default]
     Refuse,
     /// The desktop is left out of the job; 404 only when none is left.
@@ -146,14 +146,14 @@ pub enum UnknownDesktop {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub enum RepeatedDesktop {
-    /// The whole call is answered with 409 `WKS.00010032`.
+    /// The whole call is rejected with 409 `WKS.00010032`.
     #[default]
     Conflict,
     /// A second job whose sub-job ends like the first.
     Accept,
     /// A second job whose sub-job fails.
     Fail,
-    /// The whole call is answered with 404.
+    /// The whole call is rejected with 404.
     NotFound,
 }
 
@@ -161,7 +161,7 @@ pub enum RepeatedDesktop {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub enum DuplicateIds {
-    /// The whole call is answered with 400.
+    /// The whole call is rejected with 400.
     #[default]
     Refuse,
     /// The desktop gets one sub-job.
@@ -176,9 +176,9 @@ pub enum DuplicateIds {
 pub enum Reception {
     /// It is deleted like any other.
     Delete,
-    /// The whole call is answered with 409 `WKS.00010032`.
+    /// The whole call is rejected with 409 `WKS.00010032`.
     Conflict,
-    /// The whole call is answered with 400.
+    /// The whole call is rejected with 400.
     Refuse,
     /// The desktop gets a sub-job that fails; the desktop stays as it is.
     Fail,
@@ -188,7 +188,7 @@ pub enum Reception {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub enum MixedAuthorization {
-    /// The whole call is answered with 403.
+    /// The whole call is rejected with 403.
     #[default]
     Refuse,
     /// The others get a sub-job that fails.
@@ -228,7 +228,7 @@ pub enum FailedDesktop {
     DeleteFailed,
 }
 
-/// How many calls a minute each caller may make; more are answered with 429.
+/// How many calls a minute each caller may make; further calls are rejected with 429.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct Throttle {
@@ -238,6 +238,6 @@ pub struct Throttle {
     /// Calls of each reading operation. Default: no limit.
     pub reads_per_minute: Option<u32>,
 
-    /// What `Retry-After` says, rounded up to seconds. Default: the header is absent.
+    /// The value of `Retry-After`, rounded up to seconds. Default: the header is absent.
     pub retry_after: Option<Span>,
 }

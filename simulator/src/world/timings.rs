@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Span;
 
-/// Lengths of time of the world, each with a default that suits a quick rehearsal.
+/// Lengths of time of the world, each with a default for quick tests.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct Timings {
@@ -32,7 +32,7 @@ pub struct Timings {
     /// How old the two lists of desktops are. Default 0s.
     pub list_lag: Span,
 
-    /// From the end of a job until its records vanish by themselves. Default: never.
+    /// From the end of a job until its records are removed automatically. Default: never.
     pub job_retention: Option<Span>,
 
     /// Greatest difference between `X-Sdk-Date` and the service's clock, either way. Default 15m.

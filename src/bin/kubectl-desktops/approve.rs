@@ -17,13 +17,13 @@ use crate::output::{self, Format, escaped};
 use crate::plan::Shown;
 use crate::request::Request;
 
-/// How often the approval is tried again when the object was changed meanwhile, but not its plan.
+/// Maximum number of tries if the object, but not its plan, was changed in the meantime.
 const ATTEMPTS: u32 = 10;
 
 /// The hash of no plan.
 const NO_PLAN: &str = "sha256:0000000000000000000000000000000000000000000000000000000000000000";
 
-/// How long the operator may take to observe that a refused approval was replaced.
+/// Timeout for the operator to observe that an approval that it did not accept was replaced.
 const FORGOTTEN_WITHIN: Duration = Duration::from_secs(120);
 
 /// Pause between two reads meanwhile.
@@ -101,7 +101,7 @@ fn may_be_approved<'a>(request: &DesktopDeletion, shown: &'a Shown) -> Result<&'
     Ok(&plan.hash)
 }
 
-/// Whether the operator refuses the value of `spec.approvedPlan`, since it named the plan before that was on show.
+/// Whether the operator does not accept the value of `spec.approvedPlan`, since it was set before its plan was shown.
 fn is_refused(request: &DesktopDeletion) -> bool {
     let status = request.status.as_ref();
     let refused = status.and_then(|status| status.refused_plan.as_ref());
@@ -121,7 +121,7 @@ async fn approve(
             Err(error) if error.is_conflict() => {}
             Err(error) => return Err(error),
         }
-        // It was changed. What was shown may be approved all the same, if that is as it was.
+        // The object was changed. The plan may still be approved if it is unchanged.
         request = cluster.request(&shown.name).await?;
         let now = Shown::of(&request, &cluster.namespace)?;
         if !now.is_the_plan_of(shown) || request.is_finished() || request.is_submitted() {
@@ -158,8 +158,9 @@ async fn set(cluster: &Cluster, shown: &Shown, version: Option<String>, value: &
     Ok(())
 }
 
-/// Waits until the operator has observed that the refused value is gone: the same value again would be no new approval.
-/// Meanwhile another one stands there: without any, a request whose project requires no approval would be submitted.
+/// Waits until the operator has observed that the value that it did not accept is gone; otherwise the same value would
+/// not be a new approval. In the meantime the field has another value: if it were empty, a request whose project
+/// requires no approval would be submitted.
 async fn until_forgotten(cluster: &Cluster, shown: &Shown) -> Result<DesktopDeletion, Error> {
     let end = Instant::now() + FORGOTTEN_WITHIN;
     loop {
@@ -181,14 +182,14 @@ async fn until_forgotten(cluster: &Cluster, shown: &Shown) -> Result<DesktopDele
 }
 
 impl Shown {
-    /// Whether somebody who looked at one has seen all that the other shows of the plan.
+    /// Whether both show the same plan of the same object.
     fn is_the_plan_of(&self, other: &Self) -> bool {
         let hash = |shown: &Self| shown.plan.as_ref().map(|plan| plan.hash.clone());
         self.uid == other.uid && hash(self) == hash(other) && self.desktops == other.desktops
     }
 }
 
-/// Asks on standard error, so that standard output holds the result alone. Whatever is not a yes is a no.
+/// Asks on standard error, so that standard output contains only the result. Anything but yes means no.
 pub(crate) fn confirmed(question: &str) -> bool {
     let mut err = io::stderr();
     if write!(err, "\n{question} [y/N] ")

@@ -1,5 +1,6 @@
-//! Completions for the shell. kubectl runs the program `kubectl_complete-desktops` with the words after `kubectl desktops`, the
-//! last of which is the one to complete. A symbolic link of that name to this program is all that it needs.
+//! Completions for the shell. kubectl runs the program `kubectl_complete-desktops` with the words after
+//! `kubectl desktops`; the last word is the one to complete. It only needs a symbolic link of that name to this
+//! program.
 
 use std::path::Path;
 use std::time::Duration;
@@ -13,24 +14,24 @@ use crate::args::Args;
 use crate::connection::{Cluster, Connection};
 use crate::output;
 
-/// The name that kubectl looks for.
+/// The name of the program that kubectl runs.
 const NAME: &str = "kubectl_complete-desktops";
 
-/// Longest time in which a list of names is of use to somebody who types.
+/// Timeout for the list of names: a later completion is of no use.
 const PATIENCE: Duration = Duration::from_secs(3);
 
 /// "No file names": a directive of the Cobra library, which kubectl hands to the shell.
 const NO_FILES: &str = ":4";
 const FILES: &str = ":0";
 
-/// The words to complete, if that is what this process was started for.
+/// The words to complete, if this process was started for a completion.
 pub(crate) fn asked() -> Option<Vec<String>> {
     let mut words = std::env::args();
     let program = words.next()?;
     (Path::new(&program).file_stem()? == NAME).then(|| words.collect())
 }
 
-/// Prints the candidates. Whatever goes wrong, there are none.
+/// Prints the candidates; none if an error occurs.
 pub(crate) async fn run(words: &[String]) {
     let (last, before) = words
         .split_last()
@@ -110,7 +111,7 @@ fn takes_value(word: &str) -> bool {
     FLAGS.contains(&word)
 }
 
-/// Which cluster the words mean.
+/// The connection flags among the words.
 fn connection(before: &[String]) -> Connection {
     let begin = ["kubectl-desktops".to_owned()];
     let complete = ["leavers".to_owned()];

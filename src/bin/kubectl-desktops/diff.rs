@@ -21,7 +21,7 @@ struct Difference {
     approved_hash: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     current_hash: Option<String>,
-    /// What the operator says of the approval.
+    /// The operator's message about the approval.
     #[serde(skip_serializing_if = "Option::is_none")]
     message: Option<String>,
     changes: Vec<Change>,
@@ -148,7 +148,7 @@ fn of_desktop(was: &ApprovedDesktop, is: Option<&Desktop>) -> Vec<Change> {
     if was.name != is.name {
         changes.push(change(id, Kind::Name, was.name.as_deref(), is.name.as_deref()));
     }
-    // Absent on one side means that the operator was told not to show users then, or that there are none.
+    // Absent on one side means that the operator was configured not to show users then, or that there are none.
     if was.users != is.user {
         changes.push(change(id, Kind::User, was.users.as_deref(), is.user.as_deref()));
     }

@@ -1,5 +1,6 @@
-//! `kubectl desktops`: see what a request for deletion will do, approve exactly that, and follow it. A plugin of kubectl: it
-//! has the permissions of its user, reads and writes `DesktopDeletion` objects only, and never calls the cloud.
+//! `kubectl desktops`: show what a deletion request will do, approve exactly that, and follow it. It is a kubectl
+//! plugin: it has the permissions of its user, reads and writes `DesktopDeletion` objects only, and never calls the
+//! cloud.
 //!
 //! | file | what |
 //! | --- | --- |
@@ -34,12 +35,12 @@ mod request;
 mod resolve;
 mod wait;
 
-/// What a command found, as its exit code.
+/// The exit status of a command.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Verdict {
-    /// 0: what the command asks about is so, or was done.
+    /// 0: the answer is yes, or the action was done.
     Yes,
-    /// 1: it is not so, or was not done.
+    /// 1: the answer is no, or the action was not done.
     No,
     /// 3: it is not decided.
     Undecided,
@@ -94,7 +95,7 @@ async fn run(args: Args) -> Result<Verdict, Error> {
 }
 
 fn fail(error: &Error) -> ExitCode {
-    // Nobody is left to tell if standard error is closed.
+    // If standard error is closed, the error cannot be reported.
     writeln!(std::io::stderr(), "{}", output::escaped(&error.to_string())).ok();
     ExitCode::from(ERROR)
 }

@@ -78,7 +78,7 @@ fn print(manifests: &[(Vec<String>, Value)], format: Format) -> Result<(), Error
     }
 }
 
-/// A request for the desktops that are still there, and what became of each as comments; nothing if there are none.
+/// A request for the desktops that are still there, with the result of each as comments; nothing if there are none.
 fn retried(
     request: &DesktopDeletion,
     namespace: &str,

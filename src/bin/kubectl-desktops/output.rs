@@ -26,7 +26,7 @@ const GAP: &str = "   ";
 /// What kubectl shows where there is nothing.
 pub(crate) const NONE: &str = "<none>";
 
-/// Prints to standard output. That nobody reads it is no error of the command.
+/// Prints to standard output. A closed standard output is not an error.
 pub(crate) fn print(text: &str) {
     let mut out = io::stdout().lock();
     out.write_all(text.as_bytes()).and_then(|()| out.flush()).ok();

@@ -53,7 +53,7 @@ struct Conditions {
     approved: Statement,
 }
 
-/// What a condition says.
+/// Status, reason and message of a condition.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 struct Statement {
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -57,7 +57,7 @@ impl Desktop {
     }
 }
 
-/// The word of a state.
+/// The name of a state.
 fn state(state: DesktopState) -> String {
     if state == DesktopState::Other {
         // This program is older than the operator.
@@ -74,7 +74,7 @@ pub(crate) trait Request {
     fn desktops(&self) -> Vec<Desktop>;
     /// A condition of the status.
     fn condition(&self, kind: ConditionType) -> Option<&Condition>;
-    /// Who created it, if a policy says so.
+    /// Who created it, if a policy recorded that.
     fn creator(&self) -> Option<&str>;
     /// Whether it has ended.
     fn is_finished(&self) -> bool;

@@ -37,7 +37,7 @@ pub(crate) async fn run(cluster: &Cluster, args: &Resolve, format: Format) -> Re
     );
     let resolved = args.yes || confirmed(&escaped(&question));
     if resolved {
-        // On condition that the attempt is as it was shown.
+        // The patch is applied only if the attempt is as it was shown.
         let patch = json!({"metadata": {
             "resourceVersion": request.metadata.resource_version,
             "annotations": {RESOLVE_ANNOTATION: value},

@@ -103,7 +103,7 @@ impl Desktops {
         }
         match answered.await {
             Ok(result) => result,
-            // The reading task ended without an answer.
+            // The reading task ended without a result.
             Err(_) => read_now(&*cloud.with_permit().await, ids).await,
         }
     }
@@ -230,12 +230,12 @@ impl Drop for Reset {
 }
 
 impl Read {
-    /// A desktop, if it exists, in whichever letter case it was queried.
+    /// A desktop, if it exists; the ID is compared ignoring case.
     pub fn shows(&self, id: &DesktopID) -> Option<&Desktop> {
         self.desktops.get(&id.folded())
     }
 
-    /// Whether it proves that a desktop which it does not contain does not exist.
+    /// Whether a desktop that it does not contain does not exist.
     pub fn proves_missing(&self, id: &DesktopID) -> bool {
         self.complete && self.queried.contains(id)
     }

@@ -1,5 +1,5 @@
-//! Rows of the sub-job list that an earlier list contained. A list that lacks one is truncated, or records were erased: in
-//! either case it proves nothing about rows that it does not contain.
+//! Rows of the sub-job list that an earlier list contained. A list that lacks one is truncated, or records were erased:
+//! in either case, missing rows may still exist.
 
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;

@@ -18,8 +18,8 @@ const MAX_CALLS: u32 = 50;
 pub(super) struct Listing {
     /// The desktops that exist, by folded ID.
     pub(super) desktops: HashMap<DesktopID, Desktop>,
-    /// Whether the desktops that it neither contains nor refuses do not exist. A list that is truncated, or that changes
-    /// while it is read, proves nothing about them.
+    /// Whether the desktops that it neither contains nor refuses do not exist. If a list is truncated, or changes while
+    /// it is read, this is not known.
     pub(super) complete: bool,
     /// The IDs that the service refuses: nothing is known about them.
     pub(super) refused: BTreeSet<DesktopID>,

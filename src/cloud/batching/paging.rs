@@ -6,7 +6,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use crate::workspace::api::{MAX_OFFSET, MAX_PAGE as PAGE, SubJob, SubJobQuery, Workspace};
 use crate::workspace::error::Error;
 
-/// Rows that can be paged to at most.
+/// Maximum number of rows that paging can reach.
 pub const MAX_ROWS: usize = (MAX_OFFSET + PAGE) as usize;
 
 /// Maximum number of pages that are read. Eleven full pages contain all rows that can be paged to, and an empty page ends
@@ -33,7 +33,7 @@ pub struct Listed {
 pub enum Extent {
     /// Until a page is empty, so that it is known whether the list is complete.
     ToTheEnd,
-    /// At most so many pages.
+    /// At most this many pages.
     Pages(u32),
 }
 

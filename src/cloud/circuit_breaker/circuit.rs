@@ -14,7 +14,7 @@ use crate::plan::error_policy::classify;
 use crate::plan::observed::Circuit;
 use crate::workspace::error::{Error, Operation};
 
-/// Lost answers in a row that open the circuit.
+/// Consecutive lost responses that open the circuit.
 const LOST_IN_A_ROW: u32 = 3;
 
 /// How long after its pause a breaker is removed that no call has tried to close: its credentials may be gone.
@@ -23,7 +23,7 @@ const FORGOTTEN: Duration = Duration::from_secs(3600);
 /// The last submissions with one set of credentials to one endpoint.
 #[derive(Debug)]
 pub(super) struct Breaker {
-    /// Lost answers in a row; at least one.
+    /// Consecutive lost responses; at least one.
     pub(super) lost: u32,
     /// When the pause after the last of them is over.
     until: Instant,
@@ -38,7 +38,7 @@ pub(super) struct Breaker {
 pub struct HalfOpenPermit(Arc<()>);
 
 impl Breaker {
-    /// The breaker after the result of a call that began at `began`; `None` if submissions are answered.
+    /// The breaker after the result of a call that began at `began`; `None` if submissions get responses.
     pub(super) fn after<T>(
         before: Option<Self>,
         operation: Operation,
@@ -63,7 +63,7 @@ impl Breaker {
         }
     }
 
-    /// One more answer was lost.
+    /// One more response was lost.
     fn lost(before: u32, timing: &Timing) -> Self {
         let lost = before.saturating_add(1);
         Self {
@@ -111,7 +111,7 @@ impl Breaker {
         self.permit.ptr_eq(&Arc::downgrade(&permit.0))
     }
 
-    /// The last lost answer is too old to say anything about the present.
+    /// The last lost response is too old to be relevant.
     pub(super) fn is_forgotten(&self) -> bool {
         Instant::now() >= self.until + FORGOTTEN
     }

@@ -14,7 +14,7 @@ use crate::plan::overlap;
 /// Most claims of deleted requests. A new one takes the place of the one that ends soonest.
 pub(super) const MOST: usize = 10_000;
 
-/// A request that is gone, and what it still holds.
+/// A deleted request, and what it still reserves.
 #[derive(Debug)]
 pub(super) struct Deleted {
     pub(super) namespace: String,
@@ -24,8 +24,8 @@ pub(super) struct Deleted {
     pub(super) since: Duration,
     /// The minute by which its claim will have ended, as estimated at that time.
     pub(super) until: jiff::Timestamp,
-    /// The API server has said that it is gone. Before, it may have been finished by another leader: a finished object
-    /// leaves the watch as a deleted one does.
+    /// The API server has confirmed that it was deleted. Until then, it may have been finished by another leader, since
+    /// a finished object disappears from the watch like a deleted one.
     pub(super) confirmed: bool,
     /// What may still take effect, with the desktops that it holds.
     pub(super) attempts: Vec<InFlight>,
@@ -62,7 +62,7 @@ impl Deleted {
             .collect()
     }
 
-    /// Until it holds nothing any more.
+    /// Time until it no longer reserves anything.
     fn left(&self, time: &ClaimClock) -> Duration {
         let clocks = time.at(&self.project.origin);
         let left = self
@@ -73,7 +73,7 @@ impl Deleted {
     }
 }
 
-/// All of them.
+/// All deleted requests that still reserve desktops.
 #[derive(Debug, Default)]
 pub(super) struct DeletedRequests {
     by_uid: HashMap<Uid, Deleted>,
@@ -95,7 +95,7 @@ impl DeletedRequests {
         displaced
     }
 
-    /// Takes away what is over; if that is nothing, the claim that ends soonest.
+    /// Removes expired claims; if there are none, the claim that ends first.
     fn make_room(&mut self, time: &ClaimClock) -> Option<Deleted> {
         let left: Vec<_> = self
             .by_uid
@@ -129,15 +129,15 @@ impl DeletedRequests {
         Some(deleted)
     }
 
-    /// Who holds a desktop of a cloud project now.
+    /// The deleted request that reserves a desktop of a cloud project now.
     pub(super) fn holder(&self, folded: &DesktopID, project: &ProjectKey) -> Option<(&Uid, &Deleted)> {
         let uids = self.by_desktop.get(folded)?;
         let mut holders = uids.iter().filter_map(|uid| self.by_uid.get_key_value(uid));
-        // Where a call may take effect is for the project alone to say: two endpoints may be names of one service.
+        // Only the project ID determines where a call may take effect: two endpoints may be names of the same service.
         holders.find(|(_, deleted)| deleted.project.project_id == project.project_id)
     }
 
-    /// Ends the claims on a desktop whose time is over; says whether there were any.
+    /// Removes expired claims on a desktop; returns whether there were any.
     pub(super) fn expire(&mut self, folded: &DesktopID, time: &ClaimClock) -> bool {
         let uids = self.by_desktop.get(folded).cloned().unwrap_or_default();
         let mut ended = false;
@@ -151,7 +151,7 @@ impl DeletedRequests {
         ended
     }
 
-    /// How many requests hold something now.
+    /// Number of requests that reserve desktops now.
     pub(super) fn count(&self, time: &ClaimClock) -> usize {
         let holds = |deleted: &&Deleted| !deleted.left(time).is_zero();
         self.by_uid.values().filter(holds).count()
@@ -185,7 +185,7 @@ impl DeletedRequests {
     }
 }
 
-/// Takes a request out of those that name a desktop.
+/// Removes a request from the index of a desktop.
 pub(super) fn unlist(by_desktop: &mut HashMap<DesktopID, BTreeSet<Uid>>, id: &DesktopID, uid: &str) {
     if let Some(uids) = by_desktop.get_mut(id) {
         uids.remove(uid);

@@ -25,25 +25,25 @@ pub(super) struct Entry {
     pub(super) name: String,
     /// The name of its `WorkspaceProject`.
     pub(super) project: String,
-    /// Where it lives, once it was admitted.
+    /// Its cloud project, once it was admitted.
     pub(super) project_key: Option<ProjectKey>,
     /// Its desktops, folded.
     pub(super) desktops: Vec<DesktopID>,
     pub(super) created: Timestamp,
     /// `spec.notBefore`.
     pub(super) not_before: Option<Timestamp>,
-    /// Suspended, being deleted, or without the right: it submits nothing.
+    /// It submits nothing: it is suspended, being deleted, or waits for a reason that reserves nothing.
     pub(super) idle: bool,
     /// Attempts that may have reached the cloud.
     pub(super) attempts: Vec<InFlight>,
-    /// It cannot be decoded; this is what its JSON says.
+    /// It cannot be decoded; the fields are taken from its JSON.
     pub(super) undecodable: bool,
     /// The resourceVersion of the copy that this was taken from.
     version: Option<u64>,
 }
 
 impl Entry {
-    /// What a copy of the object says. `first_seen` says of an attempt since when this process has known it.
+    /// The entry for a copy of the object. `first_seen` returns when this process first saw an attempt.
     pub(super) fn of(
         object: &DesktopDeletion,
         scope: Scope,
@@ -75,7 +75,7 @@ impl Entry {
         }
     }
 
-    /// What can be read of an object that cannot be decoded.
+    /// The entry for an object that cannot be decoded, as far as its JSON can be read.
     pub(super) fn undecodable(
         json: &Value,
         metadata: &ObjectMeta,
@@ -113,7 +113,7 @@ impl Entry {
         first_saw(&self.attempts, attempt)
     }
 
-    /// Where it lives, if some attempt may have reached the cloud.
+    /// Its cloud project, if an attempt may have reached the cloud.
     pub(super) fn in_flight(&self) -> Option<&ProjectKey> {
         self.project_key.as_ref().filter(|_| !self.attempts.is_empty())
     }
@@ -176,7 +176,7 @@ fn folded(list: &Value) -> Vec<DesktopID> {
         .collect()
 }
 
-/// When the object was made; an object of which that is not known is the youngest.
+/// When the object was made; an object without a known creation time counts as the youngest.
 pub(super) fn created(metadata: &ObjectMeta) -> Timestamp {
     metadata
         .creation_timestamp
@@ -190,8 +190,8 @@ pub(super) fn is_in_flight(status: &DesktopDeletionStatus) -> bool {
     status.completion_time.is_none() && status.attempts.iter().any(in_flight)
 }
 
-/// Its credentials were refused, its desktops are not what it expects, its project does not take it now, or its approval is
-/// missing: it must not reserve what it will not delete.
+/// Its credentials were rejected, its desktops do not match its expectations, its project does not permit it now, or
+/// its approval is missing: it must not reserve what it will not delete.
 fn reserves_nothing(status: &DesktopDeletionStatus) -> bool {
     let held = [
         Reason::ExpectationFailed,

@@ -1,4 +1,4 @@
-//! Whether the objects of a watch are known, or the API server refuses to show them.
+//! Whether the objects of a watch are known, or the API server refuses to list them.
 
 use std::time::Duration;
 
@@ -13,28 +13,28 @@ const FORBIDDEN: u16 = 403;
 /// The list of one kind, as one watch has it.
 #[derive(Debug, Default)]
 pub(super) struct ListState {
-    /// It was read to its end once.
+    /// It was read completely once.
     pub(super) synced: bool,
     refused: Option<Refused>,
 }
 
-/// The last refusal of a list or a watch.
+/// The last time that a list or watch was forbidden.
 #[derive(Debug)]
 struct Refused {
-    /// The right that is missing.
+    /// The missing permission.
     permission: String,
     /// In time since the start of the process.
     at: Duration,
 }
 
 impl ListState {
-    /// It was read to its end.
+    /// The list was read completely.
     pub(super) fn read(&mut self) {
         self.synced = true;
         self.refused = None;
     }
 
-    /// The API server refuses it; says whether that is news.
+    /// The API server forbids the list; returns whether that was not known before.
     pub(super) fn refuse(&mut self, permission: String, now: Duration) -> bool {
         let news = self.missing_permission(now) != Some(&permission);
         self.refused = Some(Refused { permission, at: now });
@@ -48,8 +48,8 @@ impl ListState {
     }
 }
 
-/// The right without which a watch fails, such as `list desktopdeletions`. Only the API server's own refusal says that: one
-/// that is away, or cannot answer, says nothing about rights.
+/// The missing permission because of which a watch fails, such as `list desktopdeletions`. Only a 403 of the API server
+/// shows that; if it is down or cannot respond, nothing is known about permissions.
 pub fn missing_permission<K: Resource<DynamicType = ()>>(error: &watcher::Error) -> Option<String> {
     use watcher::Error::{InitialListFailed, NoResourceVersion, WatchError, WatchFailed, WatchStartFailed};
     let (verb, status) = match error {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::ids::DesktopID;
 
-/// Most desktops that are remembered one by one.
+/// Maximum number of desktops that are remembered individually.
 const MOST: usize = 100_000;
 
 /// From this size on, outdated entries are removed.
@@ -14,7 +14,7 @@ const FIRST_PRUNING: usize = 1024;
 /// When the last claim of a request in flight ended, by folded desktop id. Moments are times since the start of the process.
 #[derive(Debug)]
 pub(super) struct ReleaseTimes {
-    /// What is older than this makes no difference.
+    /// Older releases are irrelevant.
     kept_for: Duration,
     at: HashMap<DesktopID, Duration>,
     /// Any desktop may have been released until then: there were too many to remember each.
@@ -23,7 +23,7 @@ pub(super) struct ReleaseTimes {
 }
 
 impl ReleaseTimes {
-    /// Nothing was released yet; what is older than `kept_for` is forgotten.
+    /// Nothing was released yet; releases older than `kept_for` are dropped.
     pub(super) fn new(kept_for: Duration) -> Self {
         Self {
             kept_for,
@@ -48,7 +48,7 @@ impl ReleaseTimes {
         self.prune_at = FIRST_PRUNING.max(self.at.len() * 2);
     }
 
-    /// When the last of these desktops was released; `None` if that makes no difference any more.
+    /// When the last of these desktops was released; `None` if that is no longer relevant.
     pub(super) fn latest<'a>(&self, desktops: impl IntoIterator<Item = &'a DesktopID>) -> Option<Duration> {
         let each = desktops.into_iter().filter_map(|id| self.at.get(&id.folded()));
         each.copied().chain(self.any_until).max()

@@ -24,17 +24,17 @@ use crate::plan::deadlines::{claim_ends_by, first_check_is_awaited, until_unread
 use crate::plan::observed::{Claim, ConflictingRequest, DeletedRequest, UnreadableNamespace};
 use crate::plan::step::OutcomeUpdate;
 
-/// Everything that is known of claims.
+/// The table of claims.
 pub(super) struct Table {
     pub(super) time: ClaimClock,
     /// The watches, and whether each has listed its objects.
     pub(super) watches: HashMap<Scope, Watch>,
     entries: HashMap<Uid, Entry>,
     by_desktop: HashMap<DesktopID, BTreeSet<Uid>>,
-    /// Where those requests live that this process is submitting, or whose live status says that they may have
-    /// reached the cloud.
+    /// The cloud projects of the requests that this process is submitting, or that may have reached the cloud according
+    /// to their live status.
     pub(super) reserved_by: HashMap<Uid, ProjectKey>,
-    /// Requests that are gone, and what they still hold.
+    /// Deleted requests, and what they still reserve.
     pub(super) deleted: DeletedRequests,
     /// When desktops were last released.
     pub(super) released: ReleaseTimes,
@@ -46,7 +46,7 @@ pub(super) struct Table {
     earlier_calls_end: Timestamp,
 }
 
-/// What is watched.
+/// One watch.
 pub(super) struct Watch {
     pub(super) projects: Store<WorkspaceProject>,
     /// The list of projects, which the store holds.
@@ -60,7 +60,7 @@ pub(super) struct Watch {
 /// Whether an older request that was not submitted yet reserves its desktops.
 enum Reservation {
     No,
-    /// Once its project has been checked for the first time that will be known.
+    /// This is known after the first check of its project.
     Unknown,
     Yes,
 }
@@ -82,8 +82,9 @@ impl Table {
         }
     }
 
-    /// Why nothing can be granted yet: requests of a watch are not known, and may be in flight. Projects say no more than
-    /// who of two that were not submitted comes first, so they are not waited for where they may not be listed.
+    /// Why nothing can be granted yet: the requests of a watch are not known, and may be in flight. Projects only
+    /// determine which of two unsubmitted requests takes precedence, so a namespace in which the operator may not list
+    /// them is not waited for.
     pub(super) fn unsynced(&self) -> Option<Claim> {
         let now = self.time.uptime();
         let unlisted = self
@@ -145,7 +146,7 @@ impl Table {
         if let Some(before) = before {
             self.released.note(before.no_longer_in_flight(Some(&entry)), now);
         }
-        // It was considered deleted too early.
+        // The object exists after all, so it is not deleted.
         self.deleted.remove(&uid);
         for id in &entry.desktops {
             self.by_desktop.entry(id.clone()).or_default().insert(uid.clone());
@@ -169,8 +170,8 @@ impl Table {
         }
     }
 
-    /// This process has finished the request, or seen that it is finished: it holds nothing any more. Until its watch
-    /// shows that, copies of the time before may still come.
+    /// This process has finished the request, or seen that it is finished: it no longer reserves anything. Until its
+    /// watch reports that, older copies may still arrive.
     pub(super) fn finish(&mut self, uid: &str) {
         if let Some(entry) = self.take(uid) {
             self.released
@@ -183,8 +184,8 @@ impl Table {
         }
     }
 
-    /// A watch says that an object is gone: it was deleted, or finished. `object` is its last state, of before it was
-    /// finished if it was.
+    /// A watch reports that an object is gone: it was deleted or finished. `object` is its last state; for a finished
+    /// request, the state before it was finished.
     pub(super) fn deleted_by_watch(&mut self, scope: &Scope, object: &DesktopDeletion) -> Uid {
         let uid = object.uid().unwrap_or_default();
         let known = self.deleted.get(&uid).is_some();
@@ -195,7 +196,7 @@ impl Table {
         uid
     }
 
-    /// The object is gone. What may still take effect holds its desktops until it cannot any more.
+    /// The object is gone. Attempts that may still take effect reserve their desktops until they no longer can.
     pub(super) fn delete(&mut self, uid: &str) {
         let reserved_by = self.reserved_by.get(uid).cloned();
         let Some(entry) = self.take(uid) else {
@@ -222,7 +223,7 @@ impl Table {
         }
     }
 
-    /// What came of a call whose object is gone already.
+    /// Records the outcome of a call whose object is already gone.
     pub(super) fn record_outcome(&mut self, uid: &str, outcome_update: &OutcomeUpdate) {
         let Some(mut deleted) = self.deleted.remove(uid) else {
             return;
@@ -244,7 +245,7 @@ impl Table {
         }
     }
 
-    /// The deleted request of that uid, if a live read has not confirmed yet that it is gone.
+    /// The deleted request of that uid, if no live read has confirmed yet that it was deleted.
     pub(super) fn unconfirmed(&self, uid: &str) -> Option<ObjectRef<DesktopDeletion>> {
         let deleted = self.deleted.get(uid).filter(|deleted| !deleted.confirmed)?;
         let mut reference = ObjectRef::new(&deleted.name).within(&deleted.namespace);
@@ -252,7 +253,7 @@ impl Table {
         Some(reference)
     }
 
-    /// A list was read to its end: what it did not show is gone.
+    /// A list was read completely: objects that it did not contain are gone.
     pub(super) fn listed(&mut self, scope: &Scope) -> Vec<Uid> {
         let Some(known) = self.watches.get_mut(scope) else {
             return Vec::new();
@@ -350,8 +351,8 @@ impl Table {
     }
 
     /// Whether a request that was not submitted yet will be submitted in the project `project_key`. Without verified
-    /// credentials a project reserves nothing, so that no request blocks desktops that it cannot delete; right after a
-    /// start, though, that is not known before its first check.
+    /// credentials a project reserves nothing, so that no request blocks desktops that it cannot delete; right after
+    /// the start of the operator, this is not known before the first check of the project.
     fn reservation(&mut self, uid: &str, project_key: &ProjectKey) -> Reservation {
         let project = self.entries.get(uid).and_then(|entry| {
             let reference = ObjectRef::new(&entry.project).within(&entry.namespace);
@@ -364,7 +365,7 @@ impl Table {
             return Reservation::No;
         };
         let project_uid = project.uid().unwrap_or_default();
-        // What the first check of the project has shown, of its current generation.
+        // The result of the check of the current generation of the project.
         let ready = project.condition(ConditionType::Ready);
         if let Some(ready) = ready.filter(|c| c.status != ConditionStatus::Unknown) {
             self.unchecked.remove(&project_uid);
@@ -383,7 +384,7 @@ impl Table {
         }
     }
 
-    /// How many finished requests the watches have not shown to be so.
+    /// Number of finished requests whose watch has not reported that yet.
     #[cfg(test)]
     pub(super) fn remembered_as_finished(&self) -> usize {
         self.finished.len()
@@ -399,12 +400,12 @@ impl Table {
     }
 }
 
-/// Until a call of an earlier process can no longer take effect, of which nothing can be read.
+/// Time until no call of an earlier process, about which nothing can be read, can take effect.
 pub(super) fn until_earlier_calls_end(time: &ClaimClock) -> Duration {
     until_unreadable_call_ends(time.leads_since, time.uptime(), &time.timing)
 }
 
-/// The name of a request, if it may be shown on `object`: nothing of one namespace is shown in another.
+/// The name of a request, if it may be shown on `object`: names of other namespaces are not shown.
 fn visible(object: &DesktopDeletion, namespace: &str, name: &str) -> Option<String> {
     (object.namespace().as_deref() == Some(namespace)).then(|| name.to_owned())
 }

@@ -1,9 +1,9 @@
-//! Carries out one step: the only place with effects. The answer of each becomes part of what the next decision
-//! looks at.
+//! Carries out one step: the only place with effects. The result of each step becomes part of the input of the next
+//! decision.
 //!
 //! | file | what |
 //! | --- | --- |
-//! | `claim` | asks for the desktops |
+//! | `claim` | claims the desktops |
 //! | `reserve` | reserves desktops of the project's limit of a day |
 //! | [`read`] | reads of the project, its Secret, and the cloud |
 //! | [`write`](mod@write) | writes to the object |
@@ -163,7 +163,7 @@ pub fn sign(
     batch: Batch,
     context: &Context,
 ) -> Result<Option<Signed>, Error> {
-    // The circuit may have opened while the permit was waited for.
+    // The circuit may have opened during the wait for the permit.
     if !reconciliation.admit()? {
         return Ok(None);
     }
@@ -185,7 +185,7 @@ pub fn sign(
     };
     let (auth, not_after) = validity(&request, &context.process.config.timing);
     let attempt = Attempt {
-        // What was reserved is for this attempt alone.
+        // The reservation is valid for this attempt only.
         id: reconciliation
             .observed
             .reserved
@@ -207,7 +207,7 @@ pub fn sign(
     };
     // In a trace, the attempt is found by the ID that the status has.
     tracing::Span::current().record("attempt", attempt.id.as_str());
-    // That a desktop was idle before says nothing of what the job does to it.
+    // Whether a desktop was idle before says nothing about the effect of the job.
     reconciliation.remember(context, RequestMemory::forget_idle);
     reconciliation.signed_uptime = Some(since);
     let signed = Signed {
@@ -237,7 +237,7 @@ fn new_attempt_id(context: &Context) -> AttemptID {
         .expect("hexadecimal digits are an identifier")
 }
 
-/// Sends what was signed.
+/// Sends the signed request.
 pub async fn post(reconciliation: &mut Reconciliation, signed: Signed, context: &Context) {
     let Signed {
         request,

@@ -15,10 +15,10 @@ use super::{Error, execute};
 use crate::crd::DesktopDeletion;
 use crate::plan::deadlines;
 
-/// How often requests without conditions are looked for.
+/// How often requests without conditions are searched.
 const PERIOD: Duration = Duration::from_secs(1);
 
-/// How many reports are written at one time.
+/// Maximum number of reports that are written concurrently.
 const AT_ONCE: usize = 4;
 
 /// Reports until the operator stops.
@@ -55,8 +55,8 @@ async fn try_report(request: Arc<DesktopDeletion>, context: Arc<Context>) {
     }
 }
 
-/// The requests without conditions, by uid, and when each is to be reported on. That does not become sooner because others
-/// were reconciled in the meantime: its own reconciliation is near then.
+/// The requests without conditions, by uid, and when each is to be reported on. A report does not become due earlier
+/// because others were reconciled in the meantime: its own reconciliation is then about to start.
 #[derive(Default)]
 struct Unreported(HashMap<String, Duration>);
 
@@ -84,7 +84,7 @@ impl Unreported {
     }
 }
 
-/// The reconciliation that may be under way then meets a newer object, and starts over.
+/// A reconciliation in progress then conflicts with the newer object and starts over.
 async fn report(request: &DesktopDeletion, context: &Context) -> Result<(), Error> {
     let namespace = request.namespace().unwrap_or_default();
     let source = context.requests.cache.source(&namespace, &request.name_any());

@@ -14,7 +14,7 @@ pub struct Memory(Mutex<HashMap<String, Entry>>);
 #[derive(Debug, Default)]
 struct Entry {
     plan: RequestMemory,
-    /// Reconciliations in a row that the API server let fail.
+    /// Consecutive reconciliations that failed because of the API server.
     api_failures: u32,
 }
 
@@ -28,12 +28,12 @@ impl Memory {
             .unwrap_or_default()
     }
 
-    /// Changes what is remembered.
+    /// Changes the memory of a request.
     pub fn change<T>(&self, uid: &str, change: impl FnOnce(&mut RequestMemory) -> T) -> T {
         change(&mut self.0.lock().entry(uid.to_owned()).or_default().plan)
     }
 
-    /// A reconciliation failed because of the API server; says how many did in a row.
+    /// A reconciliation failed because of the API server; returns how many in a row have.
     pub fn api_failed(&self, uid: &str) -> u32 {
         let mut memory = self.0.lock();
         let entry = memory.entry(uid.to_owned()).or_default();
@@ -46,7 +46,7 @@ impl Memory {
         self.0.lock().get(uid).map_or(0, |entry| entry.api_failures)
     }
 
-    /// A reconciliation went well as far as the API server is concerned.
+    /// A reconciliation succeeded without an error of the API server.
     pub fn reset_api_failures(&self, uid: &str) {
         if let Some(remembered) = self.0.lock().get_mut(uid) {
             remembered.api_failures = 0;

@@ -1,6 +1,7 @@
-//! The work queue: which requests are due for a reconciliation, and which of them is next. One request is reconciled once at
-//! a time; namespaces take turns, then the projects of a namespace. Only so many requests of one project are reconciled at
-//! one time, so that the others share what is read for them.
+//! The work queue: which requests are due for a reconciliation, and which of them is next. A request is never
+//! reconciled twice at the same time. Scheduling is round-robin between namespaces, and then between the projects of a
+//! namespace. The number of concurrent reconciliations per project is limited, so that waiting requests share their
+//! reads.
 //!
 //! | file | what |
 //! | --- | --- |
@@ -60,7 +61,7 @@ type Project = (String, String);
 #[derive(Clone)]
 pub struct WorkQueue {
     cache: RequestCache,
-    /// Most requests of one project that are reconciled at one time.
+    /// Maximum number of concurrent reconciliations per project.
     per_project: usize,
     shared: Arc<Shared>,
 }
@@ -75,7 +76,7 @@ struct Shared {
 #[derive(Default)]
 struct State {
     entries: HashMap<Key, Entry>,
-    /// When requests become due by themselves.
+    /// When requests become due without an event.
     timers: BTreeSet<(Instant, Key)>,
     /// Those that are due, by priority.
     due: [FairQueue; Priority::ALL],
@@ -84,19 +85,20 @@ struct State {
     running: HashMap<Project, usize>,
 }
 
-/// Where a request stands.
+/// The state of a request in the queue.
 enum Entry {
-    /// It becomes due at `at`, or once a watch shows a later version than the one that was decided upon.
+    /// It becomes due at `at`, or when a watch delivers a later version than the one that the last decision is based
+    /// on.
     Scheduled {
         at: Instant,
         decided: Option<u64>,
     },
-    /// Since then.
+    /// It has been due since this time.
     Due(Instant),
     Running(Project, Trigger),
 }
 
-/// What has become known of a request.
+/// Why a request is added to the queue.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Trigger {
     None,
@@ -107,7 +109,7 @@ enum Trigger {
 }
 
 impl Trigger {
-    /// Whether there is more to decide upon than that version.
+    /// Whether it is newer than the version that the last decision is based on.
     fn is_later_than(self, decided: Option<u64>) -> bool {
         match self {
             Self::None => false,
@@ -121,7 +123,7 @@ impl Trigger {
 pub struct Work {
     /// Which one.
     pub key: Key,
-    /// Since when it is due: what was read since then says how things are.
+    /// Since when it has been due: reads that began since then are recent enough.
     pub since: Instant,
 }
 
@@ -193,8 +195,8 @@ impl WorkQueue {
         }
     }
 
-    /// The desktops of those that are due for the same as `object`, in their order: whole requests, at most so many
-    /// desktops.
+    /// The desktops of the due requests with the same project and priority as `object`, in queue order: whole requests,
+    /// at most this many desktops.
     pub fn upcoming_desktops(&self, object: &DesktopDeletion, most: usize) -> Vec<DesktopID> {
         let state = self.shared.state.lock();
         let due = &state.due[Priority::of(object) as usize];

@@ -24,28 +24,28 @@ use crate::plan::observed::{Circuit, Observed, ReadTimes, Request, Submission};
 use crate::plan::progress::{Progress, Requeue};
 use crate::workspace::api::Workspace;
 
-/// What one run holds.
+/// State of one reconciliation.
 pub struct Reconciliation {
     /// The object as it was last read or written.
     pub object: DesktopDeletion,
-    /// Its status as the API server sent it, live or as the answer of a write: a write keeps what this version does not
-    /// know of it. `None` of a copy of the watch, which holds all of it.
+    /// Its status as the API server sent it, in a live read or in the response to a write: a write keeps the fields
+    /// that this version does not know. `None` for a copy of the watch, which is complete.
     pub stored: Option<Value>,
     /// Its desktops were granted to it by this reconciliation, and not before.
     pub claimed: bool,
-    /// What the decision looks at.
+    /// The input of the decision.
     pub observed: Observed,
     /// When the reconciliation began: its reads began no earlier. Moments are times since the start of the process.
     pub began: Duration,
-    /// When the reads that the decision looks at were made.
+    /// When the reads in the input of the decision were made.
     pub reads: ReadTimes,
-    /// Reads of the cloud that began earlier say nothing to this reconciliation.
+    /// Reads of the cloud that began earlier are not used in this reconciliation.
     pub reads_since: Duration,
     /// When another request last ceased to hold one of the desktops, as far as this process knows.
     pub released: Option<Duration>,
     /// The project as it was last read.
     pub project_session: Option<ProjectSession>,
-    /// When the read of the project was answered that was the last one.
+    /// When the response to the last read of the project arrived.
     pub project_read: Option<Duration>,
     /// The permit to send, taken before anything is signed.
     pub permit: Option<Permit>,
@@ -64,7 +64,7 @@ impl Reconciliation {
     /// Begins from a live read; `None` if the object is gone or another one has taken its name.
     ///
     /// # Errors
-    /// The API server did not answer.
+    /// The API server did not respond.
     pub async fn live(
         object: &DesktopDeletion,
         since: Duration,
@@ -115,7 +115,7 @@ impl Reconciliation {
         }
     }
 
-    /// Takes in the object as the API server sent it, live or as the answer of a write.
+    /// Updates the object as the API server sent it, in a live read or in the response to a write.
     ///
     /// # Errors
     /// This version cannot decode it.
@@ -128,7 +128,7 @@ impl Reconciliation {
         Ok(())
     }
 
-    /// Takes in the project with what was reserved in it.
+    /// Updates the project after a reservation.
     pub fn record_reservation(&mut self, written: StoredProject) {
         if let (Some(project_session), Some(view)) = (&mut self.project_session, &mut self.observed.project) {
             view.usage = written.status().daily_usage.unwrap_or_default();
@@ -143,7 +143,7 @@ impl Reconciliation {
         project.is_some_and(|project| project.usage.reservations.iter().any(|r| r.uid == uid))
     }
 
-    /// Has the reservations of the project settled that can be.
+    /// Schedules a check of the reservations of the project.
     pub fn schedule_reservation_check(&self, context: &Context) {
         let project = ObjectRef::new(&self.observed.request.project).within(&self.namespace());
         // There is no receiver once the operator stops.
@@ -208,7 +208,7 @@ impl Reconciliation {
     /// The session with the cloud.
     ///
     /// # Errors
-    /// The decision asked for the cloud before the project gave a login: a fault.
+    /// The decision needs the cloud before the project provides credentials: a bug.
     pub fn session(&self) -> Result<&Arc<CloudSession>, Error> {
         self.project_session
             .as_ref()
@@ -227,7 +227,7 @@ impl Reconciliation {
         })
     }
 
-    /// Takes the permit of a half-open circuit breaker; says whether a submission may be made.
+    /// Takes the permit of a half-open circuit breaker; returns whether a submission may be made.
     ///
     /// # Errors
     /// As [`Reconciliation::session`].
@@ -253,7 +253,7 @@ impl Reconciliation {
     /// The project and the version of its credentials, as last read.
     ///
     /// # Errors
-    /// The decision asked for the cloud before the project was read: a fault.
+    /// The decision needs the cloud before the project was read: a bug.
     pub fn credentials_key(&self) -> Result<CredentialsKey, Error> {
         let fault = Error::Fault("a cloud API call was planned before the project was read");
         let project_session = self.project_session.as_ref().ok_or(fault)?;

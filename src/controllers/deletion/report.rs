@@ -47,13 +47,12 @@ fn too_late<'a>(before: &'a DesktopDeletionStatus, request: &'a Request) -> Opti
         find(&status.conditions, ConditionType::Submitted).filter(|c| c.status == ConditionStatus::True)
     };
     let edited = before.observed_generation != request.status.observed_generation;
-    // Before the edit it was submitted already: else nothing came too late.
+    // The request was already submitted before the edit; otherwise the edit was not too late.
     took_effect(before)?;
     took_effect(&request.status).filter(|_| edited && request.suspend)
 }
 
-/// The one condition that says most of what changed: the verdict, else what requires user action, else the
-/// submission.
+/// The most important changed condition: the final result, else `Stalled`, else the submission.
 fn news<'a>(before: &DesktopDeletionStatus, after: &'a DesktopDeletionStatus) -> Option<&'a Condition> {
     [
         ConditionType::Succeeded,
@@ -65,7 +64,7 @@ fn news<'a>(before: &DesktopDeletionStatus, after: &'a DesktopDeletionStatus) ->
         let now = find(&after.conditions, kind)?;
         let then = find(&before.conditions, kind);
         let undecided = kind == ConditionType::Succeeded && now.status == ConditionStatus::Unknown;
-        // That it is about to be sent is no news: what comes of it is.
+        // An imminent submission is not reported; its result is.
         let undecided = undecided || now.reason == Reason::Submitting;
         let same = then.is_some_and(|then| (&then.status, &then.reason) == (&now.status, &now.reason));
         (!undecided && !same).then_some(now)
@@ -86,8 +85,8 @@ async fn publish(reconciliation: &Reconciliation, kind: Kind, reason: &str, note
     publish_about(reconciliation, None, kind, reason, note, context).await;
 }
 
-/// Events that differ in their notes alone are counted as one, with the first note: `related` tells apart what must be read
-/// one by one.
+/// Events that differ only in their notes are counted as one, with the first note. `related` distinguishes Events that
+/// must not be merged.
 async fn publish_about(
     reconciliation: &Reconciliation,
     related: Option<ObjectReference>,
@@ -109,7 +108,8 @@ async fn publish_about(
         .await;
 }
 
-/// The outcome of a submission cannot be stored, mostly because the object was removed: it is logged, counted and published.
+/// The outcome of a submission cannot be stored, usually because the object was removed: it is logged, counted and
+/// published.
 pub async fn outcome_not_recorded(reconciliation: &Reconciliation, context: &Context) {
     let Submission::Responded { attempt, answer } = &reconciliation.observed.submission else {
         return;
@@ -135,7 +135,7 @@ pub async fn refused(reconciliation: &Reconciliation, refusal: &RefusedAnnotatio
     let value = refusal.value.escape_debug();
     let note = format!("annotation {RESOLVE_ANNOTATION}={value}: {}", refusal.why);
     tracing::warn!(namespace, name, "{note}");
-    // Each annotation is answered by a version of its own.
+    // Each refused annotation belongs to one resourceVersion.
     let answered_in = ObjectReference {
         resource_version: reconciliation.object.resource_version(),
         ..reconciliation.object.object_ref(&())

@@ -1,5 +1,5 @@
-//! How many reconciliations work at one time, over all projects. While one waits for the cloud, for its rate limit or an
-//! answer, another one works in its place: an endpoint that does not answer holds up no other project.
+//! Limits the concurrent reconciliations of all projects. While one waits for the cloud (for its rate limit or a
+//! response), another one may run: an endpoint that does not respond delays no other project.
 
 use crate::cloud::rate_limiter::{Permit, Priority, RateLimiter};
 
@@ -17,7 +17,7 @@ pub struct Slot {
 }
 
 impl Slots {
-    /// So many reconciliations work at one time.
+    /// Maximum number of concurrent reconciliations.
     pub fn new(at_once: usize) -> Self {
         Self(RateLimiter::new(at_once, None))
     }

@@ -1,5 +1,5 @@
-//! From the signature to the record, in a task of the process: no time-out of a reconcile, no lost watch and no
-//! shutdown interrupts the steps between the response of the cloud and its record. Exit waits for it.
+//! From the signature to the record, in a separate task: no reconcile timeout, no lost watch and no shutdown interrupts
+//! the steps between the response of the cloud and its record. The process exits only after the task has ended.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -19,10 +19,11 @@ use crate::plan::observed::Submission;
 use crate::plan::plan;
 use crate::plan::step::{Batch, Step};
 
-/// First and longest pause between two tries to store what came of a submission.
+/// First and longest pause between two tries to store the outcome of a submission.
 const RECORD_PAUSES: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
 
-/// How often the API server may refuse what came of a submission, before that is reported elsewhere only.
+/// How often the API server may reject the outcome of a submission, before it is reported only in log, metrics and
+/// Events.
 const MOST_REFUSALS: u32 = 20;
 
 /// The submissions that are under way; clones share them.
@@ -65,7 +66,7 @@ impl Drop for Underway {
     }
 }
 
-/// Submits, beginning with the signature, and gives the reconciliation back once nothing is in memory any more.
+/// Submits, starting with the signature, and returns the reconciliation after the outcome is recorded.
 ///
 /// # Errors
 /// The intent could not be stored, so nothing was sent.
@@ -81,11 +82,11 @@ pub async fn run(
         let reference = reconciliation.reference();
         let mut reconciliation = reconciliation;
         let result = Box::pin(submit(&mut reconciliation, batch, &context)).await;
-        // The claim outlives the reconciliation only if something may have reached the cloud.
+        // The claim outlives the reconciliation only if the request may have reached the cloud.
         reconciliation.release_claim(&context);
         let result = result.map(|()| reconciliation);
         drop(underway);
-        // No caller waits if the reconcile was dropped; the object is then reconciled again.
+        // If the reconcile was dropped, no caller waits; the object is then requeued.
         if sender.send(result).is_err() {
             context.requests.queue.add(reference);
         }
@@ -96,7 +97,7 @@ pub async fn run(
         .unwrap_or(Err(Error::Fault("panic in a submission; see the log")))
 }
 
-/// Signs, stores the intent, sends, and stores what came of it. What was signed is sent once or never.
+/// Signs, stores the intent, sends, and stores the outcome. A signed request is sent at most once.
 async fn submit(reconciliation: &mut Reconciliation, batch: Batch, context: &Context) -> Result<(), Error> {
     let Some(signed) = execute::sign(reconciliation, batch, context)? else {
         return Ok(());
@@ -120,24 +121,24 @@ fn next(reconciliation: &mut Reconciliation, context: &Context) -> Step {
     plan(&reconciliation.observed)
 }
 
-/// Records what came of the submission, if there is something to record.
+/// Records the outcome of the submission, if there is one to record.
 async fn record(reconciliation: &mut Reconciliation, step: Step, context: &Context) -> Result<(), Error> {
     match step {
         Step::RecordOutcome(_) => {
             store_outcome(reconciliation, step, context).await?;
-            // What was read before the call says nothing about the time after it.
+            // Reads from before the call say nothing about the time after it.
             reconciliation.forget_reads(context.process.uptime.now());
             Ok(())
         }
-        // What was signed and not sent is gone with this task.
+        // A request that was signed but not sent ends with this task.
         _ if matches!(reconciliation.observed.submission, Submission::Signed { .. }) => Err(Error::StartOver),
         Step::StartOver => Err(Error::StartOver),
         _ => Ok(()),
     }
 }
 
-/// Stores the intent. If the answer is lost, the object says whether it is there: then it is ours to go on with, as
-/// long as the guard holds. Otherwise everything is forgotten.
+/// Stores the intent. If the response is lost, the object shows whether the intent was stored; then the submission
+/// continues, as long as the guard in `plan` permits it. Otherwise the reconciliation starts over.
 async fn store_intent(
     reconciliation: &mut Reconciliation,
     step: Step,
@@ -167,7 +168,7 @@ async fn store_intent(
     }
 }
 
-/// Stores what came of the submission, as often as it takes.
+/// Stores the outcome of the submission, retrying until it succeeds.
 async fn store_outcome(
     reconciliation: &mut Reconciliation,
     mut step: Step,
@@ -206,14 +207,15 @@ async fn store_outcome(
         }
         step = match plan(&reconciliation.observed) {
             next @ Step::RecordOutcome(_) => next,
-            // The attempt was settled meanwhile, and the answer is no job.
+            // The attempt was settled in the meantime, and the response contains no job.
             Step::StartOver => return Err(Error::StartOver),
             _ => step,
         };
     }
 }
 
-/// The outcome cannot be stored. If the object is gone, its desktops stay held as what came of the call asks for.
+/// The outcome cannot be stored. If the object is gone, its desktops stay reserved depending on the outcome of the
+/// call.
 async fn outcome_not_stored(
     reconciliation: &Reconciliation,
     step: &Step,
@@ -236,17 +238,17 @@ async fn outcome_not_stored(
 /// How long reading the object is retried.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum ReloadPolicy {
-    /// Until the API server refuses it: nothing was sent that would have to be recorded.
+    /// Until the API server rejects it: nothing was sent that would have to be recorded.
     UntilRefused,
-    /// As often as it takes.
+    /// Without limit.
     Endless,
 }
 
 /// Reads the object again.
 ///
 /// # Errors
-/// It is gone, another one has taken its name, or it cannot be decoded any more; or the API server refuses to show it, if
-/// that is not waited for.
+/// It is gone, was replaced by another one of the same name, or can no longer be decoded; or the API server rejects the
+/// read and `UntilRefused` applies.
 async fn reload(
     reconciliation: &mut Reconciliation,
     context: &Context,

@@ -18,7 +18,7 @@ use super::queue::Key;
 use crate::crd::DesktopDeletion;
 use crate::runtime::health::Check;
 
-/// Selects unfinished requests on the server: finished ones cost the operator nothing.
+/// Selects unfinished requests on the server: the operator receives no events of finished ones.
 const UNFINISHED: &str = "status.completionTime=";
 
 /// Watches one namespace, or all of them, until the operator stops.
@@ -67,7 +67,7 @@ struct Watch<'a> {
     ready: Check,
 }
 
-/// What matters of an object that a watch shows.
+/// The relevant properties of an object that a watch delivers.
 struct Listed {
     key: Key,
     uid: String,
@@ -139,7 +139,7 @@ impl Watch<'_> {
         }
     }
 
-    /// Brings the cache up to date, and has reconciled what changed: the event of a write of this process is no news.
+    /// Updates the cache, and requeues requests that changed; the event of a write of this process changes nothing.
     fn apply(&mut self, mut event: Event<DesktopDeletion>, partial: bool) {
         let shown = match &mut event {
             Event::InitApply(object) | Event::Apply(object) => Some(self.shown(object, partial)),
@@ -166,7 +166,7 @@ impl Watch<'_> {
         }
     }
 
-    /// Trims an object that the store will show, and says what is new in it.
+    /// Trims an object before it is stored, and returns what is new in it.
     fn shown(&self, object: &mut DesktopDeletion, partial: bool) -> Listed {
         cache::trim(object);
         let uid = object.uid().unwrap_or_default();

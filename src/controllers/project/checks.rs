@@ -29,12 +29,12 @@ pub(super) struct Checks {
     stopping: CancellationToken,
 }
 
-/// What is known of one login of a project.
+/// State of the check for one version of a project's credentials.
 struct Known {
-    /// Generation and login.
+    /// Generation and fingerprint of the credentials.
     version: String,
     last: Option<CredentialCheck>,
-    /// The check that is under way. It takes itself away at its end.
+    /// The check in progress. It removes itself when it ends.
     task: Option<AbortOnDropHandle<()>>,
 }
 
@@ -53,8 +53,8 @@ impl Checks {
         }
     }
 
-    /// What the last check of this login found. If that is `due` again, or there was none, a check is begun; `None` while
-    /// one is under way. A check of another login of the project is cancelled.
+    /// The result of the last check of these credentials. If a check is `due` again, or there was none, a check is
+    /// started; `None` while one is in progress. A check of other credentials of the project is cancelled.
     ///
     /// # Errors
     /// The check has panicked; the next call begins another one.
@@ -130,7 +130,7 @@ impl Checks {
         self.ended.send(object).ok();
     }
 
-    /// The project is gone, or has no login: its check is cancelled.
+    /// The project is gone, or has no usable credentials: its check is cancelled.
     pub(super) fn forget(&self, uid: &str) {
         self.known.lock().remove(uid);
     }

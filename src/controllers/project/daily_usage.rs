@@ -1,5 +1,5 @@
-//! Settles what requests have reserved under the daily limit of a project. Only reads from the API server show what became
-//! of them.
+//! Settles what requests have reserved under the daily limit of a project. Only reads from the API server show their
+//! outcome.
 
 use std::time::Duration;
 
@@ -15,14 +15,14 @@ use crate::crd::project::Reservation;
 use crate::crd::{DesktopDeletion, WorkspaceProject, WorkspaceProjectStatus};
 use crate::plan::daily_usage::{self, ReservationOwner};
 
-/// How many requests are read at the same time.
+/// Maximum number of requests that are read concurrently.
 const AT_ONCE: usize = 8;
 
-/// Takes out what no longer counts, and settles reservations. Says after which time to look again; `None` if nothing is
-/// reserved.
+/// Removes what no longer counts, and settles reservations. Returns the delay until the next check; `None` if nothing
+/// is reserved.
 ///
 /// # Errors
-/// The API server did not answer, or the project changed meanwhile.
+/// The API server did not respond, or the project was changed in the meantime.
 pub(super) async fn settle_reservations(
     cached: &WorkspaceProject,
     context: &Context,

@@ -18,9 +18,9 @@ use super::{ConditionStatus, ConditionType, Reason};
 /// A condition, a status of it, and the reasons that it can have with that status.
 pub type Statement = (ConditionType, ConditionStatus, &'static [Reason]);
 
-/// What the conditions of a `DesktopDeletion` can say. `Ready` is not listed: it has the reason of `Succeeded` once that
-/// is decided, before that the one of `Reconciling` or `Stalled`, and while the request is suspended or delayed on purpose
-/// the one of `Submitted`.
+/// The reasons that the conditions of a `DesktopDeletion` can have. `Ready` is not listed: it has the reason of
+/// `Succeeded` once that is decided, before that the one of `Reconciling` or `Stalled`, and while the request is
+/// suspended or delayed on purpose the one of `Submitted`.
 pub const DELETION: &[Statement] = &[
     (Submitted, True, &[JobAccepted, JobRecovered, JobUnknown]),
     (
@@ -130,7 +130,7 @@ pub const DELETION: &[Statement] = &[
     ),
 ];
 
-/// What the condition of a `WorkspaceProject` can say.
+/// The reasons that the conditions of a `WorkspaceProject` can have.
 pub const PROJECT: &[Statement] = &[
     (Ready, True, &[CredentialsValid]),
     (

@@ -122,7 +122,7 @@ pub struct Attempt {
 }
 
 impl Attempt {
-    /// Something came of it in the cloud: a job is known, or it was proven by other evidence.
+    /// It took effect in the cloud: a job is known, or other evidence shows an effect.
     pub fn took_effect(&self) -> bool {
         matches!(self.outcome, Outcome::Accepted | Outcome::Adopted) || !self.job_ids.is_empty()
     }
@@ -165,7 +165,7 @@ pub enum AuthMethod {
     Signature,
     /// An `X-Auth-Token`, good until the token expires.
     Token,
-    /// A word of a newer version. A status write leaves it as it stands.
+    /// A value of a newer version. A status write keeps it.
     #[serde(other)]
     #[schemars(skip)]
     Other,
@@ -179,19 +179,19 @@ api_enum! {
         NotSent,
         /// The cloud rejected it and did nothing.
         Rejected,
-        /// The cloud answered 202 with a job.
+        /// The cloud responded with 202 and a job.
         Accepted,
-        /// The answer was lost; the job was recovered.
+        /// The response was lost; the job was recovered.
         Adopted,
-        /// The answer was lost; evidence shows that the request had no effect.
+        /// The response was lost; evidence shows that the request had no effect.
         NoEffect,
         /// Abandoned by annotation.
         Abandoned,
-        /// The request may be on its way, or its answer was lost.
+        /// The request may be in flight, or its response was lost.
         Pending,
     }
     or
-    /// A word of a newer version: it may have reached the cloud. A status write leaves the word as it stands.
+    /// A value of a newer version: the request may have reached the cloud. A status write keeps the value.
     #[serde(other)]
     #[schemars(skip)]
     Other

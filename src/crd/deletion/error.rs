@@ -1,4 +1,4 @@
-//! What the cloud answered when it did not do what it was asked to.
+//! Errors of the cloud in status.
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::KubeSchema;
@@ -60,9 +60,9 @@ api_enum! {
     /// What kind of failure it is.
     #[derive(Serialize, Deserialize)]
     ErrorClass {
-        /// What the request holds is refused, by a code that is known to say so.
+        /// The content of the request is rejected, by a code that is known to mean that.
         InvalidRequest,
-        /// It is refused, and what the code means is not known.
+        /// The request is rejected, and the meaning of the code is not known.
         UnknownRefusal,
         /// The credentials are rejected.
         Authentication,
@@ -78,7 +78,7 @@ api_enum! {
         Conflict,
         /// Too many requests.
         Throttled,
-        /// The service said that it cannot now, and surely did nothing.
+        /// The service reported that it is unavailable, so the request certainly had no effect.
         Unavailable,
         /// The request did not leave this process.
         Unreachable,
@@ -86,7 +86,7 @@ api_enum! {
         InDoubt,
     }
     or
-    /// A word of a newer version. A status write leaves it as it stands.
+    /// A value of a newer version. A status write keeps it.
     #[serde(other)]
     Other
 }

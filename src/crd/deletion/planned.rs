@@ -47,14 +47,14 @@ pub enum MissingFact {
     AllUsers,
     /// When it was created.
     Created,
-    /// A word of a newer version.
+    /// A value of a newer version.
     #[serde(other)]
     #[schemars(skip)]
     Other,
 }
 
 impl MissingFact {
-    /// The fact, for people.
+    /// The fact, as text for users.
     pub fn words(self) -> &'static str {
         match self {
             Self::ComputerName => "the computer name",

@@ -13,8 +13,8 @@ use crate::ids::{DesktopID, JobID, ProjectID, ProjectKey, Region};
 /// Observed state of the request. Written by the operator only.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
 #[serde(rename_all = "camelCase")]
-// A new object says that it was not processed yet, so that no tool takes it for ready. The default also takes the
-// place of a status that is removed, so that the rules below run and refuse that.
+// The default of a new object shows that it was not processed yet, so that no tool considers it ready. The default also
+// replaces a status that is removed, so that the rules below run and reject the removal.
 #[schemars(extend("default" = json!({"observedGeneration": -1})))]
 #[x_kube(
     validation = rules::write_once_stays("project"),
@@ -205,8 +205,8 @@ const FINISHED_MEANS_DECIDED: &str = "!has(self.completionTime) \
     || (has(self.conditions) && self.conditions.exists(c, c.type == 'Succeeded' && c.status != 'Unknown') \
     && (!has(self.attempts) || self.attempts.all(a, a.outcome != 'Pending')))";
 
-/// What the record of a late answer may still add to the status of a finished request: a job, and the annotation that
-/// it answers. That an edit of `suspend` was noticed may be said too.
+/// What may still change in the status of a finished request: the record of a late response may add a job and the
+/// annotation that it handles, and an edit of `suspend` may be recorded as observed.
 fn finished_is_immutable() -> String {
     let optional = [
         "desktops",
@@ -257,7 +257,8 @@ fn summary_counts() -> String {
     )
 }
 
-/// The status of an object that was not observed may have a past: that of an object restored from a backup.
+/// The status of an object that was not observed yet may contain earlier attempts: the object may have been restored
+/// from a backup.
 const FIRST_ATTEMPT: &str = "has(oldSelf.attempts) || !has(self.attempts) \
     || !has(oldSelf.observedGeneration) || oldSelf.observedGeneration == -1 \
     || self.attempts.all(a, a.outcome == 'Pending')";
@@ -309,8 +310,8 @@ pub struct ProjectCoordinates {
 }
 
 impl ProjectCoordinates {
-    /// The project in a form under which its spellings are equal. What was stored stays as it is, so code that compares two
-    /// coordinates compares these.
+    /// The project in a normalized form for comparisons. The stored value is not normalized, so coordinates must be
+    /// compared by their keys.
     pub fn key(&self) -> ProjectKey {
         ProjectKey::of(&self.endpoint, &self.project_id)
     }
@@ -369,7 +370,7 @@ pub struct DesktopStatus {
 }
 
 impl DesktopState {
-    /// Nothing happens to the desktop any more, as far as the request is concerned.
+    /// The state is final for this request.
     pub fn is_final(self) -> bool {
         matches!(self, Self::Absent | Self::Deleted | Self::Failed)
     }
@@ -416,7 +417,7 @@ pub enum DesktopState {
     Unknown,
     /// Not submitted, and cannot be deleted at the moment.
     Blocked,
-    /// A word of a newer version. A status write keeps it, unless this version learns more.
+    /// A value of a newer version. A status write keeps it, unless this version determines the state.
     #[serde(other)]
     #[schemars(skip)]
     Other,

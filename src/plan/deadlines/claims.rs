@@ -1,4 +1,4 @@
-//! How long a desktop is held by a request that is gone, or by one whose project has not been checked.
+//! How long a deleted request, or one whose project has not been checked, reserves a desktop.
 
 use std::time::Duration;
 
@@ -12,10 +12,10 @@ use crate::plan::in_flight::InFlight;
 /// How long a request waits for the first check of the project of an older one. A check is a read or two of the cloud.
 const FIRST_CHECK: Duration = Duration::from_secs(60);
 
-/// How long a refusal to list or watch counts without another one: a watch is tried again within a minute.
+/// How long a forbidden list or watch counts without another one: a watch is tried again within a minute.
 const REFUSAL_COUNTS: Duration = Duration::from_secs(180);
 
-/// A message names whole minutes, so that it stays the same while the clocks drift a little.
+/// Messages contain whole minutes, so that they do not change with small clock drifts.
 const MINUTE: i64 = 60;
 
 /// Until the claim of a deleted request on the desktops of this attempt ends, by the rules that would keep its object:
@@ -33,8 +33,8 @@ pub fn until_claim_ends(attempt: &InFlight, clocks: &Clocks, timing: &Timing) ->
     until_over(signed_at, span, known_for, clocks, timing)
 }
 
-/// Until a call can no longer take effect, nor its job be invisible, of which no more is known than that this process has
-/// known it since `first_seen`: the longest life of a call, and the allowance for clocks twice more.
+/// Until a call whose record cannot be read, and which this process first saw at `first_seen`, can no longer take
+/// effect, and its job can no longer be invisible: the maximum lifetime of a call plus twice the clock allowance.
 pub fn until_unreadable_call_ends(first_seen: Duration, uptime: Duration, timing: &Timing) -> Duration {
     let life = timing.token_life.max(timing.signature_window)
         + timing.job_visibility_timeout
@@ -55,8 +55,8 @@ pub fn first_check_is_awaited(since: Duration, uptime: Duration) -> bool {
     uptime.saturating_sub(since) < FIRST_CHECK
 }
 
-/// Whether a watch that the API server refused at `refused` still lacks the permission. It may have been granted
-/// without any event to show it; an API server that is away refuses nothing.
+/// Whether a watch that was forbidden at `refused` still lacks the permission. It may have been granted without an
+/// event, and an API server that is down does not report it.
 pub fn is_still_refused(refused: Duration, uptime: Duration) -> bool {
     uptime.saturating_sub(refused) < REFUSAL_COUNTS
 }

@@ -1,4 +1,4 @@
-//! When a project takes submissions (`spec.guardrails.windows`).
+//! The submission windows of a project (`spec.guardrails.windows`).
 
 use jiff::civil::{Date, Time};
 use jiff::tz::{TimeZone, TimeZoneDatabase};
@@ -8,11 +8,11 @@ use super::Clocks;
 use crate::crd::project::{SubmissionWindow, Weekday};
 use crate::plan::observed::Window;
 
-/// So many days are searched for the next opening: two weeks, since the clocks may skip the only window of one of them, and
-/// one day more whose opening is past already.
+/// Number of days that are searched for the next opening: two weeks, since the clocks may skip the only window of one
+/// of them, and one day more whose opening is past already.
 const SEARCHED: i32 = 15;
 
-/// How the windows stand: open while both clocks are inside of one of them.
+/// State of the windows: open while both clocks are inside of one of them.
 pub fn window(windows: &[SubmissionWindow], clocks: &Clocks) -> Window {
     if windows.is_empty() {
         return Window::Open;
@@ -47,7 +47,7 @@ impl<'a> Hours<'a> {
             days: &window.days,
             from: Time::strptime("%H:%M", &window.from).ok()?,
             to: Time::strptime("%H:%M", &window.to).ok()?,
-            // The one that is compiled in, so that every replica says the same whatever its image has.
+            // The compiled-in database, so that every replica decides the same, regardless of its image.
             zone: TimeZoneDatabase::bundled().get(&window.time_zone).ok()?,
         })
     }
@@ -70,8 +70,8 @@ impl<'a> Hours<'a> {
             .find(|from| *from > now)
     }
 
-    /// Begin and end of the window of that day. A time that the clocks skip on that day is taken as if they had not, one
-    /// that they repeat as the first of both; what is empty by that is no window.
+    /// Begin and end of the window of that day. A local time that is skipped on that day (daylight saving time) is used
+    /// as if it existed, and of a repeated one the first is used; a window that becomes empty is ignored.
     fn on(&self, day: Date) -> Option<(Zoned, Zoned)> {
         if !self.days.is_empty() && !self.days.iter().any(|own| own.is(day.weekday())) {
             return None;

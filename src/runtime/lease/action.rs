@@ -13,8 +13,8 @@ use tokio::time::Instant;
 pub enum LeaseAction {
     /// There is none: create it like this. If another replica does so first, the API server refuses.
     Create(Lease),
-    /// It is free, has run out or is ours: replace it by this. The resourceVersion of what was read is in it, so that
-    /// the API server refuses if another replica wrote it meanwhile.
+    /// It is free, has expired or is held by this replica: replace it by this. The resourceVersion of what was read is
+    /// in it, so that the API server refuses if another replica wrote it meanwhile.
     Replace(Lease),
     /// Another replica holds it.
     StandBy {
@@ -23,7 +23,7 @@ pub enum LeaseAction {
     },
 }
 
-/// One replica that wants the lease, and what it has seen of it.
+/// A replica that tries to acquire the lease, and the last state that it has seen.
 #[derive(Debug, Clone)]
 pub struct Candidate {
     name: &'static str,
@@ -55,8 +55,7 @@ impl Candidate {
         &self.identity
     }
 
-    /// What may be done about the Lease that was `found`, by an answer that came at `now`; `wall` is the time of day
-    /// that is written into it.
+    /// What may be done about the Lease `found`, read at `now`; `wall` is the time of day that is written into it.
     pub fn decide(&mut self, found: Option<Lease>, now: Instant, wall: Timestamp) -> LeaseAction {
         let Some(mut lease) = found else {
             self.seen = None;
@@ -83,7 +82,7 @@ impl Candidate {
         LeaseAction::Replace(lease)
     }
 
-    /// The Lease that was `found`, given back; `None` if it is not ours.
+    /// The Lease `found`, released; `None` if this replica does not hold it.
     pub fn vacate(&self, mut found: Lease, wall: Timestamp) -> Option<Lease> {
         let spec = found.spec.get_or_insert_default();
         if spec.holder_identity.as_deref() != Some(&self.identity) {

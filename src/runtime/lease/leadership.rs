@@ -3,10 +3,10 @@
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-/// Says whether this replica leads, by the clock alone and without waiting; clones share it.
+/// Shows whether this replica leads, only by the clock and without waiting; clones share it.
 ///
-/// A leader's term ends by itself: if the process was frozen, or its elector got no turn, the answer is "no" from the
-/// moment when another replica may lead.
+/// A leader's term ends by itself: if the process was frozen, or its elector was not scheduled, it no longer leads from
+/// the time when another replica may lead.
 #[derive(Debug, Clone)]
 pub struct Leadership(Option<watch::Receiver<Instant>>);
 

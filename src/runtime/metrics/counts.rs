@@ -1,5 +1,5 @@
-//! Counters and histograms: each is counted up where it happens. A series that an alert may ask for stands at zero from
-//! the start, so that its first step is seen as one.
+//! Counters and histograms: each is counted up where it happens. A series that an alert uses exists with value zero
+//! from the start, so that its first increase is visible.
 
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -14,7 +14,7 @@ use crate::crd::conditions::{ConditionStatus, ConditionType, DELETION, PROJECT, 
 use crate::crd::deletion::Summary;
 use crate::workspace::error::BreakerKind;
 
-/// Upper bounds of run times, in seconds: from a run that only looked at the cache to one that timed out.
+/// Upper bounds of run times, in seconds: from a run that only read the cache to one that timed out.
 const RUNS: [f64; 10] = [0.001, 0.005, 0.025, 0.1, 0.25, 0.5, 1.0, 5.0, 15.0, 60.0];
 
 /// Upper bounds of waiting times, in seconds: from no wait at all to a queue of many minutes.
@@ -42,7 +42,7 @@ pub(super) struct Counts {
 }
 
 impl Counts {
-    /// All at zero, shown by `registry`.
+    /// All metrics at zero, registered in `registry`.
     pub(super) fn new(registry: &mut Registry) -> Self {
         let mut new = New(registry);
         let counts = Self {
@@ -137,7 +137,7 @@ fn show(family: &Counters<1>, label: &'static str, values: impl IntoIterator<Ite
     }
 }
 
-/// Makes metrics that the registry shows.
+/// Creates metrics and registers them.
 struct New<'a>(&'a mut Registry);
 
 impl New<'_> {
@@ -178,7 +178,7 @@ pub(super) fn states(desktops: Summary) -> [(&'static str, i32); 6] {
     ]
 }
 
-/// How a request can end.
+/// The final reasons of a request.
 pub(super) fn final_reasons() -> impl Iterator<Item = &'static str> {
     DELETION
         .iter()

@@ -1,4 +1,4 @@
-//! Labels. Their values come from this program, never from an object, a Secret or an answer, so that the number of
+//! Labels. Their values come from this program, never from an object, a Secret or a response, so that the number of
 //! series stays bounded.
 
 use std::fmt;
@@ -19,11 +19,11 @@ pub(super) struct CloudCall {
 /// How a call of the cloud ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum CallCode {
-    /// With an answer of this HTTP status.
+    /// With a response with this HTTP status.
     Http(u16),
     /// No byte was sent.
     NotSent,
-    /// Sent, or perhaps sent, but without a whole answer.
+    /// Sent, or perhaps sent, but without a complete response.
     NoResponse,
 }
 

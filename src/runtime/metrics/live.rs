@@ -21,27 +21,27 @@ use crate::crd::{DesktopDeletion, WorkspaceProject};
 use crate::runtime::health::Health;
 use crate::workspace::error::BreakerKind;
 
-/// Stands for the reason of an object that the operator has not looked at yet.
+/// Reason for an object that the operator has not processed yet.
 const NOT_SEEN: &str = "NotSeen";
 
-/// Stands for a reason that is none of the operator's.
+/// Reason for all reasons that the operator does not know.
 const OTHER: &str = "Other";
 
-/// Says of a request, by its uid, whether this process is submitting it right now.
+/// Returns whether this process is submitting the request with a uid right now.
 type Underway = Arc<dyn Fn(&str) -> bool + Send + Sync>;
 
-/// Asked at every scrape.
+/// Called at every scrape.
 type Asked<T> = Option<Arc<dyn Fn() -> T + Send + Sync>>;
 
 #[derive(Default)]
 pub(super) struct Live(pub(super) Mutex<Sources>);
 
-/// What is looked at.
+/// The sources of the gauges.
 #[derive(Clone, Default)]
 pub(super) struct Sources {
     pub(super) requests: Vec<(Store<DesktopDeletion>, Underway)>,
     pub(super) projects: Vec<Store<WorkspaceProject>>,
-    /// How many calls' owners each breaker holds back now.
+    /// Number of open breakers of each kind.
     pub(super) circuit_breaker: Asked<Vec<(BreakerKind, usize)>>,
     pub(super) claims: Asked<usize>,
     pub(super) unreadable: Asked<usize>,
@@ -59,7 +59,7 @@ impl fmt::Debug for Live {
 impl Collector for Live {
     fn encode(&self, mut encoder: DescriptorEncoder) -> Result<(), fmt::Error> {
         let sources = self.0.lock().clone();
-        // A replica that stands by knows of no object, and says so by saying nothing.
+        // A standby replica does not know any object, so it exports no series.
         if !sources.requests.is_empty() {
             requests(&sources, &mut encoder)?;
         }
@@ -87,7 +87,7 @@ impl Collector for Live {
             gauges(&mut encoder, "undecodable_objects", help, series)?;
         }
         if let Some(health) = sources.health {
-            // Named as in `/livez`, which holds at most the namespace that is watched.
+            // Named as in `/livez`; the names contain at most the watched namespace.
             let ages = health.heartbeat_ages().into_iter();
             let ages = ages.map(|(task, silence)| ([("task", task)], silence.as_secs_f64()));
             let help = "Seconds since the last heartbeat of a loop of the operator; for a watch, since its cache was last verified against the API server.";
@@ -99,7 +99,7 @@ impl Collector for Live {
 
 fn requests(sources: &Sources, encoder: &mut DescriptorEncoder) -> Result<(), fmt::Error> {
     let mut submitted = Tally::of(reasons(DELETION, ConditionType::Submitted).chain([NOT_SEEN]));
-    // With these it has ended.
+    // With these reasons the request has finished.
     let ends: Vec<_> = final_reasons().collect();
     let mut stalled =
         Tally::of(reasons(DELETION, ConditionType::Stalled).filter(|reason| !ends.contains(reason)));

@@ -13,22 +13,22 @@ pub enum Fact<T> {
     /// The field is missing or null.
     #[default]
     NotGiven,
-    /// The field holds something else than is documented: this word, or what kind of value it is, at most 64 characters.
+    /// The field has an undocumented value: this value, or its type, at most 64 characters.
     Unreadable(String),
-    /// What the field says.
+    /// The value of the field.
     Given(T),
 }
 
-/// What both forms of a desktop say of it.
+/// Facts that both forms of a desktop contain.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct DesktopFacts {
     /// `computer_name`.
     pub computer_name: Fact<String>,
-    /// `user_name`: the user it is assigned to. The documents do not say what it is for a pooled or shared desktop.
+    /// `user_name`: the user it is assigned to. The documentation does not specify it for a pooled or shared desktop.
     pub user_name: Fact<String>,
-    /// `attach_user_infos`: all whom it is assigned to.
+    /// `attach_user_infos`: all users and groups that it is assigned to.
     pub attached: Fact<BTreeSet<AttachedUser>>,
-    /// `created`, cut to whole seconds, which is all that the short form gives. A time without a zone is taken as UTC.
+    /// `created`, truncated to whole seconds, the precision of the short form. A time without a zone is taken as UTC.
     pub created: Fact<Timestamp>,
     /// `tags`.
     pub tags: Fact<BTreeMap<String, String>>,
@@ -45,7 +45,7 @@ pub struct DesktopFacts {
 pub struct AttachedUser {
     /// `user_name`: name of the user or of the group.
     pub name: String,
-    /// `type`; a user unless it says otherwise.
+    /// `type`; a user by default.
     pub kind: AttachedKind,
 }
 
@@ -69,16 +69,16 @@ pub enum DesktopKind {
     Pooled,
 }
 
-/// A desktop with what only the detailed form says of it.
+/// A desktop with the facts of the detailed form.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DesktopDetails {
-    /// What both forms say.
+    /// The facts of both forms.
     pub desktop: Desktop,
-    /// What only this form says.
+    /// The facts of this form only.
     pub facts: DetailFacts,
 }
 
-/// What only the detailed form of a desktop says.
+/// Facts that only the detailed form of a desktop contains.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct DetailFacts {
     /// `login_status`.
@@ -91,7 +91,7 @@ pub struct DetailFacts {
     pub order_id: Fact<String>,
 }
 
-/// The session on a desktop.
+/// The login status of a desktop, that is, of the session on it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LoginStatus {
     /// `UNREGISTER`: it starts, or is shut down.

@@ -73,7 +73,7 @@ impl Secrets for PasswordLogin {
     }
 }
 
-/// Why this text cannot have been typed, if so. Names may be of any language, passwords may hold blanks.
+/// Why this text cannot be a name or password, if it cannot. Names may be of any language, passwords may hold blanks.
 fn untypable(text: &str) -> Option<String> {
     if text.trim() != text {
         return Some("begins or ends with whitespace".to_owned());

@@ -1,13 +1,13 @@
-//! Which addresses no endpoint may lead to, since they are not the cloud but this machine, its networks or the
-//! metadata service of whatever it runs on.
+//! Addresses that no endpoint may resolve to, since they belong not to the cloud but to this machine, its networks or a
+//! metadata service.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use ipnet::IpNet;
 
-/// Refused networks and what they are: those that the special-purpose registries of IANA do not call globally
-/// reachable, those in which an IPv4 address hides, and metadata services. The shared address space 100.64.0.0/10 is
-/// not among them: inside the vendor's own network, its services answer from it.
+/// Refused networks and what they are: those that are not globally reachable according to the special-purpose
+/// registries of IANA, those that embed an IPv4 address, and metadata services. The shared address space 100.64.0.0/10
+/// is not among them: inside the vendor's own network, its services answer from it.
 const REFUSED: &[(IpNet, &str)] = &[
     (v4([0, 0, 0, 0], 8), "an unspecified address"),
     (v4([10, 0, 0, 0], 8), "a private address"),
@@ -62,7 +62,8 @@ const REFUSED: &[(IpNet, &str)] = &[
     (v6([0xff00, 0, 0, 0, 0, 0, 0, 0], 8), "a multicast address"),
 ];
 
-/// Where a network without IPv4 shows the IPv4 internet (RFC 6052). The last 32 bits are the IPv4 address.
+/// The prefix under which an IPv6-only network reaches the IPv4 internet (RFC 6052). The last 32 bits are the IPv4
+/// address.
 const NAT64: IpNet = v6([0x64, 0xff9b, 0, 0, 0, 0, 0, 0], 96);
 
 const fn v4(octets: [u8; 4], prefix: u8) -> IpNet {
@@ -79,8 +80,8 @@ const fn v6(parts: [u16; 8], prefix: u8) -> IpNet {
     IpNet::new_assert(IpAddr::V6(address), prefix)
 }
 
-/// What the address is, if it is one that is refused; `None` if it may be connected to. An IPv4 address mapped into
-/// IPv6 is judged as the IPv4 address that it is, and one that NAT64 embeds may be connected to if it is public.
+/// What the address is, if it is one that is refused; `None` if it may be connected to. An IPv4-mapped IPv6 address is
+/// checked as the IPv4 address, and one that NAT64 embeds may be connected to if it is public.
 pub fn refusal(address: IpAddr, admitted: &[IpNet]) -> Option<&'static str> {
     let address = address.to_canonical();
     if admitted.iter().any(|network| network.contains(&address)) {

@@ -38,13 +38,13 @@ fn iam_domain(region: &Region) -> Option<&'static str> {
         .map(|(_, domain)| *domain)
 }
 
-/// Whether the vendor has this region. Other words may not become part of a host: customers name hosts below the domains
-/// of the vendor's other services, such as `BUCKET.obs.myhuaweicloud.com`.
+/// Whether the vendor has this region. Other values must not become part of a host: customers choose host names below
+/// the domains of the vendor's other services, such as `BUCKET.obs.myhuaweicloud.com`.
 pub fn is_known(region: &Region) -> bool {
     iam_domain(region).is_some()
 }
 
-/// The public endpoint of Workspace in a region; whether there is such a region, [`is_known`] says.
+/// The public endpoint of Workspace in a region; [`is_known`] checks whether the region exists.
 pub fn workspace(region: &Region) -> String {
     format!("https://workspace.{region}.{COM}").to_ascii_lowercase()
 }

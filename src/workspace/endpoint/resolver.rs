@@ -1,7 +1,7 @@
 //! Name resolution that hands out admitted addresses only. It runs when a connection is opened and its result is
 //! what is connected to, so a name that changes between a check and its use gains nothing.
 //!
-//! A literal address never gets here; [`Endpoint::parse`](super::Endpoint::parse) judges it.
+//! Literal addresses are not resolved; [`Endpoint::parse`](super::Endpoint::parse) checks them.
 
 use std::fmt;
 use std::io;
@@ -14,13 +14,13 @@ use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 
 use super::{Endpoint, address};
 
-/// Where a name leads at this moment.
+/// Resolves host names.
 #[async_trait]
 pub trait Names: fmt::Debug + Send + Sync {
     /// All addresses of a name.
     ///
     /// # Errors
-    /// The name does not exist, or no server could be asked.
+    /// The name does not exist, or no DNS server could be reached.
     async fn addresses(&self, name: &str) -> io::Result<Vec<IpAddr>>;
 }
 
@@ -60,7 +60,7 @@ enum Unusable {
 }
 
 impl Filter {
-    /// The rule of `endpoint`, for what `names` says.
+    /// A resolver with the rule of `endpoint`, on top of `names`.
     pub fn of(endpoint: &Endpoint, names: Arc<dyn Names>) -> Self {
         Self {
             names,
@@ -98,7 +98,7 @@ impl Resolve for Filter {
             let name = name.as_str();
             let found = filter.names.addresses(name).await?;
             let admitted = filter.admit(name, found)?;
-            // The port of the URL takes the place of 0.
+            // The port 0 is replaced by the port of the URL.
             Ok(Box::new(admitted.into_iter().map(|address| SocketAddr::new(address, 0))) as Addrs)
         })
     }

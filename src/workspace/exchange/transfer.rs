@@ -1,5 +1,5 @@
-//! One request out, one answer in. The important cases are distinguished here: a request that was surely not sent, one that
-//! may have been, and an answer.
+//! Sends one request and receives one response. The important cases are distinguished here: a request that was
+//! certainly not sent, one that may have been sent, and a response.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use http::{HeaderMap, StatusCode, header};
 
 use crate::workspace::transport::{Transport, TransportError};
 
-/// An answer with its body, whatever its status.
+/// A response with its body, with any status.
 pub(in crate::workspace) struct Received {
     pub(in crate::workspace) status: StatusCode,
     pub(in crate::workspace) headers: HeaderMap,
@@ -16,12 +16,12 @@ pub(in crate::workspace) struct Received {
     truncated: bool,
 }
 
-/// What an answer may cost: the longest body that is taken in, in bytes, and time.
+/// Limits of a response: the maximum size of the body that is read, in bytes, and the timeout.
 #[derive(Clone, Copy)]
 pub(in crate::workspace) struct Limits {
-    /// Of an answer with a good status.
+    /// Maximum body of a success response.
     pub(in crate::workspace) good: usize,
-    /// Of any other.
+    /// Maximum body of any other response.
     pub(in crate::workspace) bad: usize,
     /// From resolving the name to the last byte of the body.
     pub(in crate::workspace) timeout: Duration,

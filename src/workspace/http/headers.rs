@@ -1,4 +1,4 @@
-//! A call with its headers, proof of the caller included.
+//! A call with its headers, including authentication.
 
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request};
 use jiff::Timestamp;

@@ -19,7 +19,7 @@ use crate::workspace::exchange::{Exchange, Service};
 use crate::workspace::text::Sanitizer;
 use crate::workspace::wire::Unreadable;
 
-/// Path of the tokens; the catalogue of services would only make the answer long.
+/// Path of the tokens; the catalogue of services would only make the response longer.
 const TOKENS: &str = "/v3/auth/tokens?nocatalog=true";
 
 /// Path of the exchange.
@@ -128,7 +128,7 @@ impl HttpIam {
         result
     }
 
-    /// How long it lives is reckoned by the service's own clock, so that ours may be wrong.
+    /// The lifetime is computed with the service's own clock, so a wrong local clock does not matter.
     fn issued<T>(&self, answer: Answer<(T, Timestamp)>) -> Issued<T> {
         let (value, ends) = answer.value;
         let now = answer.service_time.unwrap_or_else(|| self.service.clock.now());

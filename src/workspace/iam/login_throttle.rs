@@ -1,4 +1,4 @@
-//! One login of a user at a time, whichever projects want one, and few wrong ones: IAM locks a user after some.
+//! One login of a user at a time, across all projects, and few failed ones: IAM locks a user after several.
 
 use std::time::Duration;
 
@@ -7,28 +7,28 @@ use tokio::time::Instant;
 use crate::ids::ProjectID;
 use crate::workspace::error::{BreakerKind, Error, Operation};
 
-/// Refused logins in a row after which no further login is tried. The second try is for a password that comes into force a
-/// moment after it was put into the Secret.
+/// Consecutive rejected logins after which no further login is tried. The second try is for a password that becomes
+/// valid a moment after it was stored in the Secret.
 const REFUSALS: u32 = 2;
 
 /// How long no login is tried then. How many failures lock a user, and for how long, is a setting of each account
-/// (vendor's API reference, tokens); a quarter of an hour leaves most of them to people.
+/// (vendor's API reference, tokens); a quarter of an hour leaves most of the failures to interactive users.
 const REST: Duration = Duration::from_secs(15 * 60);
 
-/// Statuses by which IAM refuses a user: wrong name or password, or locked; no programmatic access, or a client address
-/// that is not allowed.
+/// Statuses with which IAM rejects a user: wrong name or password, or locked; no programmatic access, or a client
+/// address that is not allowed.
 const REFUSING: [u16; 2] = [401, 403];
 
 /// Its holder may log the user in.
 #[derive(Debug, Default)]
 pub(super) struct LoginThrottle {
-    /// Refused logins in a row, and when the last was.
+    /// Consecutive rejected logins, and the time of the last one.
     refused: u32,
     refused_at: Option<Instant>,
     failed: Option<Failed>,
 }
 
-/// The last login that gave nothing.
+/// The last failed login.
 #[derive(Debug)]
 struct Failed {
     at: Instant,
@@ -61,12 +61,12 @@ impl LoginThrottle {
                 self.refused = self.refused.saturating_add(1);
                 self.refused_at = Some(Instant::now());
             }
-            // Nothing was learnt of the password.
+            // The result says nothing about the password.
             Err(_) => {}
         }
     }
 
-    /// Keeps a failure for those who wait for the same.
+    /// Stores a failure for callers that wait for the same login.
     pub(super) fn failed(&mut self, project: &ProjectID, error: &Error) {
         self.failed = Some(Failed {
             at: Instant::now(),
@@ -75,15 +75,15 @@ impl LoginThrottle {
         });
     }
 
-    /// The failure of a login that ended since `asked`: callers that waited for it need not try again. What IAM refuses
-    /// for one project it may grant for another.
+    /// The failure of a login that ended since `asked`: callers that waited for it need not try again. IAM may reject a
+    /// login for one project and accept it for another.
     pub(super) fn failure_since(&self, asked: Instant, project: &ProjectID) -> Option<Error> {
         let failed = self.failed.as_ref().filter(|failed| failed.at > asked)?;
         let refused = failed.error.refusal().is_some();
         if refused && failed.project != *project {
             return None;
         }
-        // One refusal counts once, however many waited for it.
+        // A rejection is counted once, however many callers waited for it.
         if failed.error.is_refused(&REFUSING) {
             return Some(suppressed(format!(
                 "IAM has just refused this user: {}",

@@ -14,10 +14,10 @@ use super::{CredentialsProvider, Iam, IssuedCredentials};
 use crate::workspace::auth::Credentials;
 use crate::workspace::error::Error;
 
-/// How long after it did not say IAM is asked again.
+/// Delay before IAM is asked again after a failure.
 const RETRY: Duration = Duration::from_secs(600);
 
-/// Ready credentials.
+/// Credentials that need no login.
 #[derive(Debug)]
 pub(in crate::workspace) struct StaticCredentials {
     /// `None` if they must not be shown to any IAM.
@@ -45,8 +45,8 @@ impl StaticCredentials {
         }
     }
 
-    /// Asks when the token ends, unless that is known or was asked lately. Not to know it is no reason to wait: then it is
-    /// taken to live for a day.
+    /// Asks IAM when the token expires, unless that is known or was asked recently. The request does not fail without
+    /// it: then a lifetime of a day is assumed.
     async fn learn_end(&self, iam: &dyn Iam, token: &SecretString) {
         let mut asked = self.asked.lock().await;
         if self.end.lock().is_some() || asked.is_some_and(|at| at.elapsed() < RETRY) {

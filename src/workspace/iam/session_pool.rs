@@ -13,15 +13,15 @@ use crate::ids::ProjectID;
 use crate::workspace::auth::{Credentials, PasswordLogin};
 use crate::workspace::transport::ServiceKey;
 
-/// Sessions that were not used for so long are forgotten: a Secret that was replaced leaves nothing behind.
+/// Sessions that were not used for this long are dropped, so that nothing remains of a replaced Secret.
 const IDLE: Duration = Duration::from_secs(3600);
 
 /// The sessions of the process.
 #[derive(Debug)]
 pub(in crate::workspace) struct SessionPool {
-    /// For each IAM (`None`: none is asked), project, and fingerprint of the login.
+    /// By IAM endpoint (`None`: IAM is not used), project, and fingerprint of the credentials.
     sessions: ExpiringMap<(Option<ServiceKey>, ProjectID, String), Arc<dyn CredentialsProvider>>,
-    /// Serializes the logins of a user, for each IAM and fingerprint.
+    /// Serializes the logins of a user, by IAM endpoint and fingerprint.
     throttles: ExpiringMap<(ServiceKey, String), Arc<tokio::sync::Mutex<LoginThrottle>>>,
 }
 
@@ -52,7 +52,7 @@ impl SessionPool {
             .get(key, || Arc::new(UserSession::new(iam, login, project, throttle)))
     }
 
-    /// A token that is ready.
+    /// The session of a token from a Secret.
     pub(in crate::workspace) fn token(
         &self,
         iam: Option<(ServiceKey, Arc<dyn Iam>)>,

@@ -15,19 +15,20 @@ use crate::ids::ProjectID;
 use crate::workspace::auth::{Credentials, PasswordLogin};
 use crate::workspace::error::Error;
 
-/// How long before its end something is renewed: longer than a signature lives, so that none outlives its access key.
+/// How long before their expiry credentials are renewed: longer than the lifetime of a signature, so that no signature
+/// outlives its access key.
 const MARGIN: Duration = Duration::from_secs(20 * 60);
 
-/// How long before its end something is not used any more: longer than from a signature to its sending.
+/// How long before their expiry credentials are no longer used: longer than the time between signing and sending.
 const LAST_USE: Duration = Duration::from_secs(2 * 60);
 
 /// Pause after a renewal that failed while what there is can still be used.
 const RETRY: Duration = Duration::from_secs(60);
 
-/// Longest life that is believed, in time of this machine. IAM gives a day.
+/// Maximum lifetime that is accepted. IAM issues tokens for a day.
 const LONGEST: Duration = Duration::from_secs(48 * 3600);
 
-/// Statuses by which IAM says that it does not exchange tokens: the user may not, or this cloud has no such call.
+/// Statuses with which IAM refuses to exchange tokens: the user has no permission, or this cloud has no such call.
 const NO_EXCHANGE: [u16; 2] = [403, 404];
 
 /// A user in a project.
@@ -46,7 +47,7 @@ struct Cache {
     credentials: Option<Timed<IssuedCredentials>>,
 }
 
-/// Something that ends.
+/// A value that expires.
 #[derive(Clone)]
 struct Timed<T> {
     value: T,
@@ -55,7 +56,7 @@ struct Timed<T> {
 }
 
 impl<T> Timed<T> {
-    /// `left` counts from now. Of a short life a part is kept free, so that it can be used at all.
+    /// `left` is the remaining lifetime. If it is short, the margins are shortened as well.
     fn new(value: T, left: Duration) -> Self {
         let left = left.min(LONGEST);
         let end = Instant::now() + left;
@@ -96,7 +97,8 @@ impl UserSession {
         self.cache.lock().credentials.clone().filter(Timed::is_usable)
     }
 
-    /// Renews what can still be used, unless another caller does, and returns it in any case.
+    /// Renews credentials that can still be used, unless another caller is doing that; if it fails, returns the present
+    /// ones.
     async fn renew(&self, issued: IssuedCredentials) -> IssuedCredentials {
         let Ok(mut throttle) = self.throttle.try_lock() else {
             return issued;
@@ -116,7 +118,8 @@ impl UserSession {
         }
     }
 
-    /// Waits until no other login of the user is in progress and logs in, unless that has been done meanwhile.
+    /// Waits until no other login of the user is in progress and logs in, unless another caller has done so in the
+    /// meantime.
     async fn begin(&self) -> Result<IssuedCredentials, Error> {
         let asked = Instant::now();
         let mut throttle = self.throttle.lock().await;
@@ -138,7 +141,7 @@ impl UserSession {
         let kept = self.cache.lock().token.clone();
         if let Some(token) = kept.filter(|token| !token.is_due()) {
             match self.exchange(token).await {
-                // It has ended before its time.
+                // The token became invalid before its expiry.
                 Err(error) if error.is_refused(&[401]) => {}
                 result => return result,
             }
@@ -211,10 +214,10 @@ impl CredentialsProvider for UserSession {
     }
 }
 
-/// Shows whose session it is.
+/// Shows the user and the project.
 impl fmt::Debug for UserSession {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Session")
+        f.debug_struct("UserSession")
             .field("login", &self.login)
             .field("project", &self.project.as_str())
             .finish_non_exhaustive()

@@ -1,5 +1,5 @@
-//! Bodies of IAM (vendor's API reference, tokens and temporary access keys). Error texts never quote an answer: it may hold
-//! secrets.
+//! Bodies of IAM (vendor's API reference, tokens and temporary access keys). Error texts never quote a response, since
+//! it may contain secrets.
 
 use http::HeaderMap;
 use jiff::Timestamp;
@@ -13,14 +13,14 @@ use crate::workspace::wire::Unreadable;
 /// Header of a new token.
 const SUBJECT_TOKEN: &str = "x-subject-token";
 
-/// How long a temporary access key is asked to live, in seconds: 900 to 86 400 are allowed. An hour bounds what a stolen
-/// one is worth, and what a change of the user's rights takes to arrive.
+/// Requested lifetime of a temporary access key, in seconds: 900 to 86 400 are allowed. An hour limits the use of a
+/// stolen key, and the delay until a change of the user's permissions takes effect.
 pub(super) const KEY_LIFE: u32 = 3600;
 
 /// Latest end that is believed; Kubernetes cannot store one after the year 9999.
 const LAST_YEAR: i16 = 9998;
 
-/// Asks for a token for one project.
+/// Body of the request for a token for one project.
 pub(super) fn login(login: &PasswordLogin, project: &ProjectID) -> Value {
     let user = json!({
         "name": login.user(),
@@ -33,12 +33,12 @@ pub(super) fn login(login: &PasswordLogin, project: &ProjectID) -> Value {
     }})
 }
 
-/// Asks for a temporary access key; the token comes in a header.
+/// Body of the request for a temporary access key; the token is sent in a header.
 pub(super) fn exchange() -> Value {
     json!({"auth": {"identity": {"methods": ["token"], "token": {"duration_seconds": KEY_LIFE}}}})
 }
 
-/// The token of an answer's header.
+/// The token in the headers of a response.
 pub(super) fn token(headers: &HeaderMap) -> Result<SecretString, Unreadable> {
     let header = headers.get(SUBJECT_TOKEN).ok_or("it has no X-Subject-Token")?;
     let text = header.to_str().ok().filter(|text| is_secret(text));
@@ -46,12 +46,12 @@ pub(super) fn token(headers: &HeaderMap) -> Result<SecretString, Unreadable> {
         .ok_or_else(|| "its X-Subject-Token cannot be sent in a header".to_owned())
 }
 
-/// When the token of an answer ends.
+/// When the token in a response expires.
 pub(super) fn token_end(body: &[u8]) -> Result<Timestamp, Unreadable> {
     end(&parse(body)?["token"]["expires_at"], "token.expires_at")
 }
 
-/// The access key of an answer, and when it ends.
+/// The access key in a response, and when it expires.
 pub(super) fn temporary_key(body: &[u8]) -> Result<(Credentials, Timestamp), Unreadable> {
     let body = parse(body)?;
     let credential = &body["credential"];

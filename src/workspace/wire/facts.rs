@@ -26,7 +26,7 @@ pub(super) struct Fields<'a> {
     pub(super) sanitizer: Sanitizer<'a>,
 }
 
-/// What both forms of a desktop say of it.
+/// The facts that both forms of a desktop contain.
 pub(super) fn desktop(fields: Fields<'_>) -> DesktopFacts {
     DesktopFacts {
         computer_name: fields.text("computer_name"),
@@ -47,7 +47,7 @@ pub(super) fn desktop(fields: Fields<'_>) -> DesktopFacts {
     }
 }
 
-/// What only the detailed form says of a desktop. The two fields about billing are coded the opposite way round.
+/// The facts that only the detailed form of a desktop contains. The two billing fields have opposite encodings.
 pub(super) fn details(desktop: Desktop, fields: Fields<'_>) -> DesktopDetails {
     let facts = DetailFacts {
         login_status: fields.word(
@@ -99,14 +99,15 @@ impl Fields<'_> {
         self.read(field, |value| self.plain(value))
     }
 
-    /// A text that may be shown as it is. Two texts that differ would otherwise look the same once they are cleaned or cut.
+    /// A text that needs no sanitizing. Otherwise, two different texts could become equal after sanitizing or
+    /// truncation.
     fn plain(self, value: &Value) -> Option<String> {
         let text = scalar(value)?;
         let shown = self.sanitizer.line(&text, text::SHORT).unwrap_or_default();
         (shown == text).then_some(text)
     }
 
-    /// One of some words, in any case.
+    /// One of several values, ignoring case.
     fn word<T: Copy>(self, field: &str, words: &[(&str, T)]) -> Fact<T> {
         self.read(field, |value| {
             let word = scalar(value)?;
@@ -115,7 +116,7 @@ impl Fields<'_> {
         })
     }
 
-    /// One of some words in a field of an object.
+    /// One of several values in a field of an object.
     fn word_in<T: Copy>(self, object: &str, field: &str, words: &[(&str, T)]) -> Fact<T> {
         match self.row.get(object) {
             None | Some(Value::Null) => Fact::NotGiven,
@@ -128,7 +129,8 @@ impl Fields<'_> {
         self.word(field, &[("true", true), ("false", false)])
     }
 
-    /// An entry that cannot be read makes the whole list unreadable: whom it leaves out must not look unassigned.
+    /// An entry that cannot be read makes the whole list unreadable: a desktop must not look unassigned because an
+    /// entry was omitted.
     fn attached(self, value: &Value) -> Option<BTreeSet<AttachedUser>> {
         entries(value)?
             .iter()
@@ -175,7 +177,7 @@ fn entries(value: &Value) -> Option<&Vec<Value>> {
     value.as_array().filter(|entries| entries.len() <= MAX_ENTRIES)
 }
 
-/// The word of a value that is neither a list nor an object.
+/// A value that is neither a list nor an object, as text.
 fn scalar(value: &Value) -> Option<String> {
     match value {
         Value::String(text) => Some(text.clone()),

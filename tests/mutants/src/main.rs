@@ -22,7 +22,8 @@ struct Arguments {
     /// Only tests of these layers; a mutant for which none is left is passed over.
     #[arg(long, value_delimiter = ',')]
     layers: Vec<Layer>,
-    /// Instead of looking for a test that notices, find out which mutants the gate of this layer notices: model or simulation.
+    /// Instead of looking for a test that notices, find out which mutants the gate of this layer notices: model or
+    /// simulation.
     #[arg(long, value_parser = surveyed)]
     survey: Option<Layer>,
     /// Only check that the mutants compile

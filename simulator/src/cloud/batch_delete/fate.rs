@@ -1,4 +1,4 @@
-//! What becomes of each desktop of a batch.
+//! What a batch does with each of its desktops.
 
 use http::StatusCode;
 use jiff::Timestamp;
@@ -13,7 +13,7 @@ const CONFLICT: &str = "WKS.00010032";
 const NOT_FOUND: &str = "WKS.00010404";
 const REFUSED: &str = "WKS.00010002";
 
-/// What becomes of one desktop of the batch.
+/// What the batch does with one desktop.
 pub(super) enum Fate {
     Delete,
     /// It is being deleted already; its sub-job ends like the one that runs.
@@ -22,7 +22,7 @@ pub(super) enum Fate {
     Skip,
 }
 
-/// What becomes of one desktop that the caller may delete.
+/// What is done with a desktop that the caller may delete.
 pub(super) fn fate(
     cloud: &Cloud,
     now: Timestamp,
@@ -114,7 +114,7 @@ pub(super) fn not_found(what: &str) -> Refusal {
     )
 }
 
-/// What becomes of a desktop that the caller may not delete.
+/// What is done with a desktop that the caller may not delete.
 pub(super) fn forbidden(id: &str) -> Fate {
     fail("WKS.0403", format!("the caller may not delete the desktop {id}"))
 }

@@ -63,7 +63,7 @@ impl<'a> Filter<'a> {
         let values = |name: &'a str| call.values(name).collect::<Vec<_>>();
         let of_detailed = |name: &'a str| if detailed { values(name) } else { Vec::new() };
         let ids: HashSet<&str> = call.values("desktop_id").collect();
-        // As the manual says, `user_names` makes `user_name` void.
+        // According to the manual, `user_names` overrides `user_name`.
         let users = match (detailed, of_detailed("user_names")) {
             (false, _) => Users::WithPart(values("user_name")),
             (true, names) if names.is_empty() => Users::Named(values("user_name")),
@@ -152,7 +152,7 @@ impl Users<'_> {
     }
 }
 
-/// The parts of a parameter that separates them by commas.
+/// The parts of a comma-separated parameter.
 fn parts<'a>(call: &'a Call, name: &'a str) -> Vec<&'a str> {
     call.values(name)
         .flat_map(|value| value.split(','))

@@ -8,7 +8,7 @@ use crate::cloud::operation::Operation;
 use crate::cloud::residents::{Phase, Resident, failed_task};
 use crate::world::{ChargingMode, DeletedDesktop, Desktop, EmptyStatus, World};
 
-/// The desktop in an answer of `operation`; `None` when it is gone without a trace.
+/// The desktop in a response of `operation`; `None` if it is gone and no longer listed.
 pub(super) fn written(
     resident: &Resident,
     now: Timestamp,
@@ -145,7 +145,7 @@ fn time(desktop: &Desktop, form: &str) -> Value {
     desktop.created.strftime(form).to_string().into()
 }
 
-/// The two fields that tell where a desktop stands; `None` when it is gone without a trace.
+/// The two fields for the state of a desktop; `None` if it is gone and no longer listed.
 fn status_and_task(resident: &Resident, now: Timestamp, world: &World) -> Option<(Value, String)> {
     let desktop = resident.at(now);
     let switches = &world.switches;

@@ -1,4 +1,4 @@
-//! Asks for the desktops of a request.
+//! Claims the desktops of a request.
 
 use kube::Resource;
 use kube::api::Api;
@@ -15,8 +15,8 @@ use crate::plan::observed::Claim;
 use crate::plan::overlap;
 use crate::plan::views::DesktopView;
 
-/// Asks the table of claims. Before, releases those desktops of a deleted request that reads of this reconciliation have
-/// shown to be gone, or to be named by its job.
+/// Claims the desktops in the table of claims. Before that, releases desktops of a deleted request if reads of this
+/// reconciliation show that they are gone or that its job names them.
 pub(super) async fn claim(reconciliation: &mut Reconciliation, context: &Context) -> Result<(), Error> {
     let project_key = reconciliation.credentials_key()?.project;
     let before = holder_of(reconciliation.observed.claim.as_ref());
@@ -34,7 +34,7 @@ pub(super) async fn claim(reconciliation: &mut Reconciliation, context: &Context
     if let Some(holder) = holder_of(Some(&answer.claim))
         && before.as_ref() != Some(&holder)
     {
-        // What was read before it was known to be gone does not count against it.
+        // Reads from before it was known to be deleted do not end its claim.
         reconciliation.observed.sub_job_list = None;
     }
     if let Some(released) = answer.released {
@@ -64,8 +64,8 @@ async fn ask(
     }
 }
 
-/// Asks the API server once whether a request that left its watch was finished by another leader, which looks like a
-/// deletion there. Says whether its claim has ended by that.
+/// Checks once with the API server whether a request that disappeared from its watch was finished by another leader,
+/// which looks like a deletion. Returns whether its claim has ended.
 async fn finished_after_all(deleted: &ObjectRef<DesktopDeletion>, context: &Context) -> bool {
     let uid = deleted.extra.uid.as_deref().unwrap_or_default();
     let namespace = deleted.namespace.as_deref().unwrap_or_default();
@@ -74,7 +74,7 @@ async fn finished_after_all(deleted: &ObjectRef<DesktopDeletion>, context: &Cont
     let live = match live {
         Ok(live) => live.filter(|live| live.meta().uid.as_deref() == Some(uid)),
         Err(error) => {
-            // It is asked again with the next reconciliation; until then it counts as deleted.
+            // It is checked again in the next reconciliation; until then it counts as deleted.
             tracing::debug!(namespace, name = deleted.name, %error, "a deleted DesktopDeletion could not be read");
             return false;
         }

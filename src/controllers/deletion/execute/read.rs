@@ -1,6 +1,6 @@
 //! Reads. One of the cloud that fails is an observation, not an error.
 
-#![allow(clippy::redundant_closure_for_method_calls)] // methods of `Deadlines` are not general over its lifetime
+#![allow(clippy::redundant_closure_for_method_calls)] // methods of `Deadlines` are not generic over its lifetime
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -36,7 +36,7 @@ pub(super) async fn project(reconciliation: &mut Reconciliation, context: &Conte
         reconciliation.observed.request.project.clone(),
     );
     let asked = context.process.uptime.now();
-    // What follows from the first read is confirmed by a live one before anything is sent.
+    // The first read may be shared; a live read confirms it before anything is sent.
     let since = match &reconciliation.project_session {
         None => reconciliation.reads_since.max(deadlines::oldest_first_read(
             asked,
@@ -55,7 +55,7 @@ pub(super) async fn project(reconciliation: &mut Reconciliation, context: &Conte
     let same =
         |before: &ProjectSession| before.version == session.version && location(before) == location(&session);
     if !reconciliation.project_session.as_ref().is_none_or(same) {
-        // What was read in another project says nothing here, and new credentials are verified by a read first.
+        // Reads of another project are irrelevant, and new credentials are verified by a read first.
         reconciliation.forget_reads(asked);
     }
     reconciliation.observed.project = Some(session.view.clone());
@@ -129,8 +129,8 @@ pub(super) async fn desktops(
     Ok(())
 }
 
-/// Before a submission a read of a moment ago will do. Once something was accepted, only that a desktop is gone is worth
-/// telling from before, and what came of an attempt in doubt is read again.
+/// Before a submission, a recent read is sufficient. After something was accepted, only the fact that a desktop is gone
+/// is taken from earlier reads, and the effect of an attempt with unknown outcome is read again.
 fn desktop_query(
     reconciliation: &Reconciliation,
     ids: &[DesktopID],
@@ -190,7 +190,7 @@ pub(super) async fn desktop(
     Ok(())
 }
 
-/// One call for all of them. Where the cloud does not list a desktop, it says nothing.
+/// One call for all of them. If the cloud does not list a desktop, its details are unknown.
 pub(super) async fn details(
     reconciliation: &mut Reconciliation,
     ids: &[DesktopID],
@@ -206,7 +206,7 @@ pub(super) async fn details(
                 .entry(row.desktop.id.folded())
                 .or_insert_with(|| row.facts.clone());
             if *first != row.facts {
-                // Two rows that contradict each other say nothing.
+                // Two contradictory rows are ignored.
                 *first = DetailFacts::default();
             }
         }
@@ -256,7 +256,8 @@ pub(super) async fn sub_jobs(reconciliation: &mut Reconciliation, context: &Cont
     let now = begin_read(reconciliation, context);
     let first_seen = context.requests.memory.of(&reconciliation.uid()).first_seen;
     let since = match &reconciliation.observed.claim {
-        // Whether the job of a request that is gone shows by now: many may wait for that.
+        // Checks whether the job of a deleted request is visible by now; many requests may wait for that and share the
+        // read.
         Some(Claim::ReservedByDeleted(holder)) => reconciliation.reads_since.max(holder.gone_since),
         _ if reconciliation.observed.request.status.attempts.is_empty() => deadlines::oldest_admitting_read(
             now,
@@ -267,7 +268,7 @@ pub(super) async fn sub_jobs(reconciliation: &mut Reconciliation, context: &Cont
         _ if recovery::is_early(&reconciliation.observed) => {
             let since =
                 facts::with_deadlines(reconciliation, context, |deadlines| deadlines.oldest_early_read());
-            // Whatever is decided in this reconciliation, it is decided as of that moment.
+            // Every decision in this reconciliation is made as of that time.
             reconciliation.began = reconciliation.began.min(since);
             since
         }
@@ -297,7 +298,7 @@ pub(super) async fn sub_jobs(reconciliation: &mut Reconciliation, context: &Cont
     Ok(())
 }
 
-/// Asks live whether another request has the job: an object that a watch no longer shows has it too.
+/// Checks live whether another request has the job: this includes objects that a watch no longer delivers.
 pub(super) async fn owner(
     reconciliation: &mut Reconciliation,
     job: &JobID,
@@ -329,7 +330,7 @@ pub(super) fn job(reconciliation: &mut Reconciliation, job: &JobID, context: &Co
     let key = reconciliation.credentials_key()?;
     let attempts = &reconciliation.observed.request.status.attempts;
     let submitted = attempts.iter().find(|attempt| attempt.job_ids.contains(job));
-    // Of another client's job it matters what it does to the desktops of this request.
+    // For a job of another client, only its effect on the desktops of this request matters.
     let desktops = submitted.map_or(&reconciliation.observed.request.desktop_ids, |attempt| {
         &attempt.desktop_ids
     });
@@ -364,7 +365,7 @@ fn begin_read(reconciliation: &mut Reconciliation, context: &Context) -> Duratio
     context.process.uptime.now()
 }
 
-/// The answer of a read, if it went well.
+/// The result of a read, if it succeeded.
 fn answered<T>(
     reconciliation: &mut Reconciliation,
     read: Result<T, CloudFailure>,

@@ -1,4 +1,4 @@
-//! Reserves desktops of a project's limit of a day.
+//! Reserves desktops under the daily limit of a project.
 
 use kube::ResourceExt;
 
@@ -11,11 +11,11 @@ use crate::crd::WorkspaceProjectStatus;
 use crate::crd::project::Reservation;
 use crate::plan::daily_usage;
 
-/// Reserves desktops by a PUT with the resourceVersion of the project whose guardrails were judged. If the project has
-/// changed, it is read again.
+/// Reserves desktops by a PUT with the resourceVersion of the project whose guardrails were evaluated. If the project
+/// has changed, it is read again.
 ///
 /// # Errors
-/// The API server did not answer, or refuses it. What it may have stored is settled later.
+/// The API server did not respond, or rejected the write. A reservation that it may have stored is settled later.
 pub(super) async fn reserve(
     reconciliation: &mut Reconciliation,
     count: usize,
@@ -51,7 +51,7 @@ pub(super) async fn reserve(
     reconciliation.schedule_reservation_check(context);
     match written.map(StoredProject::of) {
         Ok(Ok(written)) => reconciliation.record_reservation(written),
-        // The next read says what is so.
+        // The next read shows the actual state.
         Ok(Err(_)) | Err(api::Error::Conflict | api::Error::NotFound) => {
             reconciliation.observed.project_is_fresh = false;
         }

@@ -11,8 +11,8 @@ use crate::controllers::{Context, api, finished};
 use crate::crd::DesktopDeletion;
 use crate::crd::deletion::DesktopDeletionStatus;
 
-/// Changes our finalizer by a patch that carries the resourceVersion of what was validated. Of an answer that adds
-/// it, everything is read again.
+/// Adds or removes our finalizer by a patch with the resourceVersion that was validated. After adding it, everything in
+/// the response is decoded.
 pub(super) async fn finalizers(
     reconciliation: &mut Reconciliation,
     present: bool,
@@ -35,7 +35,7 @@ pub(super) async fn finalizers(
         reconciliation.remember(context, |memory| memory.finalizer_dropped = false);
     }
     let patched = api::call(action, requests.patch(&name, &parameters, &patch)).await;
-    // What the API server refused was never on the object, so it was not removed.
+    // If the API server rejected the patch, the finalizer was never on the object, so no other client removed it.
     let refused = matches!(
         patched,
         Err(api::Error::Refused { .. } | api::Error::Failed { .. })
@@ -73,7 +73,7 @@ fn next(
 /// resourceVersion would go through over anything.)
 ///
 /// # Errors
-/// The object changed meanwhile, or the API server did not do it.
+/// The object was changed in the meantime, or the call failed.
 pub(super) async fn status(
     reconciliation: &mut Reconciliation,
     status: DesktopDeletionStatus,

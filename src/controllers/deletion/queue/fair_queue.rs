@@ -1,4 +1,5 @@
-//! Names by namespace and project: namespaces take turns, then the projects of a namespace, then those who came first.
+//! Names by namespace and project: round-robin between namespaces, then between the projects of a namespace; first in,
+//! first out within a project.
 
 use std::collections::VecDeque;
 
@@ -52,7 +53,7 @@ impl FairQueue {
         name.map(|name| (name, project))
     }
 
-    /// Those of a project who wait, in their order.
+    /// The waiting names of a project, in order.
     pub(super) fn waiting(&self, namespace: &str, project: &str) -> impl Iterator<Item = &str> {
         let queues = self.0.iter().filter(move |(own, _)| own == namespace);
         let queues = queues.flat_map(|(_, queues)| queues);
