@@ -9,7 +9,7 @@ use ring::rand::{SecureRandom, SystemRandom};
 use tokio::time::Instant;
 
 /// Where the time of day and random bytes come from. Waiting is `tokio::time`, which tests pause.
-pub trait Source: Send + Sync + fmt::Debug {
+pub trait TimeSource: Send + Sync + fmt::Debug {
     /// The time of day by this machine's clock.
     fn now(&self) -> Timestamp;
 
@@ -17,8 +17,8 @@ pub trait Source: Send + Sync + fmt::Debug {
     fn random(&self) -> u64;
 }
 
-/// A shared [`Source`].
-pub type Clock = Arc<dyn Source>;
+/// A shared [`TimeSource`].
+pub type Clock = Arc<dyn TimeSource>;
 
 /// Time since the start of the process, which clock changes do not affect.
 #[derive(Debug, Clone, Copy)]
@@ -48,9 +48,9 @@ impl Uptime {
 
 /// The machine's clock and random generator.
 #[derive(Debug, Default)]
-pub struct System;
+pub struct SystemClock;
 
-impl Source for System {
+impl TimeSource for SystemClock {
     #[allow(clippy::disallowed_methods)] // the only place that reads the clock
     fn now(&self) -> Timestamp {
         Timestamp::now()

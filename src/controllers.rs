@@ -86,7 +86,7 @@ pub async fn run(context: Arc<Context>, namespaces: Option<Vec<String>>) {
             .run_heartbeat(context.process.stopping.clone()),
     );
     loops.join_all().await;
-    context.requests.submissions.finished().await;
+    context.requests.submissions.wait_until_recorded().await;
 }
 
 /// What one watch covers.
@@ -119,7 +119,7 @@ impl Scope {
     }
 
     /// The name of its readiness check for a kind.
-    fn check(&self, kind: &str) -> String {
+    fn check_name(&self, kind: &str) -> String {
         match self {
             Self::Namespace(namespace) => format!("{namespace}/{kind}"),
             Self::All => kind.to_owned(),
@@ -131,11 +131,11 @@ impl Scope {
 fn not_listed<K: Resource<DynamicType = ()>>(error: &watcher::Error) -> String {
     match claims::missing_permission::<K>(error) {
         Some(permission) => format!("the operator lacks permission to {permission}; grant it"),
-        None => format!("cannot list {}: {}", K::plural(&()), answer(error)),
+        None => format!("cannot list {}: {}", K::plural(&()), error_message(error)),
     }
 }
 
-fn answer(error: &watcher::Error) -> String {
+fn error_message(error: &watcher::Error) -> String {
     use watcher::Error::{InitialListFailed, NoResourceVersion, WatchError, WatchFailed, WatchStartFailed};
     let answer = match error {
         InitialListFailed(error) | WatchStartFailed(error) | WatchFailed(error) => match error {
@@ -150,7 +150,7 @@ fn answer(error: &watcher::Error) -> String {
 
 /// Passes the check once the first list of a watch is there. Ends only if the operator stops before that: a controller
 /// waits for its first list even then, and it may never come.
-async fn stopped_unsynced<K>(store: reflector::Store<K>, ready: Check, stopping: CancellationToken)
+async fn wait_for_sync<K>(store: reflector::Store<K>, ready: Check, stopping: CancellationToken)
 where
     K: Resource<DynamicType = ()> + Clone + 'static,
 {

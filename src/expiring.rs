@@ -30,7 +30,7 @@ impl<K: Eq + Hash, V: Clone> ExpiringMap<K, V> {
     }
 
     /// The value of a key, which is made if there is none.
-    pub fn get(&self, key: K, make: impl FnOnce() -> V) -> V {
+    pub fn get_or_insert_with(&self, key: K, make: impl FnOnce() -> V) -> V {
         let now = Instant::now();
         let mut values = self.values.lock();
         values.retain(|other, entry| *other == key || now.duration_since(entry.used) < self.idle);
@@ -43,7 +43,7 @@ impl<K: Eq + Hash, V: Clone> ExpiringMap<K, V> {
     }
 
     /// The value of a key, if there is one.
-    pub fn peek(&self, key: &K) -> Option<V> {
+    pub fn get(&self, key: &K) -> Option<V> {
         let values = self.values.lock();
         values.get(key).map(|entry| entry.value.clone())
     }
@@ -65,15 +65,15 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_value_lives_as_long_as_it_is_asked_for() {
         let map = ExpiringMap::new(Duration::from_secs(60));
-        assert_eq!(map.peek(&"used"), None);
+        assert_eq!(map.get(&"used"), None);
         for second in [0, 59, 118] {
-            assert_eq!(map.get("used", || second), 0, "it was made once");
-            map.get("unused", || second);
+            assert_eq!(map.get_or_insert_with("used", || second), 0, "it was made once");
+            map.get_or_insert_with("unused", || second);
             tokio::time::advance(Duration::from_secs(59)).await;
         }
         tokio::time::advance(Duration::from_secs(1)).await;
-        assert_eq!(map.get("another", || 1), 1);
+        assert_eq!(map.get_or_insert_with("another", || 1), 1);
         assert_eq!(map.values.lock().len(), 1, "nobody asked for the others");
-        assert_eq!(map.get("used", || 2), 2);
+        assert_eq!(map.get_or_insert_with("used", || 2), 2);
     }
 }

@@ -20,7 +20,7 @@ static ALLOCATOR: MiMalloc = MiMalloc;
 
 fn main() -> ExitCode {
     match Cli::parse().command {
-        Command::Crds(args) => exit(args.deliver(&mut io::stdout()), |error| {
+        Command::Crds(args) => exit(args.run(&mut io::stdout()), |error| {
             eprintln!("error: {error}");
         }),
         Command::Run(args) => run(*args),

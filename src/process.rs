@@ -12,13 +12,13 @@ use tokio_util::sync::CancellationToken;
 use tower::util::MapResponseLayer;
 
 use self::server::{Server, ServerError};
-use crate::clock::{Clock, System};
+use crate::clock::{Clock, SystemClock};
 use crate::config::Config;
 use crate::controllers;
 use crate::controllers::api::ApiServerClock;
 use crate::controllers::context::{Context, Runtime};
 use crate::runtime::health::Health;
-use crate::runtime::lease::{Elector, Leadership, Loss};
+use crate::runtime::lease::{Elector, Leadership, LeadershipLost};
 use crate::runtime::metrics::Metrics;
 use crate::workspace::connector::Connector;
 use crate::workspace::error::root_cause;
@@ -29,7 +29,7 @@ pub mod server;
 pub mod shutdown;
 
 /// Oldest Kubernetes minor version that has selectable fields of custom resources, which the watch needs.
-const OLDEST: (u32, u32) = (1, 32);
+const MIN_VERSION: (u32, u32) = (1, 32);
 
 /// How long a connection to the API server may be silent during a call or a watch before it counts as broken. A watch
 /// is never silent for that long: the server sends bookmarks every minute, and ends it after 290 s.
@@ -64,8 +64,8 @@ pub enum ProcessError {
     /// The API server is too old.
     #[error(
         "unsupported Kubernetes version {found}: {}.{} or newer is required (selectable fields of custom resources); upgrade the cluster",
-        OLDEST.0,
-        OLDEST.1
+        MIN_VERSION.0,
+        MIN_VERSION.1
     )]
     TooOld {
         /// Its version.
@@ -79,7 +79,7 @@ pub enum ProcessError {
     Server(#[from] ServerError),
     /// This replica leads no longer.
     #[error(transparent)]
-    Lost(#[from] Loss),
+    Lost(#[from] LeadershipLost),
     /// A loop of the operator has stalled.
     #[error("a loop of the operator has stalled, so the operator exits to be restarted: {0}")]
     Stalled(String),
@@ -109,13 +109,13 @@ pub async fn run(config: Config) -> Result<(), ProcessError> {
     let server = Server::bind(config.listen).await?;
     let closing = CancellationToken::new();
     let serving = tokio::spawn(server.run(health.clone(), metrics, closing.clone()));
-    tokio::spawn(leave(health, runtime.stopping.clone()));
+    tokio::spawn(set_unready_on_shutdown(health, runtime.stopping.clone()));
 
     let replica = Replica {
         client,
-        own,
+        own_namespace: own,
         config,
-        clock: Arc::new(System),
+        clock: Arc::new(SystemClock),
         runtime,
     };
     let worked = match replica.reach_api_server().await {
@@ -135,7 +135,7 @@ pub async fn run(config: Config) -> Result<(), ProcessError> {
 }
 
 /// Not ready any more, as soon as the operator is shutting down.
-async fn leave(health: Health, stopping: CancellationToken) {
+async fn set_unready_on_shutdown(health: Health, stopping: CancellationToken) {
     stopping.cancelled().await;
     health.stopping();
 }
@@ -144,7 +144,7 @@ async fn leave(health: Health, stopping: CancellationToken) {
 struct Replica {
     client: Client,
     /// The operator's own namespace.
-    own: String,
+    own_namespace: String,
     config: Config,
     clock: Clock,
     runtime: Runtime,
@@ -188,7 +188,7 @@ impl Replica {
         };
         let mut elector = Elector::new(
             self.client.clone(),
-            &self.own,
+            &self.own_namespace,
             &self.config.identity,
             election.clone(),
             self.clock.clone(),
@@ -210,11 +210,11 @@ impl Replica {
     /// Runs the controllers until the operator is shutting down, or until it must not continue.
     async fn work_until(
         &self,
-        resigned: impl Future<Output = Loss>,
+        lost_leadership: impl Future<Output = LeadershipLost>,
         context: Arc<Context>,
     ) -> Result<(), ProcessError> {
         let (why, error) = tokio::select! {
-            loss = resigned => ("lost leadership", loss.into()),
+            loss = lost_leadership => ("lost leadership", loss.into()),
             stalled = self.stalled() => ("a loop has stalled", stalled),
             () = self.work(context.clone()) => return Ok(()),
         };
@@ -225,7 +225,7 @@ impl Replica {
             "{why}; not starting new work; shutting down after recording the submissions in progress"
         );
         self.runtime.stopping.cancel();
-        context.requests.submissions.finished().await;
+        context.requests.submissions.wait_until_recorded().await;
         Err(error)
     }
 
@@ -244,7 +244,7 @@ impl Replica {
 
     /// Runs the controllers until the operator is shutting down.
     async fn work(&self, context: Arc<Context>) {
-        let namespaces = self.config.namespaces.resolve(&self.own);
+        let namespaces = self.config.namespaces.resolve(&self.own_namespace);
         tracing::info!(
             namespaces = namespaces
                 .as_ref()
@@ -253,7 +253,7 @@ impl Replica {
             version = env!("CARGO_PKG_VERSION"),
             "starting"
         );
-        self.runtime.metrics.leads(true);
+        self.runtime.metrics.set_leader(true);
         let _until_dropped = LeaderMetricGuard(&self.runtime.metrics);
         controllers::run(context, namespaces).await;
     }
@@ -268,7 +268,7 @@ impl Replica {
             self.clock.clone(),
         )
         .with_call_observer(Arc::new(self.runtime.metrics.clone()))
-        .through(self.config.cloud_proxy.clone());
+        .with_proxy(self.config.cloud_proxy.clone());
         Context::new(
             self.client.clone(),
             self.config.clone(),
@@ -285,7 +285,7 @@ struct LeaderMetricGuard<'a>(&'a Metrics);
 
 impl Drop for LeaderMetricGuard<'_> {
     fn drop(&mut self) {
-        self.0.leads(false);
+        self.0.set_leader(false);
     }
 }
 
@@ -332,7 +332,7 @@ fn supports(version: Info) -> Result<(), ProcessError> {
             .parse::<u32>()
             .unwrap_or(0)
     };
-    if (number(&version.major), number(&version.minor)) < OLDEST {
+    if (number(&version.major), number(&version.minor)) < MIN_VERSION {
         return Err(ProcessError::TooOld {
             found: version.git_version,
         });

@@ -13,7 +13,7 @@
 //! | `http` | the calls of Workspace over HTTPS |
 //! | `exchange` | one call of any service: limits, what counts as not sent, what a response means |
 //! | `wire` | bodies as documented, read tolerantly |
-//! | `refusal` | the formats of error responses |
+//! | `error_response` | the formats of error responses |
 //! | `text` | sanitizes texts from outside before they are shown |
 
 pub mod api;
@@ -21,10 +21,10 @@ pub mod auth;
 pub mod connector;
 pub mod endpoint;
 pub mod error;
+mod error_response;
 mod exchange;
 mod http;
 pub mod iam;
-mod refusal;
 pub mod signature;
 mod text;
 pub mod transport;

@@ -3,22 +3,22 @@
 //! Nothing here opens a socket, reads a clock or draws a random number. Desktops and jobs move as functions of the
 //! time that is passed in, so a simulation may drive the cloud as fast as it likes.
 
+mod api_error;
 mod batch_delete;
 mod caller;
+mod credentials;
 mod desktop_reads;
+mod desktops;
 mod faults;
 mod gateway;
 mod iam;
 mod job_reads;
 mod jobs;
 mod ledger;
-mod logins;
 mod message;
 mod operation;
 mod paging;
-mod refusal;
-mod residents;
-mod rights;
+mod permissions;
 mod settings;
 mod signature;
 
@@ -29,17 +29,17 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 pub use faults::{
-    ArmedFault, ConnectionFault, CutFault, DelayFault, DripFault, Fault, FaultAnswer, StatusFault,
+    ArmedFault, ConnectionFault, CutFault, DelayFault, DripFault, Fault, FaultEffect, StatusFault,
 };
 pub(crate) use gateway::MAX_BODY;
 pub use ledger::LedgerEntry;
-pub use message::{Answer, Request, Response};
+pub use message::{Delivery, Request, Response};
 pub use operation::Operation;
 
-use crate::digest::made_up_id;
+use crate::digest::derived_id;
 use crate::world::{World, WorldError};
+use api_error::ApiError;
 use operation::Call;
-use refusal::Refusal;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
@@ -48,17 +48,17 @@ const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 pub struct Cloud {
     /// The world, without its desktops.
     world: World,
-    residents: residents::Residents,
+    desktops: desktops::DesktopStore,
     jobs: Vec<jobs::Job>,
-    logins: logins::Logins,
+    credentials: credentials::CredentialStore,
     faults: faults::Faults,
-    meter: gateway::Meter,
+    request_counter: gateway::RequestCounter,
     ledger: Vec<LedgerEntry>,
-    made_up: BTreeMap<&'static str, u64>,
+    id_counters: BTreeMap<&'static str, u64>,
 }
 
 /// A request that was executed: its response and its effect.
-struct Outcome {
+struct HandledRequest {
     response: Response,
     took_effect: bool,
     job_id: Option<String>,
@@ -66,14 +66,14 @@ struct Outcome {
 
 /// Which status was sent to the caller.
 #[derive(Clone, Copy)]
-enum Sent {
+enum SentStatus {
     /// The status of the response to the request.
-    Own,
+    FromResponse,
     /// Another status, or none.
-    Instead(Option<u16>),
+    Override(Option<u16>),
 }
 
-impl Outcome {
+impl HandledRequest {
     /// The outcome of a read.
     fn read(body: &Value) -> Self {
         Self {
@@ -92,70 +92,76 @@ impl Cloud {
     pub fn new(world: World) -> Result<Self, WorldError> {
         let mut world = world.complete()?;
         Ok(Self {
-            residents: residents::Residents::of(std::mem::take(&mut world.desktops)),
+            desktops: desktops::DesktopStore::of(std::mem::take(&mut world.desktops)),
             jobs: Vec::new(),
-            logins: logins::Logins::of(&world),
+            credentials: credentials::CredentialStore::of(&world),
             faults: faults::Faults::default(),
-            meter: gateway::Meter::default(),
+            request_counter: gateway::RequestCounter::default(),
             ledger: Vec::new(),
-            made_up: BTreeMap::new(),
+            id_counters: BTreeMap::new(),
             world,
         })
     }
 
     /// Handles one request at `now`. Every request that is handled adds one entry to the ledger; a held request adds it
     /// when it is resumed.
-    pub fn handle(&mut self, now: Timestamp, request: &Request) -> Answer {
+    pub fn handle(&mut self, now: Timestamp, request: &Request) -> Delivery {
         let call = Call::of(request);
-        match self.faults.strike(&call, request) {
-            Some(fault) => self.play(now, request, &call, &fault),
-            None => Answer::Complete(self.carry_out(now, request, &call, Sent::Own)),
+        match self.faults.matching(&call, request) {
+            Some(fault) => self.apply_fault(now, request, &call, &fault),
+            None => Delivery::Complete(self.execute(now, request, &call, SentStatus::FromResponse)),
         }
     }
 
-    /// Handles a request that was [held](Answer::Held) and has now arrived; faults do not apply to it again.
-    pub fn resume(&mut self, now: Timestamp, request: &Request) -> Answer {
-        Answer::Complete(self.carry_out(now, request, &Call::of(request), Sent::Own))
+    /// Handles a request that was [held](Delivery::Held) and has now arrived; faults do not apply to it again.
+    pub fn resume(&mut self, now: Timestamp, request: &Request) -> Delivery {
+        Delivery::Complete(self.execute(now, request, &Call::of(request), SentStatus::FromResponse))
     }
 
-    fn play(&mut self, now: Timestamp, request: &Request, call: &Call, fault: &Fault) -> Answer {
+    fn apply_fault(&mut self, now: Timestamp, request: &Request, call: &Call, fault: &Fault) -> Delivery {
         match &fault.answer {
-            FaultAnswer::Delay(late) if !fault.effect_first => Answer::Held { delay: late.delay },
-            FaultAnswer::Delay(late) => Answer::Delayed {
+            FaultEffect::Delay(late) if !fault.effect_first => Delivery::Held { delay: late.delay },
+            FaultEffect::Delay(late) => Delivery::Delayed {
                 delay: late.delay,
-                response: self.carry_out(now, request, call, Sent::Own),
+                response: self.execute(now, request, call, SentStatus::FromResponse),
             },
-            FaultAnswer::Cut(cut) => Answer::Cut {
+            FaultEffect::Cut(cut) => Delivery::Cut {
                 after: cut.cut_after,
-                response: self.carry_out(now, request, call, Sent::Own),
+                response: self.execute(now, request, call, SentStatus::FromResponse),
             },
-            FaultAnswer::Drip(slow) => Answer::Dripping {
+            FaultEffect::Drip(slow) => Delivery::Dripping {
                 pause: slow.drip,
-                response: self.carry_out(now, request, call, Sent::Own),
+                response: self.execute(now, request, call, SentStatus::FromResponse),
             },
-            FaultAnswer::DateAhead(date) => {
+            FaultEffect::DateAhead(date) => {
                 let shown = date.date_ahead.after(self.clock(now));
-                Answer::Complete(dated(self.carry_out(now, request, call, Sent::Own), shown))
+                Delivery::Complete(dated(
+                    self.execute(now, request, call, SentStatus::FromResponse),
+                    shown,
+                ))
             }
-            FaultAnswer::DateBehind(date) => {
+            FaultEffect::DateBehind(date) => {
                 let shown = date.date_behind.before(self.clock(now));
-                Answer::Complete(dated(self.carry_out(now, request, call, Sent::Own), shown))
+                Delivery::Complete(dated(
+                    self.execute(now, request, call, SentStatus::FromResponse),
+                    shown,
+                ))
             }
-            FaultAnswer::Connection(ConnectionFault::Endless) => {
-                Answer::Endless(self.carry_out(now, request, call, Sent::Own))
+            FaultEffect::Connection(ConnectionFault::Endless) => {
+                Delivery::Endless(self.execute(now, request, call, SentStatus::FromResponse))
             }
-            FaultAnswer::Connection(ConnectionFault::Reset) => {
+            FaultEffect::Connection(ConnectionFault::Reset) => {
                 self.replace(now, request, call, fault.effect_first, None);
-                Answer::Reset
+                Delivery::Reset
             }
-            FaultAnswer::Connection(ConnectionFault::Timeout) => {
+            FaultEffect::Connection(ConnectionFault::Timeout) => {
                 self.replace(now, request, call, fault.effect_first, None);
-                Answer::Timeout
+                Delivery::Timeout
             }
-            FaultAnswer::Status(other) => {
+            FaultEffect::Status(other) => {
                 self.replace(now, request, call, fault.effect_first, Some(other.status));
-                let request_id = self.made_up_id("request");
-                Answer::Complete(other.response(self.service_headers(now, &request_id)))
+                let request_id = self.next_id("request");
+                Delivery::Complete(other.response(self.service_headers(now, &request_id)))
             }
         }
     }
@@ -163,23 +169,25 @@ impl Cloud {
     /// Carries a request out if it is to take effect, and records that another `status` was sent.
     fn replace(&mut self, now: Timestamp, request: &Request, call: &Call, effect: bool, status: Option<u16>) {
         if effect {
-            self.carry_out(now, request, call, Sent::Instead(status));
+            self.execute(now, request, call, SentStatus::Override(status));
         } else {
             self.record(now, request, call, status, None);
         }
     }
 
     /// Decides a request and records it.
-    fn carry_out(&mut self, now: Timestamp, request: &Request, call: &Call, sent: Sent) -> Response {
-        let request_id = self.made_up_id("request");
-        let outcome = self.decide(now, request, call).unwrap_or_else(|refusal| Outcome {
-            response: refusal.response(&self.world.switches.gateway_prefix, &request_id),
-            took_effect: false,
-            job_id: None,
-        });
+    fn execute(&mut self, now: Timestamp, request: &Request, call: &Call, sent: SentStatus) -> Response {
+        let request_id = self.next_id("request");
+        let outcome = self
+            .decide(now, request, call)
+            .unwrap_or_else(|refusal| HandledRequest {
+                response: refusal.response(&self.world.switches.gateway_prefix, &request_id),
+                took_effect: false,
+                job_id: None,
+            });
         let status = match sent {
-            Sent::Own => Some(outcome.response.status.as_u16()),
-            Sent::Instead(status) => status,
+            SentStatus::FromResponse => Some(outcome.response.status.as_u16()),
+            SentStatus::Override(status) => status,
         };
         self.record(now, request, call, status, Some(&outcome));
         let mut response = outcome.response;
@@ -188,7 +196,7 @@ impl Cloud {
     }
 
     /// The checks of the gateway, then the operation of the service.
-    fn decide(&mut self, now: Timestamp, request: &Request, call: &Call) -> Result<Outcome, Refusal> {
+    fn decide(&mut self, now: Timestamp, request: &Request, call: &Call) -> Result<HandledRequest, ApiError> {
         gateway::check_form(request, call, self.world.switches.require_content_type)?;
         let clock = self.clock(now);
         match call.operation {
@@ -197,22 +205,26 @@ impl Cloud {
             Operation::CreateTemporaryAccessKey => return iam::create_temporary_key(self, clock, request),
             _ => {}
         }
-        let rules = logins::Rules {
+        let rules = credentials::AuthContext {
             world: &self.world,
             clock,
         };
-        let caller = self.logins.authenticate(request, rules)?;
-        self.meter
+        let caller = self.credentials.authenticate(request, rules)?;
+        self.request_counter
             .count(&self.world.switches.throttle, &caller, call.operation, clock)?;
-        rights::check_project(self, call, request, &caller)?;
+        permissions::check_project(self, call, request, &caller)?;
         if call.operation == Operation::ListProjects {
             return Ok(iam::list_projects(self, call, &caller));
         }
         if self.world.switches.service_disabled {
             let message = "the Workspace service is disabled for the tenant";
-            return Err(Refusal::workspace(StatusCode::FORBIDDEN, "WKS.00010099", message));
+            return Err(ApiError::workspace(
+                StatusCode::FORBIDDEN,
+                "WKS.00010099",
+                message,
+            ));
         }
-        rights::check_action(self, call, &caller)?;
+        permissions::check_action(self, call, &caller)?;
         match call.operation {
             Operation::BatchDelete => batch_delete::handle(self, now, request, call, &caller),
             Operation::ShowDesktop => desktop_reads::show(self, now, call),
@@ -228,10 +240,10 @@ impl Cloud {
         request: &Request,
         call: &Call,
         status: Option<u16>,
-        outcome: Option<&Outcome>,
+        outcome: Option<&HandledRequest>,
     ) {
         let mut entry = LedgerEntry::of(request, call.operation, now, self.clock(now));
-        entry.caller = logins::claimed_name(&self.logins, request);
+        entry.caller = credentials::claimed_name(&self.credentials, request);
         entry.status = status;
         entry.took_effect = outcome.is_some_and(|outcome| outcome.took_effect);
         entry.job_id = outcome.and_then(|outcome| outcome.job_id.clone());
@@ -258,16 +270,16 @@ impl Cloud {
     }
 
     /// The next id of this kind: 32 hexadecimal digits.
-    fn made_up_id(&mut self, kind: &'static str) -> String {
+    fn next_id(&mut self, kind: &'static str) -> String {
         // Counted by kind: the first job has the same id however many reads went before.
-        let count = self.made_up.entry(kind).or_default();
+        let count = self.id_counters.entry(kind).or_default();
         *count += 1;
-        made_up_id(self.world.seed, kind, &count.to_string())
+        derived_id(self.world.seed, kind, &count.to_string())
     }
 
     /// The next id of this kind in the form of a random UUID.
-    fn made_up_uuid(&mut self, kind: &'static str) -> String {
-        let id = self.made_up_id(kind);
+    fn next_uuid(&mut self, kind: &'static str) -> String {
+        let id = self.next_id(kind);
         format!(
             "{}-{}-4{}-8{}-{}",
             &id[..8],
@@ -280,11 +292,11 @@ impl Cloud {
 
     /// The next secret of this kind, `length` letters and digits. It contains a marker word, so that a leaked secret,
     /// for instance in a log, is easy to find.
-    fn made_up_secret(&mut self, kind: &'static str, length: usize) -> String {
+    fn next_secret(&mut self, kind: &'static str, length: usize) -> String {
         let mut text = String::new();
         while text.len() < length {
             text.push_str("canary");
-            text.push_str(&self.made_up_id(kind));
+            text.push_str(&self.next_id(kind));
         }
         text.truncate(length);
         text

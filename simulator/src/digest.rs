@@ -17,7 +17,7 @@ pub(crate) fn sha256_hex(bytes: &[u8]) -> String {
 }
 
 /// An id of 32 hexadecimal digits that depends on nothing but its arguments.
-pub(crate) fn made_up_id(seed: u64, kind: &str, name: &str) -> String {
+pub(crate) fn derived_id(seed: u64, kind: &str, name: &str) -> String {
     let mut id = sha256_hex(format!("{seed}/{kind}/{name}").as_bytes());
     id.truncate(32);
     id

@@ -6,7 +6,7 @@
 
 mod accounts;
 mod desktop;
-mod field_answer;
+mod field_override;
 mod span;
 mod switches;
 mod timings;
@@ -16,15 +16,15 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use crate::digest::made_up_id;
+use crate::digest::derived_id;
 
-pub use accounts::{AccessKey, Account, Permission, ReadyToken, User};
+pub use accounts::{AccessKey, Account, Permission, StaticToken, User};
 pub use desktop::{AttachedType, AttachedUser, ChargingMode, DeletionResult, Desktop, DesktopType, Outcome};
-pub use field_answer::FieldAnswer;
+pub use field_override::FieldOverride;
 pub use span::Span;
 pub use switches::{
-    DeletedDesktop, DuplicateIds, EmptyStatus, FailedDesktop, MixedAuthorization, Reception, RepeatedDesktop,
-    Switches, Throttle, UnknownDesktop,
+    DeletedDesktop, DuplicateIds, EmptyStatus, FailedDesktop, MixedAuthorization, RepeatedDesktop,
+    RestrictedDesktop, Switches, Throttle, UnknownDesktop,
 };
 pub use timings::Timings;
 
@@ -128,7 +128,7 @@ impl World {
         }
         for account in &mut self.accounts {
             if account.id.is_empty() {
-                account.id = made_up_id(self.seed, "account", &account.name);
+                account.id = derived_id(self.seed, "account", &account.name);
             }
         }
         self.complete_projects()?;

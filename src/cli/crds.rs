@@ -40,7 +40,7 @@ impl CrdsArgs {
     ///
     /// # Errors
     /// A file, or `out`, cannot be written.
-    pub fn deliver(&self, out: &mut impl Write) -> Result<(), CrdsError> {
+    pub fn run(&self, out: &mut impl Write) -> Result<(), CrdsError> {
         match &self.output {
             None => print(out, &crd::yaml()?).map_err(CrdsError::Print),
             Some(folder) => write(folder),
@@ -73,13 +73,13 @@ mod tests {
     #[test]
     fn both_kinds_are_printed_or_written() {
         let mut out = Vec::new();
-        CrdsArgs { output: None }.deliver(&mut out).unwrap();
+        CrdsArgs { output: None }.run(&mut out).unwrap();
         let printed = String::from_utf8(out).unwrap();
         assert!(printed.contains("kind: DesktopDeletion\n") && printed.contains("kind: WorkspaceProject\n"));
 
         let folder = tempfile::tempdir().unwrap();
         let output = Some(folder.path().join("new"));
-        CrdsArgs { output }.deliver(&mut Vec::new()).unwrap();
+        CrdsArgs { output }.run(&mut Vec::new()).unwrap();
         assert!(folder.path().join("new/desktopdeletions.yaml").exists());
     }
 
@@ -87,10 +87,7 @@ mod tests {
     fn a_folder_that_cannot_be_written_is_named() {
         let file = tempfile::NamedTempFile::new().unwrap();
         let output = Some(file.path().join("sub"));
-        let message = CrdsArgs { output }
-            .deliver(&mut Vec::new())
-            .unwrap_err()
-            .to_string();
+        let message = CrdsArgs { output }.run(&mut Vec::new()).unwrap_err().to_string();
         assert!(message.contains(&file.path().display().to_string()), "{message}");
     }
 }

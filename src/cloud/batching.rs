@@ -32,15 +32,15 @@ mod listing;
 pub mod paging;
 mod sub_jobs;
 
-pub use desktops::{DesktopQuery, Read};
+pub use desktops::{DesktopQuery, DesktopRead};
 
-use desktops::Desktops;
+use desktops::SharedDesktopReads;
 use known_rows::KnownRows;
 use paging::RowKey;
 use sub_jobs::{SubJobsByDesktop, sub_job_list};
 
 /// Entries that were not used for this long are dropped.
-const IDLE: Duration = Duration::from_secs(600);
+const IDLE_TIMEOUT: Duration = Duration::from_secs(600);
 
 /// The shared reads of all credentials, by priority, so that a read never waits for one of lower priority. Clones share
 /// them.
@@ -53,14 +53,14 @@ pub struct DesktopBatcher {
 
 #[derive(Clone, Default)]
 struct Entry {
-    desktops: Desktops,
+    desktops: SharedDesktopReads,
     sub_job_list: SingleFlight<SubJobsByDesktop>,
 }
 
 impl Default for DesktopBatcher {
     fn default() -> Self {
         Self {
-            entries: ExpiringMap::new(IDLE),
+            entries: ExpiringMap::new(IDLE_TIMEOUT),
             rows: Arc::default(),
         }
     }
@@ -78,7 +78,7 @@ impl DesktopBatcher {
         cloud: impl ClientsWithPermit,
         query: DesktopQuery,
         upcoming: impl FnOnce() -> Vec<DesktopID>,
-    ) -> Result<Arc<Read>, Error> {
+    ) -> Result<Arc<DesktopRead>, Error> {
         self.entry(key).desktops.read(cloud, query, upcoming).await
     }
 
@@ -121,7 +121,7 @@ impl DesktopBatcher {
     }
 
     fn entry(&self, key: (CredentialsKey, Priority)) -> Entry {
-        self.entries.get(key, Entry::default)
+        self.entries.get_or_insert_with(key, Entry::default)
     }
 }
 

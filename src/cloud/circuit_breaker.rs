@@ -105,7 +105,7 @@ impl CircuitBreaker {
             let max_calls = state.max_calls(&key.credentials);
             let limiter = state.limiters.entry(key.endpoint_credentials());
             let limiter = limiter.or_insert_with(|| RateLimiter::new(max_calls, Some(self.rate)));
-            limiter.limit(max_calls);
+            limiter.set_max_concurrent(max_calls);
             limiter.clone()
         };
         tokio::select! {
@@ -177,7 +177,7 @@ impl CircuitBreaker {
         result: &Result<T, Error>,
     ) -> Option<BreakerKind> {
         let mut state = self.state.lock();
-        let opened = state.record_answer(operation, key, began, result, &self.timing);
+        let opened = state.record_submission(operation, key, began, result, &self.timing);
         let now = Instant::now();
         match (result.as_ref().err().map(classify), result) {
             // The call was not sent.
@@ -190,7 +190,7 @@ impl CircuitBreaker {
             }
             (Some(ErrorClass::Throttled), Err(error)) => {
                 let retry_after = error
-                    .refusal()
+                    .error_response()
                     .and_then(|r| r.retry_after)
                     .unwrap_or(DEFAULT_RETRY_AFTER);
                 let until = now + retry_after.clamp(RETRY_AFTER.0, RETRY_AFTER.1);
@@ -215,7 +215,7 @@ impl CircuitBreaker {
     }
 
     /// How many breakers of each kind are open now.
-    pub fn open(&self) -> Vec<(BreakerKind, usize)> {
+    pub fn open_breakers(&self) -> Vec<(BreakerKind, usize)> {
         let state = self.state.lock();
         let now = Instant::now();
         let credentials = state.rejections.values();
@@ -223,7 +223,7 @@ impl CircuitBreaker {
             credentials.filter(|(failed, last)| *failed >= MAX_REJECTIONS && *last + REJECTION_PAUSE > now);
         let throttled = state.throttled.values().filter(|until| **until > now);
         let breakers = state.breakers.values();
-        let open = breakers.filter(|breaker| breaker.is_open() && !breaker.is_forgotten());
+        let open = breakers.filter(|breaker| breaker.is_open() && !breaker.is_expired());
         vec![
             (BreakerKind::Credentials, credentials.count()),
             (BreakerKind::Throttled, throttled.count()),
@@ -239,7 +239,7 @@ impl State {
     }
 
     /// Records the result in the breaker for unanswered submissions; returns whether it has opened.
-    fn record_answer<T>(
+    fn record_submission<T>(
         &mut self,
         operation: Operation,
         key: &SessionKey,
@@ -247,12 +247,12 @@ impl State {
         result: &Result<T, Error>,
         timing: &Timing,
     ) -> Option<BreakerKind> {
-        self.breakers.retain(|_, breaker| !breaker.is_forgotten());
+        self.breakers.retain(|_, breaker| !breaker.is_expired());
         let key = key.endpoint_credentials();
         let before = self.breakers.remove(&key);
-        let lost = before.as_ref().map_or(0, |breaker| breaker.lost);
+        let lost = before.as_ref().map_or(0, |breaker| breaker.lost_responses);
         let after = Breaker::after(before, operation, began, result, timing)?;
-        let opened = after.is_open() && after.lost > lost;
+        let opened = after.is_open() && after.lost_responses > lost;
         self.breakers.insert(key, after);
         opened.then_some(BreakerKind::Unanswered)
     }
@@ -272,7 +272,7 @@ impl State {
             .limiters
             .iter()
             .filter(|((_, other), _)| other == credentials);
-        own.for_each(|(_, limiter)| limiter.limit(self.max_calls(credentials)));
+        own.for_each(|(_, limiter)| limiter.set_max_concurrent(self.max_calls(credentials)));
     }
 }
 
@@ -281,7 +281,7 @@ mod tests {
     use futures::FutureExt;
 
     use super::*;
-    use crate::workspace::error::{Failure, Refusal};
+    use crate::workspace::error::{ErrorResponse, Failure};
 
     fn ended(failure: Failure) -> Result<(), Error> {
         Err(Error {
@@ -292,9 +292,9 @@ mod tests {
     }
 
     fn refused() -> Result<(), Error> {
-        ended(Failure::Refused(Box::new(Refusal {
+        ended(Failure::ErrorResponse(Box::new(ErrorResponse {
             status: 401,
-            ..Refusal::default()
+            ..ErrorResponse::default()
         })))
     }
 
@@ -419,7 +419,7 @@ mod tests {
         assert_eq!(circuit_breaker.circuit(&key("credentials"), None), Circuit::Open);
         assert!(allows(&circuit_breaker, Operation::ListSubJobs));
         assert_eq!(circuit_breaker.circuit(&key("other"), None), Circuit::Closed);
-        assert_eq!(circuit_breaker.open()[2], (BreakerKind::Unanswered, 1));
+        assert_eq!(circuit_breaker.open_breakers()[2], (BreakerKind::Unanswered, 1));
         tokio::time::advance(Duration::from_secs(20)).await;
         record(&circuit_breaker, &Ok(()));
         let permit = circuit_breaker.admit(&key("credentials"), None).unwrap();

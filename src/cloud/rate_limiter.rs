@@ -59,7 +59,7 @@ impl Shares {
 
 impl Priority {
     /// How many there are.
-    pub const ALL: usize = 4;
+    pub const COUNT: usize = 4;
 
     /// Of the reads for a request, by what was submitted so far.
     pub fn of(object: &DesktopDeletion) -> Self {
@@ -96,8 +96,8 @@ pub struct Rate {
 
 impl Rate {
     /// At most `most` permits in any minute: a quarter of them may be granted in a burst, the others evenly.
-    pub fn per_minute(most: u32) -> Self {
-        let most = most.max(1);
+    pub fn per_minute(max: u32) -> Self {
+        let most = max.max(1);
         let burst = (most / 4).max(1);
         let even = (most - burst).max(1);
         Self {
@@ -120,12 +120,12 @@ struct Shared {
 
 #[derive(Debug)]
 struct State {
-    at_once: usize,
-    taken: usize,
+    max_concurrent: usize,
+    in_use: usize,
     rate: Option<Rate>,
     /// When the next permit would come if all came evenly (the "theoretical arrival time" of a leaky bucket).
     theoretical_arrival: Instant,
-    waiting: [FairQueue; Priority::ALL],
+    waiting: [FairQueue; Priority::COUNT],
     shares: Shares,
 }
 
@@ -143,11 +143,11 @@ pub struct Permit {
 
 impl RateLimiter {
     /// At most this many permits at the same time, at this rate.
-    pub fn new(at_once: usize, rate: Option<Rate>) -> Self {
+    pub fn new(max_concurrent: usize, rate: Option<Rate>) -> Self {
         Self(Arc::new(Shared {
             state: Mutex::new(State {
-                at_once,
-                taken: 0,
+                max_concurrent,
+                in_use: 0,
                 rate,
                 theoretical_arrival: Instant::now(),
                 waiting: Default::default(),
@@ -159,7 +159,7 @@ impl RateLimiter {
 
     /// Waits for a permit.
     pub async fn acquire(&self, priority: Priority, namespace: &str) -> Permit {
-        let asked = Instant::now();
+        let started = Instant::now();
         loop {
             let (sender, mut receiver) = oneshot::channel();
             self.0.state.lock().waiting[priority as usize].push(namespace, sender);
@@ -175,19 +175,19 @@ impl RateLimiter {
                     biased;
                     permit = &mut receiver => break permit,
                     () = rate_decides => {}
-                    () = until(next) => {}
+                    () = sleep_until(next) => {}
                 }
             };
             if let Ok(mut permit) = permit {
-                permit.waited = Some(asked.elapsed());
+                permit.waited = Some(started.elapsed());
                 return permit;
             }
         }
     }
 
     /// Sets the maximum number of permits at the same time; permits in use are kept.
-    pub fn limit(&self, at_once: usize) {
-        self.0.state.lock().at_once = at_once;
+    pub fn set_max_concurrent(&self, max_concurrent: usize) {
+        self.0.state.lock().max_concurrent = max_concurrent;
         self.changed();
     }
 
@@ -206,7 +206,7 @@ impl RateLimiter {
     /// Grants the permits that are due; returns when the next one is, if the rate determines that.
     fn grant_permits(&self) -> Option<Instant> {
         loop {
-            let sender = match self.0.state.lock().next() {
+            let sender = match self.0.state.lock().grant_next() {
                 Next::Now(sender) => sender,
                 Next::At(at) => return Some(at),
                 Next::Unknown => return None,
@@ -221,7 +221,7 @@ impl RateLimiter {
 
 impl Drop for Permit {
     fn drop(&mut self) {
-        self.permits.0.state.lock().taken -= 1;
+        self.permits.0.state.lock().in_use -= 1;
         self.permits.changed();
     }
 }
@@ -235,18 +235,18 @@ enum Next {
 
 impl State {
     /// Takes the next permit for the caller in front.
-    fn next(&mut self) -> Next {
+    fn grant_next(&mut self) -> Next {
         for queue in &mut self.waiting {
-            queue.forget_gone();
+            queue.drop_cancelled();
         }
-        if self.taken >= self.at_once {
+        if self.in_use >= self.max_concurrent {
             return Next::Unknown;
         }
         let now = Instant::now();
         let due = self.due(now);
         let paid = &mut self.waiting[Priority::Resumption as usize];
         if let Some(sender) = paid.pop() {
-            self.taken += 1;
+            self.in_use += 1;
             return Next::Now(sender);
         }
         if self.waiting.iter().all(|queue| queue.0.is_empty()) {
@@ -261,7 +261,7 @@ impl State {
         if let Some(rate) = self.rate {
             self.theoretical_arrival = self.theoretical_arrival.max(now) + rate.interval;
         }
-        self.taken += 1;
+        self.in_use += 1;
         Next::Now(sender)
     }
 
@@ -300,7 +300,7 @@ impl FairQueue {
     }
 
     /// Drops cancelled callers.
-    fn forget_gone(&mut self) {
+    fn drop_cancelled(&mut self) {
         for (_, queue) in &mut self.0 {
             while queue.front().is_some_and(oneshot::Sender::is_closed) {
                 queue.pop_front();
@@ -311,7 +311,7 @@ impl FairQueue {
 }
 
 /// Waits until then, or without end.
-pub async fn until(at: Option<Instant>) {
+pub async fn sleep_until(at: Option<Instant>) {
     match at {
         Some(at) => tokio::time::sleep_until(at).await,
         None => std::future::pending().await,

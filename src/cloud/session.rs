@@ -16,8 +16,8 @@ use crate::ids::{DesktopID, JobID, Origin, ProjectKey};
 use crate::plan::clocks::{DateSample, RemoteClock};
 use crate::runtime::metrics::{CallCode, Metrics};
 use crate::workspace::api::{
-    Answer, BatchDelete, DesktopDetails, DesktopPage, Job, Lookup, SignedRequest, SubJobPage, SubJobQuery,
-    Workspace,
+    ApiResponse, BatchDelete, DesktopDetails, DesktopPage, Job, Lookup, SignedRequest, SubJobPage,
+    SubJobQuery, Workspace,
 };
 use crate::workspace::error::{BreakerKind, Error, Failure, Operation};
 use crate::workspace::iam::CallObserver;
@@ -98,8 +98,8 @@ impl RateLimitedClient {
     async fn call<T>(
         &self,
         operation: Operation,
-        call: impl Future<Output = Result<Answer<T>, Error>>,
-    ) -> Result<Answer<T>, Error> {
+        call: impl Future<Output = Result<ApiResponse<T>, Error>>,
+    ) -> Result<ApiResponse<T>, Error> {
         let session = &*self.session;
         // A submission has taken its permit before it was signed: a signature must not wait.
         let permit = if operation == Operation::BatchDelete {
@@ -183,34 +183,41 @@ impl ClientsWithPermit for (Arc<CloudSession>, Priority) {
 }
 
 impl CallObserver for Metrics {
-    fn note(&self, operation: Operation, outcome: Result<u16, &Failure>) {
+    fn call_ended(&self, operation: Operation, outcome: Result<u16, &Failure>) {
         self.cloud_call(operation, outcome.map_or_else(CallCode::from, CallCode::Http));
     }
 }
 
 #[async_trait]
 impl Workspace for RateLimitedClient {
-    async fn list_desktops_from(&self, ids: &[DesktopID], offset: u32) -> Result<Answer<DesktopPage>, Error> {
+    async fn list_desktops_from(
+        &self,
+        ids: &[DesktopID],
+        offset: u32,
+    ) -> Result<ApiResponse<DesktopPage>, Error> {
         let call = self.session.cloud.list_desktops_from(ids, offset);
         self.call(Operation::ListDesktops, call).await
     }
 
-    async fn list_desktop_details(&self, ids: &[DesktopID]) -> Result<Answer<Vec<DesktopDetails>>, Error> {
+    async fn list_desktop_details(
+        &self,
+        ids: &[DesktopID],
+    ) -> Result<ApiResponse<Vec<DesktopDetails>>, Error> {
         let call = self.session.cloud.list_desktop_details(ids);
         self.call(Operation::ListDesktopsDetail, call).await
     }
 
-    async fn show_desktop(&self, id: &DesktopID) -> Result<Answer<Lookup>, Error> {
+    async fn show_desktop(&self, id: &DesktopID) -> Result<ApiResponse<Lookup>, Error> {
         let call = self.session.cloud.show_desktop(id);
         self.call(Operation::ShowDesktop, call).await
     }
 
-    async fn list_sub_jobs(&self, query: &SubJobQuery) -> Result<Answer<SubJobPage>, Error> {
+    async fn list_sub_jobs(&self, query: &SubJobQuery) -> Result<ApiResponse<SubJobPage>, Error> {
         let call = self.session.cloud.list_sub_jobs(query);
         self.call(Operation::ListSubJobs, call).await
     }
 
-    async fn show_job(&self, id: &JobID) -> Result<Answer<Job>, Error> {
+    async fn show_job(&self, id: &JobID) -> Result<ApiResponse<Job>, Error> {
         let call = self.session.cloud.show_job(id);
         self.call(Operation::ShowJob, call).await
     }
@@ -219,7 +226,7 @@ impl Workspace for RateLimitedClient {
         self.session.cloud.sign_batch_delete(body, now)
     }
 
-    async fn send(&self, request: SignedRequest) -> Result<Answer<JobID>, Error> {
+    async fn send(&self, request: SignedRequest) -> Result<ApiResponse<JobID>, Error> {
         let call = self.session.cloud.send(request);
         self.call(Operation::BatchDelete, call).await
     }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use jiff::SignedDuration;
 
 /// Longest duration that can be set: one year. A longer one is probably a typing error.
-pub const LONGEST: Duration = Duration::from_secs(365 * 24 * 60 * 60);
+pub const MAX_DURATION: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 
 /// A text that is not a duration, or is out of bounds.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -13,7 +13,7 @@ pub enum InvalidDuration {
     /// Not the form of a duration.
     #[error("{0:?} is not a duration; write it like 15s, 2m, 1h30m or 168h (units: ms, s, m, h)")]
     Form(String),
-    /// Zero, negative or longer than [`LONGEST`].
+    /// Zero, negative or longer than [`MAX_DURATION`].
     #[error("{0:?} is out of bounds; a duration must be greater than 0 and at most one year (8760h)")]
     Bounds(String),
 }
@@ -21,11 +21,11 @@ pub enum InvalidDuration {
 /// Parses a duration.
 ///
 /// # Errors
-/// The text has another form, or the duration is not within 0 (excluded) to [`LONGEST`].
+/// The text has another form, or the duration is not within 0 (excluded) to [`MAX_DURATION`].
 pub fn parse(text: &str) -> Result<Duration, InvalidDuration> {
     let signed: SignedDuration = text.parse().map_err(|_| InvalidDuration::Form(text.to_owned()))?;
     match Duration::try_from(signed) {
-        Ok(duration) if !duration.is_zero() && duration <= LONGEST => Ok(duration),
+        Ok(duration) if !duration.is_zero() && duration <= MAX_DURATION => Ok(duration),
         _ => Err(InvalidDuration::Bounds(text.to_owned())),
     }
 }

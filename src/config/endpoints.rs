@@ -19,7 +19,7 @@ pub const DEFAULT: &str = "workspace.*.myhuaweicloud.com;workspace.*.myhuaweiclo
                            sts.*.myhuaweicloud.com;sts.*.myhuaweicloud.eu";
 
 /// Domains below which the vendor's customers may name hosts.
-const SHARED: &[&str] = &["myhuaweicloud.com", "myhuaweicloud.eu"];
+const SHARED_DOMAINS: &[&str] = &["myhuaweicloud.com", "myhuaweicloud.eu"];
 
 /// One entry of the allow-list.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,10 +32,10 @@ pub struct AllowedEndpoint {
 
 /// An invalid entry.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{entry:?} is not HOST or HOST=CIDR,CIDR: {why}")]
+#[error("{entry:?} is not HOST or HOST=CIDR,CIDR: {reason}")]
 pub struct InvalidEntry {
     entry: String,
-    why: String,
+    reason: String,
 }
 
 impl AllowedEndpoint {
@@ -44,7 +44,7 @@ impl AllowedEndpoint {
     pub fn matches(&self, host: &str) -> bool {
         let labels = labels(host);
         let star: fn(&str) -> bool = if is_shared(&labels) {
-            is_of_the_form_of_a_region
+            looks_like_region
         } else {
             |_| true
         };
@@ -66,11 +66,11 @@ fn labels(host: &str) -> Vec<String> {
 
 fn is_shared(labels: &[String]) -> bool {
     let [.., second, first] = labels else { return false };
-    SHARED.contains(&format!("{second}.{first}").as_str())
+    SHARED_DOMAINS.contains(&format!("{second}.{first}").as_str())
 }
 
 /// Whether a label looks like a region, such as ap-southeast-1.
-fn is_of_the_form_of_a_region(label: &str) -> bool {
+fn looks_like_region(label: &str) -> bool {
     let parts: Vec<&str> = label.split('-').collect();
     let [words @ .., number] = parts.as_slice() else {
         return false;
@@ -83,7 +83,7 @@ fn is_of_the_form_of_a_region(label: &str) -> bool {
 }
 
 /// Why a host pattern is invalid, if it is.
-fn refusal(labels: &[String]) -> Option<String> {
+fn pattern_error(labels: &[String]) -> Option<String> {
     let letters =
         |label: &String| label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-') && !label.is_empty();
     let literal = labels.len() == 1 && labels[0].parse::<IpAddr>().is_ok();
@@ -106,7 +106,7 @@ impl FromStr for AllowedEndpoint {
     fn from_str(entry: &str) -> Result<Self, InvalidEntry> {
         let invalid = |why: String| InvalidEntry {
             entry: entry.to_owned(),
-            why,
+            reason: why,
         };
         let (host, networks) = match entry.trim().split_once('=') {
             None => (entry.trim(), Vec::new()),
@@ -120,7 +120,7 @@ impl FromStr for AllowedEndpoint {
             }
         };
         let host = labels(host);
-        match refusal(&host) {
+        match pattern_error(&host) {
             Some(why) => Err(invalid(why)),
             None => Ok(Self { host, networks }),
         }

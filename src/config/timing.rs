@@ -100,11 +100,11 @@ pub struct Timing {
 
 /// Two durations that are inconsistent.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{} ({}) must be shorter than {} ({}), since {why}", .smaller.0, text(.smaller.1), .larger.0, text(.larger.1))]
+#[error("{} ({}) must be shorter than {} ({}), since {reason}", .smaller.0, text(.smaller.1), .larger.0, text(.larger.1))]
 pub struct Mismatch {
     smaller: Flag,
     larger: Flag,
-    why: &'static str,
+    reason: &'static str,
 }
 
 /// A duration and the flag that sets it.
@@ -115,7 +115,11 @@ impl Mismatch {
     pub(super) fn check(triples: &[(Flag, Flag, &'static str)]) -> Result<(), Self> {
         match triples.iter().find(|(smaller, larger, _)| smaller.1 >= larger.1) {
             None => Ok(()),
-            Some(&(smaller, larger, why)) => Err(Self { smaller, larger, why }),
+            Some(&(smaller, larger, why)) => Err(Self {
+                smaller,
+                larger,
+                reason: why,
+            }),
         }
     }
 }
@@ -157,7 +161,7 @@ impl Timing {
             return Err(Mismatch {
                 smaller: ("--retry-min", self.retry_min),
                 larger: ("--retry-max", self.retry_max),
-                why: "delays grow from the first value to the second",
+                reason: "delays grow from the first value to the second",
             });
         }
         Ok(())

@@ -11,7 +11,7 @@ use crate::clock::Uptime;
 use crate::plan::clocks::{DateSample, RemoteClock};
 
 /// Timeout of a call to the API server.
-pub const LIMIT: Duration = Duration::from_secs(15);
+pub const CALL_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// Why a call failed.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -41,7 +41,7 @@ pub enum Error {
     },
     /// No usable response: a write may have been carried out.
     #[error("failed to {action}: {reason}")]
-    Unanswered {
+    NoResponse {
         /// The action that failed.
         action: &'static str,
         /// Why.
@@ -81,11 +81,11 @@ impl ApiServerClock {
         let date = headers.get(header::DATE).and_then(|date| date.to_str().ok());
         let date = date.and_then(|date| httpdate::parse_http_date(date).ok());
         if let Some(date) = date.and_then(|date| Timestamp::try_from(date).ok()) {
-            let reading = DateSample {
+            let sample = DateSample {
                 date,
                 at: self.uptime.now(),
             };
-            self.clock.lock().observe_date(reading);
+            self.clock.lock().observe_date(sample);
         }
     }
 }
@@ -95,12 +95,12 @@ impl ApiServerClock {
 /// # Errors
 /// As [`Error`] says; `action` describes the call ("read the project").
 pub async fn call<T>(action: &'static str, call: impl Future<Output = kube::Result<T>>) -> Result<T, Error> {
-    match tokio::time::timeout(LIMIT, call).await {
+    match tokio::time::timeout(CALL_TIMEOUT, call).await {
         Ok(Ok(value)) => Ok(value),
         Ok(Err(error)) => Err(classify_error(action, error)),
-        Err(_) => Err(Error::Unanswered {
+        Err(_) => Err(Error::NoResponse {
             action,
-            reason: format!("no response within {} s", LIMIT.as_secs()),
+            reason: format!("no response within {} s", CALL_TIMEOUT.as_secs()),
         }),
     }
 }
@@ -112,12 +112,12 @@ fn classify_error(action: &'static str, error: kube::Error) -> Error {
             match status.code {
                 409 => Error::Conflict,
                 404 => Error::NotFound,
-                408 | 429 => Error::Unanswered { action, reason },
+                408 | 429 => Error::NoResponse { action, reason },
                 500.. => Error::Failed { action, reason },
                 _ => Error::Refused { action, reason },
             }
         }
-        other => Error::Unanswered {
+        other => Error::NoResponse {
             action,
             reason: other.to_string(),
         },

@@ -27,7 +27,7 @@ pub struct RequestCache(Arc<Shared>);
 struct Shared {
     stores: RwLock<HashMap<Scope, Store<DesktopDeletion>>>,
     /// Requests whose newest version the watches have not delivered yet, by uid.
-    ahead: Mutex<HashMap<String, CacheLag>>,
+    lags: Mutex<HashMap<String, CacheLag>>,
     /// Requests whose status has more than this version can decode, by uid: their copies lack it.
     partial: Mutex<HashSet<String>>,
 }
@@ -35,7 +35,7 @@ struct Shared {
 /// A request of which this process knows a newer version than its watch has delivered.
 struct CacheLag {
     namespace: String,
-    known: Known,
+    known: LatestState,
     /// Since when the watch is behind.
     since: Instant,
     /// A reconciliation waits for the watch.
@@ -43,11 +43,11 @@ struct CacheLag {
 }
 
 #[derive(Clone, Copy)]
-enum Known {
+enum LatestState {
     /// This process has read or written this version.
     Version(u64),
     /// A write got no response, or conflicted with a newer version.
-    Unclear,
+    Uncertain,
     /// It no longer exists.
     Gone,
 }
@@ -55,15 +55,15 @@ enum Known {
 impl CacheLag {
     fn source(&mut self, copy: &DesktopDeletion) -> Source {
         match (self.known, version(&copy.metadata)) {
-            (Known::Unclear, _) | (Known::Version(_), None) => Source::Live,
-            (Known::Version(known), Some(shown)) if shown >= known => Source::Cache,
+            (LatestState::Uncertain, _) | (LatestState::Version(_), None) => Source::Live,
+            (LatestState::Version(known), Some(shown)) if shown >= known => Source::Cache,
             _ => {
                 self.awaited = true;
-                let patience = WATCH_LAG.saturating_sub(self.since.elapsed());
-                if patience.is_zero() {
+                let remaining = WATCH_LAG.saturating_sub(self.since.elapsed());
+                if remaining.is_zero() {
                     Source::Live
                 } else {
-                    Source::Wait(patience)
+                    Source::Wait(remaining)
                 }
             }
         }
@@ -123,40 +123,42 @@ impl RequestCache {
     pub fn record_version(&self, object: &DesktopDeletion) {
         if object.metadata.deletion_timestamp.is_some() && object.finalizers().is_empty() {
             // The response to the write that removes the object contains the previous version.
-            return self.ahead(object, Known::Gone);
+            return self.record_lag(object, LatestState::Gone);
         }
         if let Some(version) = version(&object.metadata) {
-            self.ahead(object, Known::Version(version));
+            self.record_lag(object, LatestState::Version(version));
         }
     }
 
     /// The request no longer exists on the API server.
     pub fn mark_not_found(&self, object: &DesktopDeletion) {
-        self.ahead(object, Known::Gone);
+        self.record_lag(object, LatestState::Gone);
     }
 
     /// Whether a write was carried out is not known, or it met a newer version.
     pub fn mark_uncertain(&self, object: &DesktopDeletion) {
-        self.ahead(object, Known::Unclear);
+        self.record_lag(object, LatestState::Uncertain);
     }
 
-    fn ahead(&self, object: &DesktopDeletion, known: Known) {
+    fn record_lag(&self, object: &DesktopDeletion, known: LatestState) {
         let (uid, namespace) = (object.uid(), object.namespace().unwrap_or_default());
         // The watch removes an object from its store before it calls `forget`, so no entry remains.
-        let mut ahead = self.0.ahead.lock();
+        let mut ahead = self.0.lags.lock();
         let copy = self.get(&namespace, &object.name_any());
         let copy = copy.filter(|copy| copy.metadata.uid == uid);
         let before = ahead.get(uid.as_deref().unwrap_or_default());
         let known = match (before.map(|ahead| ahead.known), known) {
             // Responses may arrive out of order.
-            (Some(Known::Gone), Known::Version(_)) => Known::Gone,
-            (Some(Known::Version(later)), Known::Version(version)) => Known::Version(version.max(later)),
+            (Some(LatestState::Gone), LatestState::Version(_)) => LatestState::Gone,
+            (Some(LatestState::Version(later)), LatestState::Version(version)) => {
+                LatestState::Version(version.max(later))
+            }
             (_, known) => known,
         };
         let shown = match (known, &copy) {
             (_, None) => true,
-            (Known::Unclear | Known::Gone, Some(_)) => false,
-            (Known::Version(known), Some(copy)) => {
+            (LatestState::Uncertain | LatestState::Gone, Some(_)) => false,
+            (LatestState::Version(known), Some(copy)) => {
                 version(&copy.metadata).is_some_and(|shown| shown >= known)
             }
         };
@@ -177,7 +179,7 @@ impl RequestCache {
     /// The copy of a request and what a reconciliation of it begins from; `None` if no watch shows it.
     pub fn source(&self, namespace: &str, name: &str) -> Option<(Arc<DesktopDeletion>, Source)> {
         // The copy is taken under the lock, so that a later event of the watch is not confused with this copy.
-        let mut ahead = self.0.ahead.lock();
+        let mut ahead = self.0.lags.lock();
         let copy = self.get(namespace, name)?;
         let uid = copy.metadata.uid.as_deref().unwrap_or_default();
         if self.0.partial.lock().contains(uid) {
@@ -205,18 +207,18 @@ impl RequestCache {
         if !partial {
             self.0.partial.lock().remove(uid);
         }
-        let mut ahead = self.0.ahead.lock();
+        let mut ahead = self.0.lags.lock();
         let reached = ahead.get(uid).is_some_and(|ahead| match ahead.known {
-            Known::Version(known) => version.is_some_and(|shown| shown >= known),
+            LatestState::Version(known) => version.is_some_and(|shown| shown >= known),
             // The next live read is compared with the copy.
-            Known::Unclear | Known::Gone => false,
+            LatestState::Uncertain | LatestState::Gone => false,
         });
         reached && ahead.remove(uid).is_some_and(|ahead| ahead.awaited)
     }
 
     /// The store of a watch no longer has that request.
     pub fn forget(&self, uid: &str) {
-        self.0.ahead.lock().remove(uid);
+        self.0.lags.lock().remove(uid);
         self.0.partial.lock().remove(uid);
     }
 
@@ -227,7 +229,7 @@ impl RequestCache {
             Scope::Namespace(own) => own == namespace,
         };
         self.0
-            .ahead
+            .lags
             .lock()
             .retain(|uid, ahead| uids.contains(uid.as_str()) || !here(&ahead.namespace));
     }

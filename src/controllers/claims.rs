@@ -44,7 +44,7 @@ pub use listing::missing_permission;
 use table::{Table, Watch};
 
 /// How long a request waits for the watches before its claim is rejected as not synced.
-const SYNC_LIMIT: Duration = Duration::from_secs(5);
+const SYNC_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// How often it is checked whether a watch has synced.
 const SYNC_POLL_INTERVAL: Duration = Duration::from_millis(50);
@@ -87,7 +87,7 @@ pub struct ClaimResult {
     /// Whether the desktops are granted.
     pub claim: Claim,
     /// The desktops were not granted to it before.
-    pub fresh: bool,
+    pub newly_granted: bool,
     /// When a request in flight last released one of them, in time since the start of the process.
     pub released: Option<Duration>,
     /// The deleted request that holds one of them, if a live read has not confirmed yet that it is gone: it may have been
@@ -111,7 +111,7 @@ impl ClaimResult {
     fn refused(claim: Claim) -> Self {
         Self {
             claim,
-            fresh: false,
+            newly_granted: false,
             released: None,
             unconfirmed: None,
         }
@@ -162,7 +162,7 @@ impl Claims {
                     watch.listed.insert(uid);
                 }
             }
-            Event::InitDone => return table.listed(scope),
+            Event::InitDone => return table.finish_list(scope),
             Event::Apply(object) => {
                 table.put(scope, object);
             }
@@ -192,21 +192,21 @@ impl Claims {
     /// The store of projects contains the complete list of a watch.
     pub fn projects_listed(&self, scope: &Scope) {
         if let Some(watch) = self.lock().watches.get_mut(scope) {
-            watch.project_list.read();
+            watch.project_list.mark_synced();
         }
     }
 
     /// The watch of requests has failed.
     pub fn requests_failed(&self, scope: &Scope, error: &watcher::Error) {
-        self.failed::<DesktopDeletion>(scope, error, |watch| &mut watch.request_list);
+        self.record_failure::<DesktopDeletion>(scope, error, |watch| &mut watch.request_list);
     }
 
     /// The watch of projects has failed.
     pub fn projects_failed(&self, scope: &Scope, error: &watcher::Error) {
-        self.failed::<WorkspaceProject>(scope, error, |watch| &mut watch.project_list);
+        self.record_failure::<WorkspaceProject>(scope, error, |watch| &mut watch.project_list);
     }
 
-    fn failed<K: Resource<DynamicType = ()>>(
+    fn record_failure<K: Resource<DynamicType = ()>>(
         &self,
         scope: &Scope,
         error: &watcher::Error,
@@ -220,7 +220,7 @@ impl Claims {
         let Some(watch) = table.watches.get_mut(scope) else {
             return;
         };
-        if list(watch).refuse(permission.clone(), now) {
+        if list(watch).record_forbidden(permission.clone(), now) {
             tracing::error!(
                 namespace = %scope, permission,
                 "the operator lacks a permission in a watched namespace; grant it (deploy/watched-namespace), or stop serving the namespace"
@@ -234,7 +234,7 @@ impl Claims {
     }
 
     /// How many of the watched namespaces cannot be read because a permission is missing.
-    pub fn unreadable(&self) -> usize {
+    pub fn count_unreadable_namespaces(&self) -> usize {
         let table = self.lock();
         let now = table.time.uptime();
         let unreadable = |watch: &&Watch| {
@@ -245,7 +245,7 @@ impl Claims {
     }
 
     /// The right without which the projects of a namespace cannot be checked, if it is missing.
-    pub fn projects_unreadable(&self, namespace: &str) -> Option<String> {
+    pub fn missing_project_permission(&self, namespace: &str) -> Option<String> {
         let table = self.lock();
         let now = table.time.uptime();
         let own = table.watches.get(&Scope::Namespace(namespace.to_owned()));
@@ -256,18 +256,18 @@ impl Claims {
     /// Asks for the desktops of `object` in the cloud project `project_key`. What is granted is held until
     /// [`Claims::release_unless_in_flight`].
     pub async fn claim(&self, object: &DesktopDeletion, project_key: &ProjectKey) -> ClaimResult {
-        let unknown = tokio::time::timeout(SYNC_LIMIT, self.unsynced()).await;
+        let unknown = tokio::time::timeout(SYNC_TIMEOUT, self.wait_for_sync()).await;
         if let Some(unknown) = unknown.unwrap_or(Some(Claim::WatchesNotSynced)) {
             return ClaimResult::refused(unknown);
         }
         let mut table = self.lock();
         let Some(claim) = table.conflict(object, project_key) else {
             let before = table
-                .reserved_by
+                .reserved_in
                 .insert(object.uid().unwrap_or_default(), project_key.clone());
             return ClaimResult {
                 claim: Claim::Granted,
-                fresh: before.is_none(),
+                newly_granted: before.is_none(),
                 released: table.released.latest(&object.spec.desktop_ids),
                 unconfirmed: None,
             };
@@ -295,17 +295,17 @@ impl Claims {
             ObjectSource::Cached { claimed } => claimed,
         };
         if released {
-            self.lock().reserved_by.remove(&object.uid().unwrap_or_default());
+            self.lock().reserved_in.remove(&object.uid().unwrap_or_default());
         }
     }
 
     /// The request is finished, according to what this process has written or read: it no longer reserves anything.
-    pub fn finished(&self, uid: &str) {
+    pub fn mark_finished(&self, uid: &str) {
         self.lock().finish(uid);
     }
 
     /// The object was deleted.
-    pub fn deleted(&self, uid: &str) {
+    pub fn mark_deleted(&self, uid: &str) {
         self.lock().delete(uid);
     }
 
@@ -327,11 +327,11 @@ impl Claims {
         table.deleted.release(uid, released);
         let desktops = released.gone.iter().chain(&released.shown);
         let now = table.time.uptime();
-        table.released.note(desktops, now);
+        table.released.record(desktops, now);
     }
 
     /// Number of deleted requests that still reserve desktops.
-    pub fn of_deleted_requests(&self) -> usize {
+    pub fn count_deleted_requests(&self) -> usize {
         let table = self.lock();
         table.deleted.count(&table.time)
     }
@@ -339,7 +339,7 @@ impl Claims {
     /// Waits until every watch has listed its objects, or the API server has refused to list them: an unknown request
     /// could take precedence. (The stores cannot be awaited here: `Store::wait_until_ready` wakes one task only, and
     /// would leave the others waiting.)
-    async fn unsynced(&self) -> Option<Claim> {
+    async fn wait_for_sync(&self) -> Option<Claim> {
         loop {
             let unknown = self.lock().unsynced();
             if unknown != Some(Claim::WatchesNotSynced) {

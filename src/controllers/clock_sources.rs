@@ -11,7 +11,7 @@ pub struct ClockSources {
     /// Time since the start of the process.
     pub uptime: Uptime,
     /// This machine's clock.
-    pub ours: Clock,
+    pub local: Clock,
     /// The clocks of the services.
     pub services: ServiceClocks,
     /// The API server's clock.
@@ -23,7 +23,7 @@ impl ClockSources {
     pub fn now(&self, endpoint: Option<&str>) -> Clocks {
         Clocks {
             uptime: self.uptime.now(),
-            ours: self.ours.now(),
+            local: self.local.now(),
             service: endpoint.and_then(|endpoint| self.services.now(endpoint)),
             api_server: self.api_server.now(),
         }

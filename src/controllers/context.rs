@@ -153,7 +153,7 @@ impl Context {
     pub fn forget(&self, uid: &str) {
         self.requests.memory.forget(uid);
         self.kube.events.forget(uid);
-        self.requests.claims.deleted(uid);
+        self.requests.claims.mark_deleted(uid);
         self.cloud.pollers.unfollow(uid);
     }
 
@@ -178,8 +178,10 @@ impl Cloud {
             process.stopping.clone(),
         );
         let counted = circuit_breaker.clone();
-        process.metrics.watch_circuit_breaker(move || counted.open());
-        let pulse = process
+        process
+            .metrics
+            .watch_circuit_breaker(move || counted.open_breakers());
+        let heartbeat = process
             .health
             .register_heartbeat("pollers", job_poller::HEARTBEAT_TIMEOUT);
         Self {
@@ -187,7 +189,7 @@ impl Cloud {
             circuit_breaker,
             desktops: DesktopBatcher::default(),
             project_reads: ProjectReads::default(),
-            pollers: Pollers::new(timing.clone(), queue.clone(), pulse),
+            pollers: Pollers::new(timing.clone(), queue.clone(), heartbeat),
         }
     }
 }
@@ -197,18 +199,18 @@ impl Requests {
         let (config, metrics) = (&process.config, &process.metrics);
         let claims = Claims::new(process.clock_sources.clone(), config.timing.clone());
         let counted = claims.clone();
-        metrics.watch_claims(move || counted.of_deleted_requests());
+        metrics.watch_claims(move || counted.count_deleted_requests());
         let unreadable = claims.clone();
-        metrics.watch_unreadable(move || unreadable.unreadable());
+        metrics.watch_unreadable(move || unreadable.count_unreadable_namespaces());
         let undecodable = Undecodable::default();
         let counted = undecodable.clone();
         metrics.watch_undecodable(move || counted.count());
         let cache = RequestCache::default();
-        let at_once = config.concurrency.get().into();
+        let max_concurrent = config.concurrency.get().into();
         Self {
-            queue: WorkQueue::new(cache.clone(), at_once),
+            queue: WorkQueue::new(cache.clone(), max_concurrent),
             cache,
-            slots: Slots::new(at_once),
+            slots: Slots::new(max_concurrent),
             claims,
             undecodable,
             memory: Memory::default(),
@@ -224,7 +226,7 @@ impl Process {
         Self {
             clock_sources: ClockSources {
                 uptime,
-                ours: clock.clone(),
+                local: clock.clone(),
                 services: ServiceClocks::new(uptime),
                 api_server: runtime.api_server_clock,
             },

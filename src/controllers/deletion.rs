@@ -56,14 +56,14 @@ use reconciliation::Reconciliation;
 use slots::Slot;
 
 /// Most steps of one reconciliation. The longest legitimate one reads a hundred desktops one by one.
-const MOST_STEPS: usize = 400;
+const MAX_STEPS: usize = 400;
 
 /// The API server may fail this many times in a row before that is reported like a rejection: an admission webhook that
 /// is down rejects every write, and does not recover by itself.
 const FAILURES_BEFORE_REPORT: u32 = 4;
 
 /// How soon a reconciliation that met a newer object starts over.
-const START_OVER: Duration = Duration::from_millis(250);
+const START_OVER_DELAY: Duration = Duration::from_millis(250);
 
 /// Why a reconciliation ended early.
 #[derive(Debug, thiserror::Error)]
@@ -118,7 +118,10 @@ async fn process(work: Work, slot: Slot, context: Arc<Context>) {
         .catch_unwind()
         .await;
     let fault = Error::Fault("panic in reconcile; see the log");
-    let Reconciled { decided, result } = reconciled.unwrap_or(Reconciled::undecided(Err(fault)));
+    let Reconciled {
+        decided_version: decided,
+        result,
+    } = reconciled.unwrap_or(Reconciled::undecided(Err(fault)));
     let requeue = result.unwrap_or_else(|error| retry_after(&object, &error, &context));
     context.requests.queue.done(key, decided, requeue);
 }
@@ -126,7 +129,7 @@ async fn process(work: Work, slot: Slot, context: Arc<Context>) {
 /// The result of a reconciliation.
 struct Reconciled {
     /// The version of the object that the last decision is based on.
-    decided: Option<u64>,
+    decided_version: Option<u64>,
     /// Delay until the next reconciliation if nothing changes.
     result: Result<Option<Duration>, Error>,
 }
@@ -134,7 +137,10 @@ struct Reconciled {
 impl Reconciled {
     fn undecided(result: Result<Option<Duration>, Error>) -> Self {
         let decided = None;
-        Self { decided, result }
+        Self {
+            decided_version: decided,
+            result,
+        }
     }
 }
 
@@ -164,7 +170,7 @@ async fn reconcile(
             .memory
             .reset_api_failures(&object.uid().unwrap_or_default());
     }
-    let word = match &reconciled.result {
+    let result_label = match &reconciled.result {
         Ok(_) => "ok",
         Err(Error::StartOver | Error::Api(api::Error::Conflict)) => "conflict",
         Err(_) => {
@@ -172,11 +178,11 @@ async fn reconcile(
             "error"
         }
     };
-    span.record("result", word);
+    span.record("result", result_label);
     context
         .process
         .metrics
-        .reconcile("DesktopDeletion", word, started.elapsed());
+        .reconcile("DesktopDeletion", result_label, started.elapsed());
     reconciled
 }
 
@@ -188,7 +194,7 @@ async fn take_steps(
     context: &Arc<Context>,
 ) -> Reconciled {
     let began = match source {
-        Source::Wait(patience) => return Reconciled::undecided(Ok(Some(patience))),
+        Source::Wait(remaining) => return Reconciled::undecided(Ok(Some(remaining))),
         Source::Cache => Ok(Some(Reconciliation::cached(object, since, context))),
         Source::Live => Reconciliation::live(object, since, context).await,
     };
@@ -208,19 +214,22 @@ async fn take_steps(
         }
     }
     match result {
-        Ok(_) => Reconciled { decided, result },
-        Err(error) => failed(object, decided, error, context).await,
+        Ok(_) => Reconciled {
+            decided_version: decided,
+            result,
+        },
+        Err(error) => handle_failure(object, decided, error, context).await,
     }
 }
 
 /// Handles the failure of a reconciliation.
-async fn failed(
+async fn handle_failure(
     object: &DesktopDeletion,
     decided: Option<u64>,
     error: Error,
     context: &Context,
 ) -> Reconciled {
-    let said = match &error {
+    let reported_version = match &error {
         Error::IntentRefused(reason) => {
             let message = format!(
                 "the API server rejected the status update that records the delete request, so nothing was sent: {reason}; check the validation rules of the CRD and the operator's permissions"
@@ -241,7 +250,7 @@ async fn failed(
                 access_denied(object, failed, context).await
             }
         }
-        Error::StartOver | Error::Api(api::Error::Conflict | api::Error::Unanswered { .. }) => {
+        Error::StartOver | Error::Api(api::Error::Conflict | api::Error::NoResponse { .. }) => {
             context.requests.cache.mark_uncertain(object);
             Ok(None)
         }
@@ -251,13 +260,16 @@ async fn failed(
         }
         _ => Ok(None),
     };
-    let (said, result) = match (said, error) {
+    let (said, result) = match (reported_version, error) {
         (Err(worse), _) => (None, Err(worse)),
         (Ok(said), Error::IntentRefused(_)) => (said, Ok(Some(context.process.config.timing.retry_max))),
         (Ok(said), error) => (said, Err(error)),
     };
     let decided = said.or(decided);
-    Reconciled { decided, result }
+    Reconciled {
+        decided_version: decided,
+        result,
+    }
 }
 
 /// Reports that the API server rejects a call that the operator needs; a status write may still be permitted.
@@ -318,7 +330,7 @@ async fn run_steps(
     slot: &mut Slot,
     context: &Arc<Context>,
 ) -> (Option<Reconciliation>, Result<Option<Duration>, Error>) {
-    for _ in 0..MOST_STEPS {
+    for _ in 0..MAX_STEPS {
         facts::refresh(&mut reconciliation, context);
         if reconciliation.observed.facts.stopping {
             // The next leader continues from what is stored.
@@ -366,7 +378,7 @@ fn retry_after(object: &DesktopDeletion, error: &Error, context: &Context) -> Op
     let pause = match error {
         // Its watch reports it, and wakes it once that has changed.
         Error::Undecodable(_) => return None,
-        Error::StartOver | Error::Api(api::Error::Conflict | api::Error::NotFound) => START_OVER,
+        Error::StartOver | Error::Api(api::Error::Conflict | api::Error::NotFound) => START_OVER_DELAY,
         Error::Api(_) | Error::IntentRefused(_) | Error::IllegalTransition(_) | Error::Fault(_) => {
             let uid = object.uid().unwrap_or_default();
             let failures = context.requests.memory.api_failed(&uid);

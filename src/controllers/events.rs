@@ -21,17 +21,17 @@ use crate::clock::Clock;
 const CONTROLLER: &str = "desktop-deletion-operator";
 
 /// How long a repeated Event increases the count of the first one.
-const COUNTED: Duration = Duration::from_secs(360);
+const COUNT_WINDOW: Duration = Duration::from_secs(360);
 
 /// How long publishing an Event may take.
-const LIMIT: Duration = Duration::from_secs(5);
+const PUBLISH_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Maximum size of a note that the API server accepts, in bytes.
-const LONGEST_NOTE: usize = 1024;
+const MAX_NOTE_BYTES: usize = 1024;
 
 /// Whether an Event needs attention.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
+pub enum EventType {
     /// It does not.
     Normal,
     /// It does.
@@ -42,7 +42,7 @@ pub enum Kind {
 #[derive(Debug)]
 pub struct NewEvent<'a> {
     /// Whether it needs attention.
-    pub kind: Kind,
+    pub kind: EventType,
     /// Machine-readable reason, in CamelCase.
     pub reason: &'a str,
     /// Human-readable message.
@@ -61,7 +61,7 @@ pub struct Events {
 }
 
 struct Published {
-    kind: Kind,
+    kind: EventType,
     reason: String,
     related: Option<ObjectReference>,
     name: String,
@@ -70,8 +70,8 @@ struct Published {
 }
 
 impl Published {
-    fn says(&self, news: &NewEvent<'_>) -> bool {
-        (self.kind, &*self.reason, &self.related) == (news.kind, news.reason, &news.related)
+    fn matches(&self, new_event: &NewEvent<'_>) -> bool {
+        (self.kind, &*self.reason, &self.related) == (new_event.kind, new_event.reason, &new_event.related)
     }
 }
 
@@ -93,7 +93,7 @@ impl Events {
             about.namespace.as_deref().unwrap_or_default(),
             news.reason,
         );
-        match tokio::time::timeout(LIMIT, self.send(about, &news)).await {
+        match tokio::time::timeout(PUBLISH_TIMEOUT, self.send(about, &news)).await {
             Ok(Ok(())) => {}
             Ok(Err(error)) => {
                 tracing::debug!(namespace, name, reason, %error, "an Event could not be published");
@@ -123,7 +123,7 @@ impl Events {
             events.create(&PostParams::default(), &event).await?;
             (event.metadata.name.unwrap_or_default(), 1)
         };
-        self.said(uid, news, name, count);
+        self.record(uid, news, name, count);
         Ok(())
     }
 
@@ -144,8 +144,8 @@ impl Events {
             reporting_controller: Some(CONTROLLER.to_owned()),
             reporting_instance: Some(self.identity.clone()),
             type_: Some(match news.kind {
-                Kind::Normal => "Normal".to_owned(),
-                Kind::Warning => "Warning".to_owned(),
+                EventType::Normal => "Normal".to_owned(),
+                EventType::Warning => "Warning".to_owned(),
             }),
             ..Event::default()
         }
@@ -155,15 +155,15 @@ impl Events {
     fn earlier(&self, uid: &str, news: &NewEvent<'_>) -> Option<(String, i32)> {
         let mut published = self.published.lock();
         let of_object = published.get_mut(uid)?;
-        of_object.retain(|event| event.last.elapsed() < COUNTED);
-        let known = of_object.iter().find(|event| event.says(news))?;
+        of_object.retain(|event| event.last.elapsed() < COUNT_WINDOW);
+        let known = of_object.iter().find(|event| event.matches(news))?;
         Some((known.name.clone(), known.count))
     }
 
-    fn said(&self, uid: &str, news: &NewEvent<'_>, name: String, count: i32) {
+    fn record(&self, uid: &str, news: &NewEvent<'_>, name: String, count: i32) {
         let mut published = self.published.lock();
         let of_object = published.entry(uid.to_owned()).or_default();
-        of_object.retain(|event| !event.says(news));
+        of_object.retain(|event| !event.matches(news));
         of_object.push(Published {
             kind: news.kind,
             reason: news.reason.to_owned(),
@@ -177,7 +177,7 @@ impl Events {
 
 /// A note, truncated to the size that the API server accepts.
 fn cut(note: &str) -> &str {
-    let mut end = note.len().min(LONGEST_NOTE);
+    let mut end = note.len().min(MAX_NOTE_BYTES);
     while !note.is_char_boundary(end) {
         end -= 1;
     }
@@ -193,7 +193,7 @@ mod tests {
     use kube::client::Body;
 
     use super::*;
-    use crate::clock::System;
+    use crate::clock::SystemClock;
 
     fn events() -> Events {
         let nobody = tower::service_fn(|_: Request<Body>| async {
@@ -201,14 +201,14 @@ mod tests {
         });
         Events::new(
             Client::new(nobody, "vdi"),
-            Arc::new(System),
+            Arc::new(SystemClock),
             "operator".to_owned(),
         )
     }
 
     fn news(reason: &str) -> NewEvent<'_> {
         NewEvent {
-            kind: Kind::Normal,
+            kind: EventType::Normal,
             reason,
             note: "a sentence",
             related: None,
@@ -219,7 +219,7 @@ mod tests {
     async fn what_is_said_again_within_minutes_is_counted() {
         let events = events();
         assert_eq!(events.earlier("u1", &news("Held")), None);
-        events.said("u1", &news("Held"), "leaver.1".to_owned(), 1);
+        events.record("u1", &news("Held"), "leaver.1".to_owned(), 1);
         let again = Some(("leaver.1".to_owned(), 1));
         assert_eq!(events.earlier("u1", &news("Held")), again);
         let of_version = NewEvent {
@@ -230,14 +230,14 @@ mod tests {
             assert_eq!(events.earlier("u1", &other), None);
         }
         assert_eq!(events.earlier("u2", &news("Held")), None);
-        tokio::time::advance(COUNTED).await;
+        tokio::time::advance(COUNT_WINDOW).await;
         assert_eq!(events.earlier("u1", &news("Held")), None);
     }
 
     #[tokio::test]
     async fn nothing_is_kept_of_a_request_that_has_ended() {
         let events = events();
-        events.said("u1", &news("Held"), "leaver.1".to_owned(), 1);
+        events.record("u1", &news("Held"), "leaver.1".to_owned(), 1);
         events.forget("u1");
         assert!(events.published.lock().is_empty());
     }
@@ -245,9 +245,9 @@ mod tests {
     #[test]
     fn a_note_is_cut_to_what_the_api_server_takes_between_two_characters() {
         assert_eq!(cut("short"), "short");
-        assert_eq!(cut(&"a".repeat(2000)).len(), LONGEST_NOTE);
+        assert_eq!(cut(&"a".repeat(2000)).len(), MAX_NOTE_BYTES);
         let wide = "部".repeat(600);
-        assert_eq!(cut(&wide).len(), LONGEST_NOTE / 3 * 3);
+        assert_eq!(cut(&wide).len(), MAX_NOTE_BYTES / 3 * 3);
         assert!(wide.starts_with(cut(&wide)));
     }
 }

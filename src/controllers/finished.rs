@@ -18,7 +18,7 @@ use super::{Scope, api};
 use crate::crd::{DesktopDeletion, FINALIZER};
 
 /// How long after a failure all of them are listed again.
-const AGAIN: Duration = Duration::from_secs(60);
+const RELIST_DELAY: Duration = Duration::from_secs(60);
 
 /// Selects finished requests on the server.
 const FINISHED: &str = "status.completionTime!=";
@@ -50,7 +50,7 @@ async fn watch(client: &Client, scope: &Scope) {
                 if let Err(error) = handle_finished(client, &object).await {
                     let (namespace, name) = (object.namespace(), object.name_any());
                     tracing::warn!(namespace, name, %error, "a finished request could not be updated, retrying");
-                    again.get_or_insert_with(|| Instant::now() + AGAIN);
+                    again.get_or_insert_with(|| Instant::now() + RELIST_DELAY);
                 }
             }
             Ok(Ok(Some(_))) => {}
@@ -81,10 +81,10 @@ async fn handle_finished(
 }
 
 /// A patch that adds or removes our finalizer and keeps those of others.
-pub(super) fn finalizers(object: &impl ResourceExt, ours: bool) -> Value {
+pub(super) fn finalizers(object: &impl ResourceExt, add_ours: bool) -> Value {
     let mut finalizers: Vec<String> = object.finalizers().to_vec();
     finalizers.retain(|finalizer| finalizer != FINALIZER);
-    finalizers.extend(ours.then(|| FINALIZER.to_owned()));
+    finalizers.extend(add_ours.then(|| FINALIZER.to_owned()));
     json!({"metadata": {
         "uid": object.uid(),
         "resourceVersion": object.resource_version(),
@@ -123,7 +123,7 @@ async fn record_observed_generation(client: &Client, object: &impl ResourceExt) 
     let Some(mut live) = live.filter(|live| live.uid() == object.uid()) else {
         return Ok(());
     };
-    if !observe(&mut live.json) {
+    if !set_observed_generation(&mut live.json) {
         return Ok(());
     }
     let parameters = PostParams::default();
@@ -133,7 +133,7 @@ async fn record_observed_generation(client: &Client, object: &impl ResourceExt) 
 }
 
 /// Sets observedGeneration in the status of a finished request; returns whether that is a change.
-fn observe(object: &mut Value) -> bool {
+fn set_observed_generation(object: &mut Value) -> bool {
     let generation = object["metadata"]["generation"].clone();
     let status = &mut object["status"];
     let behind = status["observedGeneration"].as_i64() < generation.as_i64();
@@ -166,7 +166,11 @@ mod tests {
         let end = Some("2026-12-01T08:00:00Z");
         for (generation, completed, news) in [(2, end, false), (3, None, false), (3, end, true)] {
             let mut seen = object(generation, completed);
-            assert_eq!(observe(&mut seen), news, "{generation} {completed:?}");
+            assert_eq!(
+                set_observed_generation(&mut seen),
+                news,
+                "{generation} {completed:?}"
+            );
             let mut expected = object(generation, completed);
             if news {
                 expected["status"]["observedGeneration"] = json!(generation);

@@ -46,7 +46,7 @@ pub struct Pollers {
 struct Shared {
     timing: Timing,
     queue: WorkQueue,
-    pulse: Heartbeat,
+    heartbeat: Heartbeat,
     state: Mutex<State>,
 }
 
@@ -92,7 +92,7 @@ impl Followed {
 
     /// The state to report; `read_failure` is the failure of the last poll of the whole project. A finished job is not
     /// polled again, so a failure would remain its last state.
-    fn news(&self, read_failure: Option<&Error>) -> JobPollState {
+    fn poll_state(&self, read_failure: Option<&Error>) -> JobPollState {
         match read_failure
             .or(self.last.read_failure.as_ref())
             .filter(|_| !self.is_done())
@@ -106,12 +106,12 @@ impl Followed {
 
 impl Pollers {
     /// Pollers that poll at the interval of `timing` and put requests whose jobs changed into `queue`.
-    pub fn new(timing: Timing, queue: WorkQueue, pulse: Heartbeat) -> Self {
+    pub fn new(timing: Timing, queue: WorkQueue, heartbeat: Heartbeat) -> Self {
         Self {
             shared: Arc::new(Shared {
                 timing,
                 queue,
-                pulse,
+                heartbeat,
                 state: Mutex::default(),
             }),
         }
@@ -153,7 +153,7 @@ impl Pollers {
                 },
             })
         });
-        let news = followed.news(entry.read_failure.as_ref());
+        let news = followed.poll_state(entry.read_failure.as_ref());
         if !known {
             tokio::spawn(poll(self.shared.clone(), key.clone()));
         }
@@ -179,9 +179,9 @@ impl Pollers {
         async move {
             let pause = || tokio::time::sleep(HEARTBEAT_TIMEOUT / 10);
             while stopping.run_until_cancelled(pause()).await.is_some() {
-                let turns = |project: &Project| project.last_tick.elapsed() < HEARTBEAT_TIMEOUT;
-                if shared.state.lock().projects.values().all(turns) {
-                    shared.pulse.beat();
+                let is_polled_in_time = |project: &Project| project.last_tick.elapsed() < HEARTBEAT_TIMEOUT;
+                if shared.state.lock().projects.values().all(is_polled_in_time) {
+                    shared.heartbeat.beat();
                 }
             }
         }
@@ -326,7 +326,7 @@ async fn tick(
         }
     }
     if filtered && left.len() > 1 {
-        learn_ends(cloud, &mut left).await?;
+        read_ended_sub_jobs(cloud, &mut left).await?;
     }
     for mut polled_job in left {
         // One job that cannot be read must not hide the others.
@@ -365,11 +365,13 @@ impl JobPoll {
 
 /// The service rejects the parameters of the call.
 fn is_malformed(error: &Error) -> bool {
-    error.refusal().is_some_and(|refusal| refusal.status == 400)
+    error
+        .error_response()
+        .is_some_and(|refusal| refusal.status == 400)
 }
 
 /// One list of what has ended serves many jobs, as long as it takes fewer calls than a read of each.
-async fn learn_ends(cloud: &dyn Workspace, left: &mut [JobPoll]) -> Result<(), Error> {
+async fn read_ended_sub_jobs(cloud: &dyn Workspace, left: &mut [JobPoll]) -> Result<(), Error> {
     let pages = u32::try_from(left.len()).unwrap_or(u32::MAX) - 1;
     let ended = list(cloud, &[SubJobStatus::Success, SubJobStatus::Failed], pages).await?;
     let ended = by_job(ended);
@@ -393,7 +395,7 @@ async fn read_job(cloud: &dyn Workspace, id: &JobID, view: &mut JobView) -> Resu
     match cloud.show_job(id).await {
         Ok(answer) => view.merge_job(&answer.value),
         // Right after its submission a job may not show yet; afterwards the desktops decide.
-        Err(error) if error.refusal().is_some_and(|r| r.status == 404 && r.json) => return Ok(()),
+        Err(error) if error.error_response().is_some_and(|r| r.status == 404 && r.json) => return Ok(()),
         Err(error) => return Err(error),
     }
     // Desktops that a truncated response does not contain may have been submitted nevertheless.
@@ -456,9 +458,12 @@ mod tests {
         for (own, of_project) in [(None, None), (Some(error()), None), (None, Some(error()))] {
             let failed = own.is_some() || of_project.is_some();
             let done = followed(SubJobResult::Success, own.clone());
-            assert!(matches!(done.news(of_project.as_ref()), JobPollState::Known(_)));
+            assert!(matches!(
+                done.poll_state(of_project.as_ref()),
+                JobPollState::Known(_)
+            ));
             let open = followed(SubJobResult::Open, own);
-            let known = matches!(open.news(of_project.as_ref()), JobPollState::Known(_));
+            let known = matches!(open.poll_state(of_project.as_ref()), JobPollState::Known(_));
             assert_eq!(known, !failed);
         }
     }

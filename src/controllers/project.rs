@@ -37,7 +37,7 @@ use crate::plan::clocks::Clocks;
 use crate::plan::deadlines;
 use crate::plan::error_policy::{RetryPolicy, classify, cloud_error};
 use crate::plan::messages;
-use crate::workspace::api::{Answer, DesktopPage};
+use crate::workspace::api::{ApiResponse, DesktopPage};
 use crate::workspace::error::{Error as CloudFailure, Failure};
 
 mod changes;
@@ -53,7 +53,7 @@ use checks::Checks;
 const STALLED_AFTER: u32 = 8;
 
 /// What that person should check.
-const CHECK: &str = "Check spec.region, spec.endpoint, DNS, network policy and proxy, and for a private cloud its certificate and spec.caBundle";
+const CHECK_HINT: &str = "Check spec.region, spec.endpoint, DNS, network policy and proxy, and for a private cloud its certificate and spec.caBundle";
 
 /// Runs the controller over one namespace, or over all of them, until the operator stops.
 pub async fn run(
@@ -68,7 +68,10 @@ pub async fn run(
     let checks = Checks::new(reader.clone(), ended, context.process.stopping.clone());
     let (checked, listed) = (checks.clone(), reader.clone());
     let mut changes = Changes::default();
-    let ready = context.process.health.check(scope.check("workspaceprojects"));
+    let ready = context
+        .process
+        .health
+        .check(scope.check_name("workspaceprojects"));
     let stream = watcher(projects, watcher::Config::default())
         .default_backoff()
         .inspect_err({
@@ -78,7 +81,7 @@ pub async fn run(
                 ready.explain(super::not_listed::<WorkspaceProject>(error));
             }
         })
-        .modify(project_status::make_usable)
+        .modify(project_status::drop_undecodable_status)
         .try_filter_map({
             let (scope, context) = (scope.clone(), context.clone());
             move |event| future::ok(handle_event(event, &scope, &cache, &context))
@@ -114,7 +117,7 @@ pub async fn run(
             predicates::generation.combine(predicates::annotations),
             PredicateConfig::default(),
         );
-    let unsynced = super::stopped_unsynced(reader.clone(), ready, context.process.stopping.clone());
+    let unsynced = super::wait_for_sync(reader.clone(), ready, context.process.stopping.clone());
     let shared = Arc::new(Verifier {
         context: context.clone(),
         checks,
@@ -147,7 +150,11 @@ fn handle_event(
 ) -> Option<watcher::Event<WorkspaceProject>> {
     let change = Change::of(&event);
     let now = context.process.uptime.now();
-    match context.requests.undecodable.sort(scope, event, cache, now) {
+    match context
+        .requests
+        .undecodable
+        .classify_event(scope, event, cache, now)
+    {
         DecodedEvent::Known(event, _) => Some(event),
         DecodedEvent::Unknown { metadata, remove, .. } => {
             if change == Change::Deleted {
@@ -170,7 +177,7 @@ struct Verifier {
 #[derive(Clone)]
 struct CredentialCheck {
     at: Instant,
-    verdict: ReadyCondition,
+    ready: ReadyCondition,
     failures: u32,
 }
 
@@ -181,7 +188,7 @@ struct ReadyCondition {
     reason: Reason,
     message: String,
     /// When the credentials are verified again if nothing changes.
-    again: RetryPolicy,
+    retry: RetryPolicy,
 }
 
 async fn reconcile(project: Arc<WorkspaceProject>, verifier: Arc<Verifier>) -> Result<Action, api::Error> {
@@ -190,17 +197,17 @@ async fn reconcile(project: Arc<WorkspaceProject>, verifier: Arc<Verifier>) -> R
         .catch_unwind()
         .await
         .unwrap_or_else(|_| {
-            Err(api::Error::Unanswered {
+            Err(api::Error::NoResponse {
                 action: "verify the credentials",
                 reason: "panic; see the log".to_owned(),
             })
         });
-    let word = if result.is_ok() { "ok" } else { "error" };
+    let result_label = if result.is_ok() { "ok" } else { "error" };
     verifier
         .context
         .process
         .metrics
-        .reconcile("WorkspaceProject", word, started.elapsed());
+        .reconcile("WorkspaceProject", result_label, started.elapsed());
     result
 }
 
@@ -234,13 +241,13 @@ async fn verify(project: &WorkspaceProject, verifier: &Verifier) -> Result<Durat
     let context = &verifier.context;
     let namespace = project.namespace().unwrap_or_default();
     let refresh = context.process.config.timing.secret_refresh;
-    let check = match project_session::access(context, &namespace, project).await? {
+    let check = match project_session::open_session(context, &namespace, project).await? {
         Err(project_session::Unavailable { reason, message }) => {
             verifier.checks.forget(&project.uid().unwrap_or_default());
             context.process.metrics.credentials_checked(reason);
             CredentialCheck {
                 at: Instant::now(),
-                verdict: ReadyCondition::failed(reason, message, RetryPolicy::Soon),
+                ready: ReadyCondition::failed(reason, message, RetryPolicy::Soon),
                 failures: 0,
             }
         }
@@ -253,7 +260,7 @@ async fn verify(project: &WorkspaceProject, verifier: &Verifier) -> Result<Durat
                 let span = tracing::info_span!("check_project", namespace, name, uid);
                 check(project.clone(), session, last, context.clone()).instrument(span)
             };
-            match verifier.checks.result(project, &version, due, start)? {
+            match verifier.checks.get_or_start(project, &version, due, start)? {
                 Some(check) => check,
                 // The project is requeued when the check ends. Before that, the Secret may change, which is not
                 // watched.
@@ -261,11 +268,11 @@ async fn verify(project: &WorkspaceProject, verifier: &Verifier) -> Result<Durat
             }
         }
     };
-    let persists = check.verdict.reason == Reason::EndpointUnreachable && check.failures >= STALLED_AFTER;
-    write(project, &check.verdict, persists, context).await?;
+    let persists = check.ready.reason == Reason::EndpointUnreachable && check.failures >= STALLED_AFTER;
+    write(project, &check.ready, persists, context).await?;
     let next = pause(&check, context).saturating_sub(check.at.elapsed());
     // Credentials that do not work are read again soon: the Secret may have been fixed, and is not watched.
-    let next = if check.verdict.status == ConditionStatus::True {
+    let next = if check.ready.status == ConditionStatus::True {
         next
     } else {
         next.min(refresh)
@@ -292,16 +299,16 @@ async fn check(
         let (namespace, name) = (project.namespace(), project.name_any());
         tracing::info!(namespace, name, %error, "the credentials of a project could not be verified");
     }
-    let verdict = ready_condition(result, &context.clocks(Some(&endpoint)), &context);
-    context.process.metrics.credentials_checked(verdict.reason);
-    let failures = if verdict.status == ConditionStatus::True {
+    let ready = ready_condition(result, &context.clocks(Some(&endpoint)), &context);
+    context.process.metrics.credentials_checked(ready.reason);
+    let failures = if ready.status == ConditionStatus::True {
         0
     } else {
         last.map_or(0, |check| check.failures).saturating_add(1)
     };
     CredentialCheck {
         at: Instant::now(),
-        verdict,
+        ready,
         failures,
     }
 }
@@ -312,14 +319,14 @@ impl ReadyCondition {
             status: ConditionStatus::False,
             reason,
             message,
-            again,
+            retry: again,
         }
     }
 }
 
 fn pause(check: &CredentialCheck, context: &Context) -> Duration {
     let timing = &context.process.config.timing;
-    match (check.verdict.status, check.verdict.again) {
+    match (check.ready.status, check.ready.retry) {
         (ConditionStatus::True, _) => timing.project_refresh,
         (_, RetryPolicy::Slow) => timing.retry_max,
         (_, RetryPolicy::Backoff) => deadlines::exponential(check.failures, timing),
@@ -329,7 +336,7 @@ fn pause(check: &CredentialCheck, context: &Context) -> Duration {
 
 /// What the read-only request shows about the credentials.
 fn ready_condition(
-    result: Result<Answer<DesktopPage>, CloudFailure>,
+    result: Result<ApiResponse<DesktopPage>, CloudFailure>,
     clocks: &Clocks,
     context: &Context,
 ) -> ReadyCondition {
@@ -346,17 +353,17 @@ fn ready_condition(
             status: ConditionStatus::True,
             reason: Reason::CredentialsValid,
             message: "credentials verified with a read-only request (list of desktops)".to_owned(),
-            again: RetryPolicy::Slow,
+            retry: RetryPolicy::Slow,
         }),
         Err(error) => {
             let class = class_of_check(classify(&error));
             // The service rejects a signature with a wrong time like an invalid one.
-            let said = Clocks {
+            let clocks_of_error = Clocks {
                 service: clocks.service.or(error.service_time),
                 ..*clocks
             };
             if class == ErrorClass::Authentication
-                && let Some(verdict) = skewed(&said)
+                && let Some(verdict) = skewed(&clocks_of_error)
             {
                 return verdict;
             }
@@ -385,18 +392,18 @@ fn class_of_check(class: ErrorClass) -> ErrorClass {
 }
 
 /// The conditions of a project. `persists`: the check has failed many times in a row.
-fn updates(verdict: &ReadyCondition, persists: bool) -> Vec<ConditionUpdate> {
+fn updates(ready: &ReadyCondition, persists: bool) -> Vec<ConditionUpdate> {
     let message = if persists {
         format!(
-            "{}; the check has failed many times in a row. {CHECK}",
-            verdict.message
+            "{}; the check has failed many times in a row. {CHECK_HINT}",
+            ready.message
         )
     } else {
-        verdict.message.clone()
+        ready.message.clone()
     };
-    let update = |kind, status| ConditionUpdate::new(kind, status, verdict.reason, &message);
+    let update = |kind, status| ConditionUpdate::new(kind, status, ready.reason, &message);
     let stalled = persists.then(|| update(ConditionType::Stalled, ConditionStatus::True));
-    [update(ConditionType::Ready, verdict.status)]
+    [update(ConditionType::Ready, ready.status)]
         .into_iter()
         .chain(stalled)
         .collect()
@@ -404,7 +411,7 @@ fn updates(verdict: &ReadyCondition, persists: bool) -> Vec<ConditionUpdate> {
 
 async fn write(
     project: &WorkspaceProject,
-    verdict: &ReadyCondition,
+    ready: &ReadyCondition,
     persists: bool,
     context: &Context,
 ) -> Result<(), api::Error> {
@@ -417,8 +424,8 @@ async fn write(
     let old = live.status();
     // Stalled may be set already: another process may have counted the tries.
     let stalled = conditions::find(&old.conditions, ConditionType::Stalled);
-    let persists = persists || stalled.is_some_and(|c| c.reason == verdict.reason);
-    let updates = updates(verdict, persists);
+    let persists = persists || stalled.is_some_and(|c| c.reason == ready.reason);
+    let updates = updates(ready, persists);
     let conditions = merge(
         &old.conditions,
         &updates,
@@ -435,7 +442,7 @@ async fn write(
     }
     project_status::replace(&live, &status, "RecordReady", context).await?;
     tracing::info!(
-        namespace = project.namespace(), name, reason = %verdict.reason, "{}", verdict.message
+        namespace = project.namespace(), name, reason = %ready.reason, "{}", ready.message
     );
     Ok(())
 }

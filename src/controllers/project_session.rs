@@ -27,7 +27,7 @@ use crate::workspace::connector::Target;
 use crate::workspace::endpoint::regions;
 
 /// Projects that were not used for this long are forgotten.
-const IDLE: Duration = Duration::from_secs(60);
+const IDLE_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Result of a read of a project. A failure is shared too, or the waiting callers would time out one after the other.
 type ReadResult = Result<Arc<ProjectRead>, api::Error>;
@@ -38,7 +38,7 @@ pub struct ProjectReads(ExpiringMap<(String, String), SingleFlight<ReadResult>>)
 impl ProjectReads {
     /// A project has changed: later callers do not get an earlier read.
     pub fn changed(&self, namespace: &str, name: &str) {
-        if let Some(flight) = self.0.peek(&(namespace.to_owned(), name.to_owned())) {
+        if let Some(flight) = self.0.get(&(namespace.to_owned(), name.to_owned())) {
             flight.invalidate();
         }
     }
@@ -46,7 +46,7 @@ impl ProjectReads {
 
 impl Default for ProjectReads {
     fn default() -> Self {
-        Self(ExpiringMap::new(IDLE))
+        Self(ExpiringMap::new(IDLE_TIMEOUT))
     }
 }
 
@@ -91,11 +91,15 @@ pub async fn read(context: &Context, namespace: &str, name: &str, since: Instant
             Ok(project) => project,
             Err(error) => return Ok(ProjectRead::Undecodable(error)),
         };
-        let access = access(context, namespace, &project.object).await?;
+        let access = open_session(context, namespace, &project.object).await?;
         Ok(ProjectRead::Found(Arc::new(project), access))
     };
     let key = (namespace.to_owned(), name.to_owned());
-    let flight = context.cloud.project_reads.0.get(key, SingleFlight::default);
+    let flight = context
+        .cloud
+        .project_reads
+        .0
+        .get_or_insert_with(key, SingleFlight::default);
     let shared = || async { Ok::<_, Infallible>(read().await.map(Arc::new)) };
     let Ok(flight) = flight.since(since, shared).await;
     flight
@@ -207,7 +211,7 @@ fn unknown_region(spec: &WorkspaceProjectSpec) -> Option<Unavailable> {
 ///
 /// # Errors
 /// The API server did not respond. The inner error is why no session can be created.
-pub async fn access(
+pub async fn open_session(
     context: &Context,
     namespace: &str,
     project: &WorkspaceProject,
@@ -217,7 +221,7 @@ pub async fn access(
     }
     let unavailable = |reason, message| Ok(Err(Unavailable { reason, message }));
     let credentials = &project.spec.credentials;
-    let sources: [(_, Reader); 3] = [
+    let sources: [(_, CredentialsParser); 3] = [
         (&credentials.access_key, auth::SecretCredentials::access_key),
         (&credentials.token, auth::SecretCredentials::token),
         (&credentials.password, auth::SecretCredentials::password),
@@ -247,13 +251,13 @@ pub async fn access(
 }
 
 /// Reads credentials from the content of a Secret.
-type Reader = fn(&auth::SecretData) -> Result<auth::SecretCredentials, auth::InvalidSecret>;
+type CredentialsParser = fn(&auth::SecretData) -> Result<auth::SecretCredentials, auth::InvalidSecret>;
 
 fn connect(
     context: &Context,
     namespace: &str,
     project: &WorkspaceProject,
-    read: Reader,
+    read: CredentialsParser,
     name: &str,
     secret: Secret,
 ) -> Result<Arc<CloudSession>, Unavailable> {

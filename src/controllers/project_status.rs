@@ -24,7 +24,7 @@ impl StoredProject {
     /// # Errors
     /// This version cannot decode it, not even without the conditions in its status.
     pub fn of(mut project: Raw<WorkspaceProject>) -> Result<Self, String> {
-        make_usable(&mut project);
+        drop_undecodable_status(&mut project);
         Ok(Self {
             object: project.object.0.map_err(|invalid| invalid.error)?,
             stored: project.json["status"].take(),
@@ -39,7 +39,7 @@ impl StoredProject {
 
 /// If the project's status cannot be decoded, removes everything from it except `dailyUsage`: the next check restores
 /// the rest, but nothing can restore that.
-pub fn make_usable(project: &mut Raw<WorkspaceProject>) {
+pub fn drop_undecodable_status(project: &mut Raw<WorkspaceProject>) {
     if project.object.0.is_ok() {
         return;
     }
@@ -69,7 +69,7 @@ pub async fn replace(
     step: &'static str,
     context: &Context,
 ) -> Result<Raw<WorkspaceProject>, api::Error> {
-    let fault = |_| api::Error::Unanswered {
+    let fault = |_| api::Error::NoResponse {
         action: "write the status of the WorkspaceProject",
         reason: "it cannot be written as JSON".to_owned(),
     };

@@ -48,7 +48,7 @@ impl<K: Resource + DeserializeOwned> Raw<K> {
 
 impl<'de, K: Resource + DeserializeOwned> Deserialize<'de> for Raw<K> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let json = Without(&MANAGED_FIELDS).deserialize(deserializer)?;
+        let json = WithoutField(&MANAGED_FIELDS).deserialize(deserializer)?;
         Self::of(json).map_err(D::Error::custom)
     }
 }
@@ -56,9 +56,9 @@ impl<'de, K: Resource + DeserializeOwned> Deserialize<'de> for Raw<K> {
 const MANAGED_FIELDS: [&str; 2] = ["metadata", "managedFields"];
 
 /// Decodes a JSON object, except for the field at this path, which is never kept in memory.
-struct Without<'a>(&'a [&'a str]);
+struct WithoutField<'a>(&'a [&'a str]);
 
-impl<'de> DeserializeSeed<'de> for Without<'_> {
+impl<'de> DeserializeSeed<'de> for WithoutField<'_> {
     type Value = Value;
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
@@ -66,7 +66,7 @@ impl<'de> DeserializeSeed<'de> for Without<'_> {
     }
 }
 
-impl<'de> Visitor<'de> for Without<'_> {
+impl<'de> Visitor<'de> for WithoutField<'_> {
     type Value = Value;
 
     fn expecting(&self, f: &mut Formatter<'_>) -> fmt::Result {
@@ -81,7 +81,7 @@ impl<'de> Visitor<'de> for Without<'_> {
                     fields.next_value::<IgnoredAny>()?;
                     continue;
                 }
-                [first, rest @ ..] if *first == name => fields.next_value_seed(Without(rest))?,
+                [first, rest @ ..] if *first == name => fields.next_value_seed(WithoutField(rest))?,
                 _ => fields.next_value()?,
             };
             kept.insert(name, value);

@@ -17,7 +17,7 @@ use parking_lot::Mutex;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
-use super::events::{Kind, NewEvent};
+use super::events::{EventType, NewEvent};
 use super::raw::Raw;
 use super::{Context, Scope, api, finished};
 use crate::crd::conditions::{ConditionStatus, ConditionType, Reason};
@@ -83,7 +83,7 @@ impl Change {
 
 impl Undecodable {
     /// Classifies an event of a watch, and records objects that cannot be decoded.
-    pub fn sort<K>(
+    pub fn classify_event<K>(
         &self,
         scope: &Scope,
         event: Event<Raw<K>>,
@@ -119,7 +119,7 @@ impl Undecodable {
                 DecodedEvent::Known(put(object), was_unknown.then_some(reference))
             }
             Err(error) => {
-                self.note::<K>(scope, &error, now);
+                self.record::<K>(scope, &error, now);
                 let namespace = error.metadata.namespace.as_deref().unwrap_or_default();
                 let name = error.metadata.name.as_deref().unwrap_or_default();
                 let reference = ObjectRef::<K>::new(name).within(namespace);
@@ -155,7 +155,7 @@ impl Undecodable {
         KINDS.into_iter().map(|kind| (kind, of(kind))).collect()
     }
 
-    fn note<K: Resource<DynamicType = ()>>(&self, scope: &Scope, error: &InvalidObject, now: Duration) {
+    fn record<K: Resource<DynamicType = ()>>(&self, scope: &Scope, error: &InvalidObject, now: Duration) {
         let (kind, metadata) = (K::kind(&()), &error.metadata);
         let namespace = metadata.namespace.clone().unwrap_or_default();
         let name = metadata.name.clone().unwrap_or_default();
@@ -227,7 +227,7 @@ async fn report_or_release(uid: &str, entry: &Entry, context: &Context) -> Resul
             return release(&live, context).await;
         }
     }
-    let Some(conditions) = reported(&live.json, &error, context) else {
+    let Some(conditions) = error_conditions(&live.json, &error, context) else {
         return Ok(());
     };
     live.json["status"]["conditions"] = conditions;
@@ -248,24 +248,24 @@ async fn release(object: &Raw<DesktopDeletion>, context: &Context) -> Result<(),
     let note = "the operator removed its finalizer from an object that it cannot decode. The delete requests of the object can no longer take effect, and their outcome is unknown; check the desktops of the object in the console";
     tracing::warn!(namespace, name, "{note}");
     context.process.metrics.incident(Incident::ReleasedUnresolved);
-    let news = NewEvent {
-        kind: Kind::Warning,
+    let event = NewEvent {
+        kind: EventType::Warning,
         reason: Incident::ReleasedUnresolved.as_str(),
         note,
         related: None,
     };
-    context.kube.events.publish(&object.object_ref(&()), news).await;
+    context.kube.events.publish(&object.object_ref(&()), event).await;
     Ok(())
 }
 
 /// The conditions that report the object; `None` if they do already. Those that this version does not write are kept.
-fn reported(object: &Value, error: &str, context: &Context) -> Option<Value> {
+fn error_conditions(object: &Value, error: &str, context: &Context) -> Option<Value> {
     let message = format!(
         "this version of the operator cannot decode the object ({error}). It is skipped, and its desktops stay reserved. Correct the field that the error names, or run the version of the operator that wrote it"
     );
     let none = Vec::new();
     let before = object["status"]["conditions"].as_array().unwrap_or(&none);
-    let says = |kind: ConditionType, status: ConditionStatus| {
+    let has_condition = |kind: ConditionType, status: ConditionStatus| {
         let same = before.iter().find(|c| c["type"] == kind.as_str());
         same.is_some_and(|c| {
             c["status"] == status.as_str()
@@ -273,8 +273,8 @@ fn reported(object: &Value, error: &str, context: &Context) -> Option<Value> {
                 && c["message"] == message
         })
     };
-    if says(ConditionType::Stalled, ConditionStatus::True)
-        && says(ConditionType::Ready, ConditionStatus::False)
+    if has_condition(ConditionType::Stalled, ConditionStatus::True)
+        && has_condition(ConditionType::Ready, ConditionStatus::False)
     {
         return None;
     }

@@ -23,7 +23,7 @@ pub async fn run(
     (client, scope, selector): (Client, Scope, &'static str),
     (cache, undecodable): (Store<DesktopDeletion>, Undecodable),
     interval: Duration,
-    pulse: Heartbeat,
+    heartbeat: Heartbeat,
     stopping: CancellationToken,
 ) {
     let mut before = Versions::new();
@@ -49,7 +49,7 @@ pub async fn run(
                 }
             }
         }
-        pulse.beat();
+        heartbeat.beat();
     }
 }
 

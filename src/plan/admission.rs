@@ -56,14 +56,14 @@ pub fn next(observed: &Observed) -> Step {
     }
 }
 
-const UNCLEAR: &str = "the deadline has passed by the clock of the operator or of the cloud service, so the request will not be submitted; it expires once the deadline has passed by both";
+const DEADLINE_UNCLEAR: &str = "the deadline has passed by the clock of the operator or of the cloud service, so the request will not be submitted; it expires once the deadline has passed by both";
 
 /// Nothing is sent any more, but the request has not expired yet.
 fn deadline_unclear(observed: &Observed) -> Progress {
     if let Some(skew) = observed.facts.clock_skew {
         return clock_skew(skew);
     }
-    let message = with_last_message(observed, UNCLEAR);
+    let message = with_last_message(observed, DEADLINE_UNCLEAR);
     Progress {
         error: last_error(observed).cloned(),
         ..Progress::retrying(Reason::Expired, message, Requeue::Retry)
@@ -216,7 +216,7 @@ fn unreadable(observed: &Observed) -> Option<Progress> {
     let message = format!(
         "the cloud returns an error for these desktops: {}. Nothing is submitted; retrying. {remedy} ({})",
         messages::list(ids),
-        messages::answer(error)
+        messages::describe_error(error)
     );
     let reason = match read_failure.error.class {
         ErrorClass::InDoubt => Reason::ServiceUnavailable,
@@ -359,11 +359,11 @@ fn needs_single_read(observed: &Observed, id: &DesktopID) -> bool {
     }
 }
 
-const ONE_BY_ONE: &str = "checked; reading the others one by one";
+const CHECKING_SUFFIX: &str = "checked; reading the others one by one";
 
 /// The conditions while many desktops are read one by one.
 fn checking(checked: usize, all: usize) -> Progress {
-    let message = format!("{checked} of {all} desktops {ONE_BY_ONE}");
+    let message = format!("{checked} of {all} desktops {CHECKING_SUFFIX}");
     Progress::reconciling(Reason::CheckingDesktops, message, Requeue::PollInterval)
 }
 
@@ -504,7 +504,7 @@ fn last_error(observed: &Observed) -> Option<&CloudError> {
 /// Whether the conditions report the progress of a long check.
 fn is_announced(observed: &Observed) -> bool {
     let submitted = find(&observed.request.status.conditions, ConditionType::Submitted);
-    submitted.is_some_and(|c| c.reason == Reason::CheckingDesktops && c.message.ends_with(ONE_BY_ONE))
+    submitted.is_some_and(|c| c.reason == Reason::CheckingDesktops && c.message.ends_with(CHECKING_SUFFIX))
 }
 
 /// What prevented the submission until the deadline, according to the conditions.
@@ -514,7 +514,7 @@ fn last_message(observed: &Observed) -> Option<String> {
         return last_error(observed).map(|error| without_retry(&messages::of_error(error)));
     };
     let message = finalizer::without_finalizer_note(&submitted.message);
-    match message.strip_prefix(UNCLEAR) {
+    match message.strip_prefix(DEADLINE_UNCLEAR) {
         None => Some(without_retry(message)),
         Some(rest) => rest.strip_prefix(LAST_STATUS).map(ToOwned::to_owned),
     }

@@ -88,7 +88,7 @@ pub fn evaluate(observed: &Observed, plan: &Planned) -> ApprovalState {
         };
     };
     let Some(approved) = recorded(observed) else {
-        if !was_on_show(observed, named) {
+        if !was_shown(observed, named) {
             return ApprovalState::PlanMismatch;
         }
         if plan.hash == *named {
@@ -127,7 +127,7 @@ pub fn evaluate(observed: &Observed, plan: &Planned) -> ApprovalState {
 }
 
 /// The approval came while the plan was on show, not before.
-fn was_on_show(observed: &Observed, named: &str) -> bool {
+fn was_shown(observed: &Observed, named: &str) -> bool {
     let status = &observed.request.status;
     // Edits of other fields do not change an approval that was not accepted.
     let is_refused = status.refused_plan.as_deref() == Some(named);
@@ -148,7 +148,10 @@ pub fn missing_since_shown(observed: &Observed, plan: &Planned) -> Vec<String> {
         let was_planned = |shown: &&DesktopStatus| shown.id == *id && shown.state != DesktopState::Absent;
         let shown = status.desktops.iter().find(was_planned)?;
         let new = missing.into_iter().filter(|fact| !lacks(shown, *fact));
-        describe(id, &new.map(|fact| fact.words().to_owned()).collect::<Vec<_>>())
+        describe(
+            id,
+            &new.map(|fact| fact.description().to_owned()).collect::<Vec<_>>(),
+        )
     };
     let all = plan.missing_facts().filter_map(since_shown);
     all.filter(|_| status.plan.is_some()).collect()
@@ -163,7 +166,7 @@ fn lacks(shown: &DesktopStatus, fact: MissingFact) -> bool {
 /// Why a request is not submitted, if an approval is missing.
 pub fn obstacle(observed: &Observed, plan: &Planned) -> Option<Progress> {
     let approval_state = evaluate(observed, plan);
-    let said = update(observed, &approval_state, &plan.hash);
+    let condition = update(observed, &approval_state, &plan.hash);
     match approval_state {
         ApprovalState::NotRequired | ApprovalState::Approved => None,
         ApprovalState::Approvable(_) => {
@@ -185,9 +188,9 @@ pub fn obstacle(observed: &Observed, plan: &Planned) -> Option<Progress> {
                 Requeue::PollInterval,
             ))
         }
-        ApprovalState::Missing | ApprovalState::PlanMismatch | ApprovalState::Changed(_) => {
-            Some(Progress::paused(said.reason, said.message, Requeue::Plan))
-        }
+        ApprovalState::Missing | ApprovalState::PlanMismatch | ApprovalState::Changed(_) => Some(
+            Progress::paused(condition.reason, condition.message, Requeue::Plan),
+        ),
     }
 }
 

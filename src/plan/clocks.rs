@@ -11,7 +11,7 @@ use jiff::{SignedDuration, Timestamp};
 use super::observed::ClockSkew;
 
 /// How far two correct responses may disagree: as long as a call may take.
-const AGREEMENT: SignedDuration = SignedDuration::from_secs(30);
+const MAX_DISAGREEMENT: SignedDuration = SignedDuration::from_secs(30);
 
 /// The `Date` of a response.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -30,13 +30,13 @@ impl DateSample {
 
     fn agrees_with(self, other: Self) -> bool {
         let expected = other.carried_to(self.at);
-        self.date.duration_since(expected).abs() <= AGREEMENT
+        self.date.duration_since(expected).abs() <= MAX_DISAGREEMENT
     }
 }
 
 /// This many consecutive responses must agree with each other before they correct a known clock. One list may take two
 /// calls, so two responses may come from the same faulty server.
-const IN_A_ROW: u8 = 3;
+const SAMPLES_TO_CORRECT: u8 = 3;
 
 /// A clock that is known only from responses. The first response is used once a second one agrees with it, and
 /// responses that disagree with the known clock are ignored until there are three consecutive ones.
@@ -49,17 +49,21 @@ pub struct RemoteClock {
 
 impl RemoteClock {
     /// Records the `Date` of a response.
-    pub fn observe_date(&mut self, reading: DateSample) {
+    pub fn observe_date(&mut self, sample: DateSample) {
         let agreed = match self.doubtful {
-            Some((doubtful, count)) if reading.agrees_with(doubtful) => count + 1,
+            Some((doubtful, count)) if sample.agrees_with(doubtful) => count + 1,
             _ => 1,
         };
-        let enough = if self.known.is_some() { IN_A_ROW } else { 2 };
-        if self.known.is_some_and(|known| reading.agrees_with(known)) || agreed >= enough {
-            self.known = Some(reading);
+        let enough = if self.known.is_some() {
+            SAMPLES_TO_CORRECT
+        } else {
+            2
+        };
+        if self.known.is_some_and(|known| sample.agrees_with(known)) || agreed >= enough {
+            self.known = Some(sample);
             self.doubtful = None;
         } else {
-            self.doubtful = Some((reading, agreed));
+            self.doubtful = Some((sample, agreed));
         }
     }
 
@@ -75,7 +79,7 @@ pub struct Clocks {
     /// Time since the start of this process; it never steps.
     pub uptime: Duration,
     /// This machine's clock.
-    pub ours: Timestamp,
+    pub local: Timestamp,
     /// The service's clock, where it is known.
     pub service: Option<Timestamp>,
     /// The API server's clock, where it is known.
@@ -90,7 +94,7 @@ impl Clocks {
 
     /// How far that clock is ahead of the local one; negative if it is behind.
     pub fn difference(&self) -> Option<SignedDuration> {
-        self.other().map(|other| other.duration_since(self.ours))
+        self.other().map(|other| other.duration_since(self.local))
     }
 
     /// The difference, if it is more than is allowed.
@@ -106,7 +110,7 @@ impl Clocks {
     pub fn until(&self, at: Timestamp, allowed: Duration) -> Option<Duration> {
         let apart = Duration::try_from(self.difference()?.abs()).unwrap_or(Duration::MAX);
         let margin = if apart > allowed { apart } else { Duration::ZERO };
-        let behind = self.other()?.min(self.ours);
+        let behind = self.other()?.min(self.local);
         Some(between(behind, after(at, margin)))
     }
 
@@ -116,7 +120,7 @@ impl Clocks {
         let then = |now: Timestamp| shifted(now, self.uptime, uptime);
         Self {
             uptime,
-            ours: then(self.ours),
+            local: then(self.local),
             service: self.service.map(then),
             api_server: self.api_server.map(then),
         }
@@ -168,7 +172,7 @@ mod tests {
     fn clocks(ours: i64, service: Option<i64>) -> Clocks {
         Clocks {
             uptime: Duration::from_secs(1000),
-            ours: at(ours),
+            local: at(ours),
             service: service.map(at),
             api_server: None,
         }
@@ -266,6 +270,6 @@ mod tests {
     #[test]
     fn what_the_clocks_showed_before_follows_from_what_they_show_now() {
         let then = clocks(50, Some(60)).at(Duration::from_secs(990));
-        assert_eq!((then.ours, then.service), (at(40), Some(at(50))));
+        assert_eq!((then.local, then.service), (at(40), Some(at(50))));
     }
 }

@@ -66,7 +66,11 @@ pub fn reserve(usage: &DailyUsage, reservation: Reservation) -> DailyUsage {
 
 /// The time at which desktops are reserved: the later one of both clocks.
 pub fn now(clocks: &Clocks) -> Time {
-    Time(clocks.other().map_or(clocks.ours, |other| other.max(clocks.ours)))
+    Time(
+        clocks
+            .other()
+            .map_or(clocks.local, |other| other.max(clocks.local)),
+    )
 }
 
 /// The usage after settling each reservation that can be settled; `requests` has their requests in the same order. The

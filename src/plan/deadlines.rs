@@ -37,17 +37,17 @@ pub const RESYNC: Duration = Duration::from_secs(600);
 const PLAN_REFRESH: Duration = RESYNC;
 
 /// How long a missing project may still come with the sync that brought the request.
-const PROJECT_MAY_COME: Duration = Duration::from_secs(120);
+const PROJECT_GRACE_PERIOD: Duration = Duration::from_secs(120);
 
 /// If fewer requests than this have no conditions, they are reported on after the shorter time, otherwise later: their
 /// reconciliation has precedence.
-const FEW: usize = 200;
+const FIRST_REPORT_BATCH: usize = 200;
 
 /// How often the conditions report the progress of a long check.
-const PROGRESS: Duration = Duration::from_secs(10);
+const PROGRESS_INTERVAL: Duration = Duration::from_secs(10);
 
 /// How long a reconciliation relies on an earlier one that found a desktop gone.
-const GONE: Duration = RESYNC;
+const GONE_MAX_AGE: Duration = RESYNC;
 
 /// How long a watch may take to deliver what this process has read or written; after that, the object is read live
 /// instead.
@@ -61,10 +61,10 @@ const PROJECT_MAX_AGE: Duration = Duration::from_secs(1);
 pub const RETRY_AFTER: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(300));
 
 /// How long the jobs of a project may go unread while attempts are in doubt and nothing can be decided yet.
-const EARLY_READS: Duration = Duration::from_secs(180);
+const MAX_EARLY_READ_INTERVAL: Duration = Duration::from_secs(180);
 
 /// Added to delays, so that the time has passed regardless of rounding.
-const ROUNDING: Duration = Duration::from_millis(50);
+const ROUNDING_MARGIN: Duration = Duration::from_millis(50);
 
 /// Input of the rules about time.
 #[derive(Debug, Clone, Copy)]
@@ -130,7 +130,7 @@ impl Deadlines<'_> {
                 .undocumented_since()
                 .is_some_and(|since| self.known_for(Some(since)) >= self.timing.job_overdue),
             expired: at_begin.until_expired().is_some_and(|left| left.is_zero()),
-            recovery_timed_out: over(self.until_doubt_ends(self.timing.recovery_timeout)),
+            recovery_timed_out: over(self.until_effect_excluded(self.timing.recovery_timeout)),
             before_initial_poll: self.age_in_doubt() < self.timing.initial_poll_delay,
             finalizer_missing: self.finalizer_is_missing(),
             finalizer_due: self.until_finalizer().is_zero(),
@@ -138,7 +138,7 @@ impl Deadlines<'_> {
             progress_due: self
                 .memory
                 .progress_recorded_at
-                .is_none_or(|recorded_at| self.known_for(Some(recorded_at)) >= PROGRESS),
+                .is_none_or(|recorded_at| self.known_for(Some(recorded_at)) >= PROGRESS_INTERVAL),
         }
     }
 
@@ -170,20 +170,20 @@ impl Deadlines<'_> {
         let deadline = self.until_deadline().filter(|left| !left.is_zero());
         let finalizer = self.finalizer_is_missing().then(|| self.until_finalizer());
         let soonest = deadline.into_iter().chain(finalizer).fold(delay, Duration::min);
-        soonest + ROUNDING
+        soonest + ROUNDING_MARGIN
     }
 
     /// Whether the project may still come with the sync that brought the request.
     pub fn project_may_appear(&self) -> bool {
         self.request
             .created
-            .is_some_and(|created| self.clocks.ours < after(created, PROJECT_MAY_COME))
+            .is_some_and(|created| self.clocks.local < after(created, PROJECT_GRACE_PERIOD))
     }
 
     /// How long ago the newest attempt was signed.
     pub fn age_of_submission(&self) -> Duration {
         let newest = self.request.status.attempts.iter().map(|a| a.signed_at.0).max();
-        newest.map_or(Duration::ZERO, |at| between(at, self.clocks.ours))
+        newest.map_or(Duration::ZERO, |at| between(at, self.clocks.local))
     }
 
     fn start(&self) -> Start {
@@ -195,7 +195,7 @@ impl Deadlines<'_> {
         let Some(at) = self.request.not_before else {
             return Duration::ZERO;
         };
-        let ours = between(self.clocks.ours, at);
+        let ours = between(self.clocks.local, at);
         let both = self.clocks.until(at, self.timing.clock_skew);
         both.unwrap_or(ours)
     }
@@ -203,7 +203,7 @@ impl Deadlines<'_> {
     /// Until the next window opens by the local clock.
     fn until_window(&self) -> Duration {
         match window(self.windows, &self.clocks) {
-            Window::Closed { opens: Some(at) } => between(self.clocks.ours, at),
+            Window::Closed { opens: Some(at) } => between(self.clocks.local, at),
             _ => self.timing.secret_refresh,
         }
     }
@@ -232,7 +232,7 @@ impl Deadlines<'_> {
             && self.clock_skew().is_none()
         {
             Deadline::Passed
-        } else if past(self.clocks.ours) || self.clocks.other().is_some_and(past) {
+        } else if past(self.clocks.local) || self.clocks.other().is_some_and(past) {
             Deadline::ClocksDisagree
         } else {
             Deadline::Ahead
@@ -247,7 +247,7 @@ impl Deadlines<'_> {
         }
         let at = self.deadline()?;
         let left = |clock: Timestamp| Some(between(clock, at)).filter(|left| !left.is_zero());
-        left(self.clocks.ours)
+        left(self.clocks.local)
             .into_iter()
             .chain(self.clocks.other().and_then(left))
             .min()
@@ -286,10 +286,13 @@ impl Deadlines<'_> {
         };
         // The age of a failure that another process had is the time since this process first saw it, or the age by the
         // local clock if that is greater.
-        let known_for = self.known_for(own.map(|refusal| refusal.at).or(self.memory.first_saw(&last.id)));
+        let known_for = self.known_for(
+            own.map(|refusal| refusal.at)
+                .or(self.memory.first_seen_at(&last.id)),
+        );
         let age = match own {
             Some(_) => known_for,
-            None => known_for.max(between(error.time.0, self.clocks.ours)),
+            None => known_for.max(between(error.time.0, self.clocks.local)),
         };
         Some(pause.saturating_sub(age)).filter(|left| !left.is_zero())
     }
@@ -306,13 +309,13 @@ impl Deadlines<'_> {
 
     /// Until no request in doubt can take effect any more, nor an accepted one be invisible; `None` if none is in doubt.
     fn until_expired(&self) -> Option<Duration> {
-        self.until_doubt_ends(Duration::ZERO)
+        self.until_effect_excluded(Duration::ZERO)
     }
 
     /// How long ago the newest attempt was signed, as far as is known: this machine's clock may have been set back.
     fn age_in_doubt(&self) -> Duration {
         let newest = self.request.status.attempts.last();
-        let known_for = newest.map(|a| self.known_for(self.memory.first_saw(&a.id)));
+        let known_for = newest.map(|a| self.known_for(self.memory.first_seen_at(&a.id)));
         self.age_of_submission().max(known_for.unwrap_or_default())
     }
 
@@ -321,7 +324,7 @@ impl Deadlines<'_> {
         let age = self.age_in_doubt();
         let first = self.timing.initial_poll_delay;
         match first.saturating_sub(age) {
-            Duration::ZERO => age.clamp(first.min(EARLY_READS), EARLY_READS),
+            Duration::ZERO => age.clamp(first.min(MAX_EARLY_READ_INTERVAL), MAX_EARLY_READ_INTERVAL),
             left => left,
         }
     }
@@ -329,12 +332,12 @@ impl Deadlines<'_> {
     /// Earliest start of a list of jobs that is used while nothing can be decided: late enough to be newer than the
     /// last one that was used, and early enough for requests of one project to share it.
     pub fn oldest_early_read(&self) -> Duration {
-        let old = (self.age_in_doubt() / 2).min(EARLY_READS / 2);
+        let old = (self.age_in_doubt() / 2).min(MAX_EARLY_READ_INTERVAL / 2);
         self.clocks.uptime.saturating_sub(old)
     }
 
     /// The same, and `later`.
-    fn until_doubt_ends(&self, later: Duration) -> Option<Duration> {
+    fn until_effect_excluded(&self, later: Duration) -> Option<Duration> {
         let doubtful = |a: &&Attempt| a.outcome.is_undecided();
         let attempts = self.request.status.attempts.iter().filter(doubtful);
         attempts
@@ -367,7 +370,7 @@ impl Deadlines<'_> {
     }
 
     fn until_over(&self, attempt: &Attempt, span: Duration) -> Duration {
-        let known_for = self.known_for(self.memory.first_saw(&attempt.id));
+        let known_for = self.known_for(self.memory.first_seen_at(&attempt.id));
         until_over(attempt.signed_at.0, span, known_for, &self.clocks, self.timing)
     }
 
@@ -404,7 +407,7 @@ pub fn start(not_before: Option<Timestamp>, clocks: &Clocks, timing: &Timing) ->
     };
     match clocks.until(at, timing.clock_skew) {
         Some(Duration::ZERO) => Start::Reached,
-        None if at <= clocks.ours => Start::ClockUnknown,
+        None if at <= clocks.local => Start::ClockUnknown,
         _ => Start::Ahead,
     }
 }
@@ -478,7 +481,7 @@ pub fn oldest_first_read(uptime: Duration, timing: &Timing) -> Duration {
 /// Earliest time at which an earlier reconciliation must have found by a GET that a desktop is gone, for a request that
 /// was not submitted: one failed read among many must not cause all of them to be repeated.
 pub fn oldest_gone(uptime: Duration) -> Duration {
-    uptime.saturating_sub(GONE)
+    uptime.saturating_sub(GONE_MAX_AGE)
 }
 
 /// Whether a signature made at `made` is too old to be sent, or a read made then is too old to sign a request.
@@ -489,7 +492,11 @@ pub fn is_stale(made: Duration, uptime: Duration, timing: &Timing) -> bool {
 /// How long a request may have no conditions while it is queued, depending on how many have none: `few` if there are
 /// few of them.
 pub fn first_report(without_conditions: usize, few: Duration) -> Duration {
-    if without_conditions < FEW { few } else { few * 8 }
+    if without_conditions < FIRST_REPORT_BATCH {
+        few
+    } else {
+        few * 8
+    }
 }
 
 /// Whether a live read of the project, whose response arrived at `answered`, is recent enough for a signature.

@@ -6,7 +6,7 @@
 use crate::crd::conditions::Reason;
 use crate::crd::deletion::{CloudError, ErrorClass};
 use crate::crd::limits;
-use crate::workspace::error::{BreakerKind, Error, Failure, Operation, Refusal};
+use crate::workspace::error::{BreakerKind, Error, ErrorResponse, Failure, Operation};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 impl ErrorClass {
@@ -78,12 +78,12 @@ pub fn classify(error: &Error) -> ErrorClass {
         },
         Failure::NoResponse { .. } | Failure::Unreadable { .. } => ErrorClass::InDoubt,
         // These requests contain nothing from the spec of the request, so the address, or what it names, is wrong.
-        Failure::Refused(refusal)
+        Failure::ErrorResponse(refusal)
             if error.operation.is_of_iam() && matches!(refusal.status, 400 | 404 | 405) =>
         {
             ErrorClass::WrongEndpoint
         }
-        Failure::Refused(refusal) => {
+        Failure::ErrorResponse(refusal) => {
             let class = by_code(refusal).unwrap_or_else(|| by_status(refusal));
             // The parameters of a read are set by the operator, so a new object would not correct them.
             if class == ErrorClass::InvalidRequest && error.operation != Operation::BatchDelete {
@@ -98,7 +98,10 @@ pub fn classify(error: &Error) -> ErrorClass {
 /// Whether a GET of one desktop may have failed because of that desktop alone: the service answered, with an error that is
 /// not about the caller, the address or the rate.
 pub fn is_about_one_desktop(error: &Error) -> bool {
-    let answered = matches!(error.failure, Failure::Refused(_) | Failure::Unreadable { .. });
+    let answered = matches!(
+        error.failure,
+        Failure::ErrorResponse(_) | Failure::Unreadable { .. }
+    );
     let class = classify(error);
     let of_content = [
         ErrorClass::InvalidRequest,
@@ -111,7 +114,7 @@ pub fn is_about_one_desktop(error: &Error) -> bool {
 
 /// Codes with the same meaning in all services. The vendor prefixes gateway codes with `APIGW.` or `APIG.`. A redirect
 /// or an interim response is never a rejection, regardless of its content.
-fn by_code(refusal: &Refusal) -> Option<ErrorClass> {
+fn by_code(refusal: &ErrorResponse) -> Option<ErrorClass> {
     let code = refusal.code.as_deref().filter(|_| refusal.status >= 400)?;
     if let Some(number) = code.strip_prefix("APIGW.").or_else(|| code.strip_prefix("APIG.")) {
         return by_gateway_code(number, refusal.status);
@@ -149,7 +152,7 @@ fn by_gateway_code(number: &str, status: u16) -> Option<ErrorClass> {
     }
 }
 
-fn by_status(refusal: &Refusal) -> ErrorClass {
+fn by_status(refusal: &ErrorResponse) -> ErrorClass {
     match refusal.status {
         401 => ErrorClass::Authentication,
         403 => ErrorClass::Permission,
@@ -172,19 +175,19 @@ fn by_status(refusal: &Refusal) -> ErrorClass {
 
 /// An error of the cloud as the status stores it.
 pub fn cloud_error(error: &Error, time: Time) -> CloudError {
-    let because = |reason| Refusal {
+    let because = |reason| ErrorResponse {
         message: Some(reason),
-        ..Refusal::default()
+        ..ErrorResponse::default()
     };
     let (status, refusal) = match error.failure.clone() {
-        Failure::Refused(refusal) => (Some(refusal.status), *refusal),
+        Failure::ErrorResponse(refusal) => (Some(refusal.status), *refusal),
         Failure::Unreadable {
             status,
             code,
             request_id,
             reason,
         } => {
-            let refusal = Refusal {
+            let refusal = ErrorResponse {
                 code,
                 request_id,
                 ..because(reason)

@@ -239,10 +239,10 @@ fn covers(observed: &Observed, attempt: &Attempt, job: &JobID) -> bool {
 pub fn not_submitted(id: &DesktopID) -> DesktopStatus {
     let message =
         "the delete request took effect for other desktops but not for this one; create a new request for it";
-    DesktopStatus::because(id, DesktopState::Failed, Some(code::NOT_SUBMITTED), message)
+    DesktopStatus::with_message(id, DesktopState::Failed, Some(code::NOT_SUBMITTED), message)
 }
 
 fn perhaps_submitted(id: &DesktopID) -> DesktopStatus {
     let message = "the delete request took effect for other desktops; whether it took effect for this one is not known yet";
-    DesktopStatus::because(id, DesktopState::Unknown, None, message)
+    DesktopStatus::with_message(id, DesktopState::Unknown, None, message)
 }

@@ -242,7 +242,7 @@ fn undecided(observed: &Observed, id: &DesktopID) -> DesktopStatus {
         return failed(id, Some(code::NO_SUB_JOB), text);
     }
     let text = "the delete request took effect for other desktops; whether it took effect for this one is unknown: check it in the console";
-    DesktopStatus::because(id, DesktopState::Unknown, None, text)
+    DesktopStatus::with_message(id, DesktopState::Unknown, None, text)
 }
 
 fn parent_reason<'a>(mut views: impl Iterator<Item = &'a JobView>) -> &'a str {
@@ -254,7 +254,7 @@ fn parent_reason<'a>(mut views: impl Iterator<Item = &'a JobView>) -> &'a str {
 fn failed(id: &DesktopID, code: Option<&str>, reason: &str) -> DesktopStatus {
     let cut = |text: &str, length: usize| text.chars().take(length).collect::<String>();
     let code = code.map(|code| cut(code, 64));
-    DesktopStatus::because(id, DesktopState::Failed, code.as_deref(), &cut(reason, 255))
+    DesktopStatus::with_message(id, DesktopState::Failed, code.as_deref(), &cut(reason, 255))
 }
 
 /// The next read of a desktop. A desktop whose GET failed is not read again in this reconciliation. After several

@@ -17,7 +17,7 @@ use crate::ids::{AttemptID, DesktopID, JobID, ProjectKey};
 
 /// A smaller change of the difference of two clocks is ignored: the `Date` of a response has whole seconds, and is as
 /// old as its call took.
-const SAME_DIFFERENCE: SignedDuration = SignedDuration::from_secs(30);
+const DIFFERENCE_TOLERANCE: SignedDuration = SignedDuration::from_secs(30);
 
 /// Memory of one request.
 #[derive(Debug, Clone, Default)]
@@ -84,14 +84,14 @@ impl RequestMemory {
         self.attempts
             .retain(|(id, _)| attempts.iter().any(|a| a.id == *id));
         for attempt in attempts {
-            if self.first_saw(&attempt.id).is_none() {
+            if self.first_seen_at(&attempt.id).is_none() {
                 self.attempts.push((attempt.id.clone(), uptime));
             }
         }
     }
 
     /// When this process first saw the attempt.
-    pub fn first_saw(&self, attempt: &AttemptID) -> Option<Duration> {
+    pub fn first_seen_at(&self, attempt: &AttemptID) -> Option<Duration> {
         self.attempts
             .iter()
             .find(|(id, _)| id == attempt)
@@ -176,7 +176,7 @@ impl RequestMemory {
     pub fn known_gone(&self, project: &ProjectKey, since: Duration) -> impl Iterator<Item = &DesktopID> {
         self.gone
             .iter()
-            .filter(move |(_, (at, place))| *at >= since && place == project)
+            .filter(move |(_, (at, known_project))| *at >= since && known_project == project)
             .map(|(id, _)| id)
     }
 
@@ -187,7 +187,7 @@ impl RequestMemory {
     }
 
     /// Records a failed submission.
-    pub fn refused(&mut self, refusal: SubmissionFailure) {
+    pub fn record_failure(&mut self, refusal: SubmissionFailure) {
         let before = self
             .last_submission_failure
             .as_ref()
@@ -246,7 +246,7 @@ impl RequestMemory {
         let known = self.difference.filter(|known| {
             difference
                 .checked_sub(*known)
-                .is_some_and(|moved| moved.abs() <= SAME_DIFFERENCE)
+                .is_some_and(|moved| moved.abs() <= DIFFERENCE_TOLERANCE)
         });
         *self.difference.insert(known.unwrap_or(difference))
     }

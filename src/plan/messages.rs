@@ -49,7 +49,7 @@ pub fn describe_desktops(ids: &[DesktopID], wrong: impl Fn(&DesktopID) -> Option
 
 /// A message for users: what to do about an error of the cloud, and which call failed with which response.
 pub fn of_error(error: &CloudError) -> String {
-    format!("{} ({})", remedy(error), answer(error))
+    format!("{} ({})", remedy(error), describe_error(error))
 }
 
 fn remedy(error: &CloudError) -> String {
@@ -115,7 +115,7 @@ fn named_action(error: &CloudError) -> Option<&str> {
 }
 
 /// Which call failed, and the response of the cloud.
-pub fn answer(error: &CloudError) -> String {
+pub fn describe_error(error: &CloudError) -> String {
     let operation = error.operation;
     let mut words = match (error.http_status, &error.code) {
         (Some(status), Some(code)) if *code != status.to_string() => {

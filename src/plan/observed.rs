@@ -60,7 +60,7 @@ impl Observed {
     /// The GETs of single desktops that failed, by folded ID: the failure, and the number of consecutive ones.
     pub fn failed_reads(&self) -> impl Iterator<Item = (&DesktopID, &ReadFailure, u32)> {
         self.single_reads.iter().filter_map(|(id, read)| match read {
-            SingleRead::Answered => None,
+            SingleRead::Succeeded => None,
             SingleRead::Failed {
                 read_failure,
                 in_a_row,
@@ -73,7 +73,7 @@ impl Observed {
 #[derive(Debug, Clone, PartialEq)]
 pub enum SingleRead {
     /// It showed whether the desktop exists.
-    Answered,
+    Succeeded,
     /// The service returned an error that may be about this desktop alone.
     Failed {
         /// The error.
@@ -110,7 +110,7 @@ pub struct ReadTimes {
 }
 
 /// Longest value of the annotation that is read; `status.lastHandledResolve` holds no more.
-const LONGEST_RESOLVE: usize = 1024;
+const MAX_RESOLVE_LENGTH: usize = 1024;
 
 /// The object.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -172,8 +172,8 @@ impl Request {
     }
 
     /// The value of the annotation that was not handled yet, as the status would store it.
-    pub fn unanswered_resolve(&self) -> Option<String> {
-        let value: String = self.resolve.as_ref()?.chars().take(LONGEST_RESOLVE).collect();
+    pub fn unhandled_resolve(&self) -> Option<String> {
+        let value: String = self.resolve.as_ref()?.chars().take(MAX_RESOLVE_LENGTH).collect();
         (self.status.last_handled_resolve.as_ref() != Some(&value)).then_some(value)
     }
 
@@ -294,7 +294,7 @@ pub enum Submission {
         /// The attempt.
         attempt: AttemptID,
         /// The result.
-        answer: PostResult,
+        result: PostResult,
     },
     /// A task of this process is sending or recording.
     InProgress,

@@ -99,12 +99,12 @@ pub fn with_plan(
 
 /// Whether the shown plan is kept although this read gives another one, because the read only lacks facts for now.
 fn keeps_current_plan(observed: &Observed, approval_state: &ApprovalState, missing: &[String]) -> bool {
-    let says_less = !missing.is_empty() && !observed.facts.facts_missing_for_long;
+    let lacks_facts = !missing.is_empty() && !observed.facts.facts_missing_for_long;
     match approval_state {
         ApprovalState::FactsMissing(_) => true,
         ApprovalState::Approved | ApprovalState::Approvable(_) => false,
-        ApprovalState::Changed(_) => says_less && approval::is_invalidated(observed),
-        ApprovalState::NotRequired | ApprovalState::Missing | ApprovalState::PlanMismatch => says_less,
+        ApprovalState::Changed(_) => lacks_facts && approval::is_invalidated(observed),
+        ApprovalState::NotRequired | ApprovalState::Missing | ApprovalState::PlanMismatch => lacks_facts,
     }
 }
 
@@ -149,10 +149,10 @@ fn still_planned(shown: &Plan, missing: &[String]) -> ConditionUpdate {
     let count = |count: i32| usize::try_from(count).unwrap_or_default();
     let message = format!(
         "{}; the last read lacks facts of the plan: {}; reading again",
-        deletes(count(shown.delete), count(shown.absent)),
+        summary(count(shown.delete), count(shown.absent)),
         describe_some(missing)
     );
-    planning(ConditionStatus::True, Reason::PlanReady, message)
+    planned_condition(ConditionStatus::True, Reason::PlanReady, message)
 }
 
 /// The wait while the plan cannot be read, for what is named. A plan that is shown stays.
@@ -169,7 +169,11 @@ pub fn with_unknown_plan(observed: &Observed, obstacle: &Progress, progress: Pro
     Progress {
         requeue,
         preview: Some(Box::new(Preview {
-            updates: vec![planning(ConditionStatus::Unknown, Reason::Planning, message)],
+            updates: vec![planned_condition(
+                ConditionStatus::Unknown,
+                Reason::Planning,
+                message,
+            )],
             refused: observed.request.status.refused_plan.clone(),
             ..Preview::default()
         })),
@@ -229,17 +233,17 @@ fn planned(
     deleting: &[&DesktopID],
     plan: &Planned,
 ) -> ConditionUpdate {
-    let judged: Vec<_> = sorted
+    let checked: Vec<_> = sorted
         .present
         .iter()
         .filter(|id| !deleting.contains(id))
         .cloned()
         .collect();
     let progress = guardrails::violated(observed)
-        .or_else(|| expectations::failed(observed, &judged))
-        .or_else(|| guardrails::blocked(observed, &judged));
+        .or_else(|| expectations::failed(observed, &checked))
+        .or_else(|| guardrails::blocked(observed, &checked));
     if let Some(progress) = progress {
-        return planning(ConditionStatus::False, progress.reason, progress.message);
+        return planned_condition(ConditionStatus::False, progress.reason, progress.message);
     }
     if !deleting.is_empty() {
         let message = format!(
@@ -247,18 +251,18 @@ fn planned(
             count_of(deleting.len()),
             name_some(deleting.iter().copied())
         );
-        return planning(ConditionStatus::False, Reason::DesktopBlocked, message);
+        return planned_condition(ConditionStatus::False, Reason::DesktopBlocked, message);
     }
-    let mut message = deletes(sorted.present.len(), sorted.absent.len());
+    let mut message = summary(sorted.present.len(), sorted.absent.len());
     message.push_str(&left_out(plan));
-    planning(ConditionStatus::True, Reason::PlanReady, message)
+    planned_condition(ConditionStatus::True, Reason::PlanReady, message)
 }
 
-fn planning(status: ConditionStatus, reason: Reason, message: String) -> ConditionUpdate {
+fn planned_condition(status: ConditionStatus, reason: Reason, message: String) -> ConditionUpdate {
     ConditionUpdate::new(ConditionType::Planned, status, reason, message)
 }
 
-fn deletes(present: usize, absent: usize) -> String {
+fn summary(present: usize, absent: usize) -> String {
     let deletes = format!("deletes {}", count_of(present));
     match absent {
         0 => deletes,
@@ -281,7 +285,7 @@ fn left_out(plan: &Planned) -> String {
         .filter_map(|(id, mut facts)| {
             // If one user is reported, that user is approved; status.desktops shows that there may be others.
             facts.retain(|fact| *fact != MissingFact::AllUsers);
-            let words: Vec<_> = facts.into_iter().map(MissingFact::words).collect();
+            let words: Vec<_> = facts.into_iter().map(MissingFact::description).collect();
             (!words.is_empty()).then(|| format!("desktop {id}: {}", words.join(", ")))
         })
         .collect();

@@ -34,7 +34,7 @@ pub fn next(observed: &Observed, attempt: &Attempt) -> Step {
 pub fn is_early(observed: &Observed) -> bool {
     observed.request.pending().is_some()
         && !observed.facts.expired
-        && observed.request.unanswered_resolve().is_none()
+        && observed.request.unhandled_resolve().is_none()
 }
 
 /// While the call may still take effect nothing can be decided. The list of the project's jobs, which requests share,

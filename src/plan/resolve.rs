@@ -55,11 +55,11 @@ impl Resolve {
 
 /// The next step for an annotation that was not handled yet, if there is one.
 pub fn next(observed: &Observed) -> Option<Step> {
-    let value = observed.request.unanswered_resolve()?;
+    let value = observed.request.unhandled_resolve()?;
     let refuse = |why: String| {
         Some(Step::RefuseResolve(RefusedAnnotation {
             value: value.clone(),
-            why,
+            reason: why,
         }))
     };
     let resolve = match Resolve::parse(&value) {
@@ -139,7 +139,7 @@ fn adopt(observed: &Observed, attempt: &Attempt, job: &JobID, value: String) -> 
                     "job {job} names no desktop of attempt {}, or existed before its delete request; check the job in the console",
                     attempt.id
                 );
-                return Some(Step::RefuseResolve(RefusedAnnotation { value, why }));
+                return Some(Step::RefuseResolve(RefusedAnnotation { value, reason: why }));
             }
             evidence.jobs = [job.clone()].into();
             let affected = observed

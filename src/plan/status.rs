@@ -231,8 +231,8 @@ fn apply_conditions(
     status
 }
 
-/// Puts `news` into the list of desktops, which names every desktop of the request. `Deleted` stays.
-fn list_all(status: &mut DesktopDeletionStatus, request: &Request, news: &[DesktopStatus]) {
+/// Puts `changed` into the list of desktops, which names every desktop of the request. `Deleted` stays.
+fn list_all(status: &mut DesktopDeletionStatus, request: &Request, changed: &[DesktopStatus]) {
     for id in &request.desktop_ids {
         if !status.desktops.iter().any(|d| d.id == *id) {
             status
@@ -240,7 +240,7 @@ fn list_all(status: &mut DesktopDeletionStatus, request: &Request, news: &[Deskt
                 .push(DesktopStatus::new(id, DesktopState::Pending));
         }
     }
-    for item in news {
+    for item in changed {
         let known = status.desktops.iter_mut().find(|d| d.id == item.id);
         if let Some(known) = known.filter(|d| d.state != DesktopState::Deleted) {
             let name = item.name.as_deref().map(|name| cut(name, DESKTOP_NAME));

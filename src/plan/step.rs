@@ -191,5 +191,5 @@ pub struct RefusedAnnotation {
     /// The annotation's value.
     pub value: String,
     /// The reason, and the correct format.
-    pub why: String,
+    pub reason: String,
 }

@@ -23,7 +23,10 @@ pub fn next(observed: &Observed) -> Option<Step> {
         // The task that sends and records requeues the object when it is done.
         Submission::InProgress => Some(Step::Done),
         Submission::Signed { attempt, fresh } => Some(signed(observed, attempt, *fresh)),
-        Submission::Responded { attempt, answer } => Some(responded(observed, attempt, answer)),
+        Submission::Responded {
+            attempt,
+            result: answer,
+        } => Some(responded(observed, attempt, answer)),
     }
 }
 
@@ -38,10 +41,10 @@ fn signed(observed: &Observed, attempt: &Attempt, fresh: bool) -> Step {
     let unreserved = !daily_limit::is_reserved(observed, Some(&attempt.id), attempt.desktop_ids.len());
     let cancelled =
         observed.request.deleting || unreserved || observed.request.suspend || unapproved || untimely;
-    let go = fresh && !cancelled && !observed.facts.stopping;
+    let may_send = fresh && !cancelled && !observed.facts.stopping;
     match stored {
-        None if go && unsettled(&observed.request.status).is_none() => intent(observed, attempt),
-        Some(Outcome::Pending) if go => Step::Post,
+        None if may_send && unsettled(&observed.request.status).is_none() => intent(observed, attempt),
+        Some(Outcome::Pending) if may_send => Step::Post,
         Some(Outcome::Pending) => not_sent(attempt),
         _ => Step::StartOver,
     }
@@ -111,12 +114,12 @@ fn responded(observed: &Observed, id: &AttemptID, answer: &PostResult) -> Step {
     };
     // The outcome may already be stored, and only the response to that write was lost. For an attempt that was settled
     // in the meantime, only a job that it does not have yet is new.
-    let news = match answer {
+    let is_new = match answer {
         PostResult::Accepted(job) => !attempt.job_ids.contains(job),
         PostResult::OutcomeUnknown(_) => attempt.outcome == Outcome::Pending && attempt.error.is_none(),
         PostResult::NotSent(_) | PostResult::Rejected(_) => attempt.outcome == Outcome::Pending,
     };
-    if !news {
+    if !is_new {
         return Step::StartOver;
     }
     let outcome_update = |outcome, jobs: Vec<JobID>, error: Option<&CloudError>, progress| {

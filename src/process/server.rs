@@ -87,11 +87,11 @@ fn without_ipv6(wanted: SocketAddr, error: &io::Error) -> Option<SocketAddr> {
 }
 
 /// State of the HTTP server.
-type Shown = (Health, Metrics);
+type AppState = (Health, Metrics);
 
 fn router(health: Health, metrics: Metrics) -> Router {
-    let live = async |State((health, _)): State<Shown>| probe(&health.live());
-    let ready = async |State((health, _)): State<Shown>| probe(&health.ready());
+    let live = async |State((health, _)): State<AppState>| probe(&health.live());
+    let ready = async |State((health, _)): State<AppState>| probe(&health.ready());
     Router::new()
         .route("/livez", get(live))
         .route("/readyz", get(ready))
@@ -108,7 +108,7 @@ fn probe(report: &Report) -> Response {
     (status, report.to_string()).into_response()
 }
 
-async fn exposition(State((_, metrics)): State<Shown>) -> Response {
+async fn exposition(State((_, metrics)): State<AppState>) -> Response {
     match metrics.encode() {
         Ok(text) => ([(header::CONTENT_TYPE, CONTENT_TYPE)], text).into_response(),
         Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()).into_response(),

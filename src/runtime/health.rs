@@ -22,13 +22,13 @@ pub struct Health(Arc<Mutex<State>>);
 struct State {
     /// The result of each check, with a note or a reason.
     checks: BTreeMap<String, Result<Option<String>, String>>,
-    pulses: BTreeMap<String, HeartbeatState>,
+    heartbeats: BTreeMap<String, HeartbeatState>,
     stopping: bool,
 }
 
 struct HeartbeatState {
     last: Instant,
-    bound: Duration,
+    max_interval: Duration,
     ended: bool,
 }
 
@@ -48,8 +48,8 @@ impl Health {
     }
 
     /// A check that fails until its value is dropped, for work before the other checks exist.
-    pub fn preliminary(&self, name: impl Into<String>) -> Preliminary {
-        Preliminary(self.check(name))
+    pub fn preliminary(&self, name: impl Into<String>) -> StartupCheck {
+        StartupCheck(self.check(name))
     }
 
     /// A loop that `/livez` watches: it must call [`Heartbeat::beat`] at least once in `bound`, from now on. Dropping
@@ -57,11 +57,11 @@ impl Health {
     #[must_use = "dropping the heartbeat says that the loop has ended"]
     pub fn register_heartbeat(&self, name: impl Into<String>, bound: Duration) -> Heartbeat {
         let name = name.into();
-        self.0.lock().pulses.insert(
+        self.0.lock().heartbeats.insert(
             name.clone(),
             HeartbeatState {
                 last: Instant::now(),
-                bound,
+                max_interval: bound,
                 ended: false,
             },
         );
@@ -98,9 +98,9 @@ impl Health {
     pub fn live(&self) -> Report {
         let state = self.0.lock();
         let mut report = Report::default();
-        for (name, beat) in &state.pulses {
-            let verdict = if state.stopping { Ok(()) } else { beat.status() };
-            report.add(name, verdict.map(|()| None));
+        for (name, beat) in &state.heartbeats {
+            let status = if state.stopping { Ok(()) } else { beat.status() };
+            report.add(name, status.map(|()| None));
         }
         report
     }
@@ -110,7 +110,7 @@ impl Health {
     pub fn heartbeat_ages(&self) -> Vec<(String, Duration)> {
         let state = self.0.lock();
         let silence = |(name, beat): (&String, &HeartbeatState)| (name.clone(), beat.last.elapsed());
-        state.pulses.iter().map(silence).collect()
+        state.heartbeats.iter().map(silence).collect()
     }
 }
 
@@ -119,12 +119,12 @@ impl HeartbeatState {
         let silent = self.last.elapsed();
         if self.ended {
             Err("the loop has ended".to_owned())
-        } else if silent > self.bound {
+        } else if silent > self.max_interval {
             let whole = Duration::from_secs(silent.as_secs());
             Err(format!(
                 "no heartbeat for {} (maximum: {})",
                 duration::text(whole),
-                duration::text(self.bound)
+                duration::text(self.max_interval)
             ))
         } else {
             Ok(())
@@ -168,16 +168,16 @@ impl Check {
 }
 
 /// A check for work before the other checks exist. It never passes, and is removed when this value is dropped.
-pub struct Preliminary(Check);
+pub struct StartupCheck(Check);
 
-impl Preliminary {
+impl StartupCheck {
     /// Why it is still not over (lower case, no full stop).
     pub fn explain(&self, why: impl Into<String>) {
         self.0.explain(why);
     }
 }
 
-impl Drop for Preliminary {
+impl Drop for StartupCheck {
     fn drop(&mut self) {
         self.0.health.0.lock().checks.remove(&self.0.name);
     }
@@ -196,7 +196,7 @@ impl Heartbeat {
     }
 
     fn change(&self, change: impl FnOnce(&mut HeartbeatState)) {
-        if let Some(beat) = self.health.0.lock().pulses.get_mut(&self.name) {
+        if let Some(beat) = self.health.0.lock().heartbeats.get_mut(&self.name) {
             change(beat);
         }
     }

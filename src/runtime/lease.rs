@@ -35,14 +35,14 @@ use leadership::Term;
 pub const NAME: &str = "desktop-deletion-operator";
 
 /// Name of the check in `/readyz` that shows whether this replica is the leader.
-pub const CHECK: &str = "leader-election";
+pub const READINESS_CHECK: &str = "leader-election";
 
 /// After this many periods without a heartbeat, the loop counts as stalled.
 const MISSED_HEARTBEATS: u32 = 6;
 
 /// Why a replica is no longer the leader. In either case it must stop immediately and start over.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Loss {
+pub enum LeadershipLost {
     /// The lease could not be renewed for too long.
     #[error(
         "the Lease {lease} was not renewed for {} ({reason}), so another replica may have become the leader: exiting; this replica becomes a standby after its restart",
@@ -89,9 +89,9 @@ pub struct Elector {
     term: Term,
     ticks: Interval,
     check: Check,
-    pulse: Heartbeat,
+    heartbeat: Heartbeat,
     /// The last logged state of the lease, so that it is logged once.
-    said: String,
+    last_logged: String,
 }
 
 impl Elector {
@@ -120,9 +120,9 @@ impl Elector {
             ),
             term: Term::begin(),
             ticks,
-            check: health.check(CHECK),
-            pulse: health.register_heartbeat(CHECK, bound),
-            said: String::new(),
+            check: health.check(READINESS_CHECK),
+            heartbeat: health.register_heartbeat(READINESS_CHECK, bound),
+            last_logged: String::new(),
             election,
             clock,
         }
@@ -143,7 +143,7 @@ impl Elector {
     pub async fn acquire(&mut self) {
         loop {
             self.ticks.tick().await;
-            self.pulse.beat();
+            self.heartbeat.beat();
             match self.attempt().await {
                 Ok(LeaseState::Leads) => {
                     self.check.pass_as("this replica is the leader");
@@ -156,21 +156,21 @@ impl Elector {
                 }
                 Ok(LeaseState::StandsBy(holder)) => {
                     self.check.pass_as(format!("standby; the leader is {holder}"));
-                    self.say(format!("standby: {holder} holds the Lease"));
+                    self.log_change(format!("standby: {holder} holds the Lease"));
                 }
                 Ok(LeaseState::Raced) => {}
                 Err(reason) => {
                     self.check.fail(&reason);
-                    self.say(reason);
+                    self.log_change(reason);
                 }
             }
         }
     }
 
     /// Renews the lease for as long as it can, and returns once it is lost. To be called after [`Self::acquire`].
-    pub async fn hold(&mut self) -> Loss {
-        const NOTHING: &str = "no attempt completed";
-        let mut reason = NOTHING.to_owned();
+    pub async fn hold(&mut self) -> LeadershipLost {
+        const NO_ATTEMPT: &str = "no attempt completed";
+        let mut reason = NO_ATTEMPT.to_owned();
         loop {
             let until = self.term.until();
             // A process that was frozen may find responses waiting although its term has expired; it is too late
@@ -181,9 +181,9 @@ impl Elector {
                 timeout_at(until, self.renew()).await.ok()
             };
             match renewed {
-                Some(Ok(LeaseState::Leads)) => NOTHING.clone_into(&mut reason),
+                Some(Ok(LeaseState::Leads)) => NO_ATTEMPT.clone_into(&mut reason),
                 Some(Ok(LeaseState::StandsBy(holder))) => {
-                    return self.lost(Loss::Taken {
+                    return self.lost(LeadershipLost::Taken {
                         lease: self.lease.clone(),
                         holder,
                     });
@@ -196,7 +196,7 @@ impl Elector {
                     reason = error;
                 }
                 None => {
-                    return self.lost(Loss::RenewTimeout {
+                    return self.lost(LeadershipLost::RenewTimeout {
                         lease: self.lease.clone(),
                         deadline: self.election.renew_deadline,
                         reason,
@@ -212,14 +212,14 @@ impl Elector {
         match timeout(call_limit(&self.election), self.give_back()).await {
             Ok(Ok(true)) => tracing::info!(lease = self.lease, "released the Lease"),
             Ok(Ok(false)) => {}
-            Ok(Err(error)) => self.keeps_running(&reason(&error)),
-            Err(_) => self.keeps_running("no response"),
+            Ok(Err(error)) => self.log_release_failure(&reason(&error)),
+            Err(_) => self.log_release_failure("no response"),
         }
     }
 
     async fn renew(&mut self) -> Result<LeaseState, String> {
         self.ticks.tick().await;
-        self.pulse.beat();
+        self.heartbeat.beat();
         self.attempt().await
     }
 
@@ -227,7 +227,7 @@ impl Elector {
     async fn attempt(&mut self) -> Result<LeaseState, String> {
         let limit = call_limit(&self.election);
         let why = match timeout(limit, self.try_hold()).await {
-            Ok(Ok(standing)) => return Ok(standing),
+            Ok(Ok(state)) => return Ok(state),
             Ok(Err(error)) => reason(&error),
             Err(_) => format!("no response within {}", duration::text(limit)),
         };
@@ -268,20 +268,20 @@ impl Elector {
         Ok(true)
     }
 
-    fn lost(&self, loss: Loss) -> Loss {
+    fn lost(&self, loss: LeadershipLost) -> LeadershipLost {
         self.term.end();
         self.check.fail("the Lease is lost");
         loss
     }
 
-    fn say(&mut self, what: String) {
-        if self.said != what {
+    fn log_change(&mut self, what: String) {
+        if self.last_logged != what {
             tracing::info!(lease = self.lease, "{what}");
-            self.said = what;
+            self.last_logged = what;
         }
     }
 
-    fn keeps_running(&self, reason: &str) {
+    fn log_release_failure(&self, reason: &str) {
         tracing::warn!(
             lease = self.lease,
             "failed to release the Lease ({reason}); another replica becomes the leader when it has expired"

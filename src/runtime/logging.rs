@@ -18,7 +18,7 @@ use super::traces::is_traced;
 
 /// kube logs each 5xx response as an error; the caller logs the same with its meaning. kube also opens a span for each
 /// reconcile; our lines contain the object themselves. A user's directive for the same module overrides these.
-const QUIET: &str = "kube_client::client::builder=off,kube_runtime::controller=warn";
+const DEFAULT_DIRECTIVES: &str = "kube_client::client::builder=off,kube_runtime::controller=warn";
 
 /// Form of the log lines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -31,7 +31,7 @@ pub enum LogFormat {
 
 /// The log could not be set up.
 #[derive(Debug, thiserror::Error)]
-pub enum TelemetryError {
+pub enum LoggingError {
     /// The filter is none.
     #[error("the log filter {0:?} cannot be read: {1}")]
     Filter(String, #[source] tracing_subscriber::filter::ParseError),
@@ -45,16 +45,16 @@ pub enum TelemetryError {
 ///
 /// # Errors
 /// The filter cannot be read, or the process has a log already.
-pub fn init<T>(format: LogFormat, filter: &str, traces: Option<T>) -> Result<(), TelemetryError>
+pub fn init<T>(format: LogFormat, filter: &str, traces: Option<T>) -> Result<(), LoggingError>
 where
     T: Layer<Registry> + Send + Sync,
 {
-    let filter = self::filter(filter).map_err(|error| TelemetryError::Filter(filter.to_owned(), error))?;
+    let filter = self::filter(filter).map_err(|error| LoggingError::Filter(filter.to_owned(), error))?;
     tracing_subscriber::registry()
         .with(traces)
         .with(layer(format, filter, io::stderr().is_terminal(), io::stderr))
         .try_init()
-        .map_err(|error| TelemetryError::Taken(error.into()))?;
+        .map_err(|error| LoggingError::Taken(error.into()))?;
     panic::set_hook(Box::new(|panic| {
         let place = panic.location().map(ToString::to_string).unwrap_or_default();
         tracing::error!(place, "panic: {}", text_of(panic.payload()));
@@ -101,7 +101,7 @@ pub fn filter_text(text: &str) -> Result<String, tracing_subscriber::filter::Par
 }
 
 fn filter(text: &str) -> Result<EnvFilter, tracing_subscriber::filter::ParseError> {
-    EnvFilter::builder().parse(format!("{QUIET},{text}"))
+    EnvFilter::builder().parse(format!("{DEFAULT_DIRECTIVES},{text}"))
 }
 
 #[cfg(test)]

@@ -116,12 +116,12 @@ impl Metrics {
     }
 
     /// Sets whether this replica is the leader.
-    pub fn leads(&self, leads: bool) {
+    pub fn set_leader(&self, leads: bool) {
         self.counts.leader.set(i64::from(leads));
     }
 
     /// An attempt was settled, with an error of this class if it was rejected or not sent.
-    pub fn settled(&self, outcome: Outcome, class: Option<&'static str>) {
+    pub fn attempt_settled(&self, outcome: Outcome, class: Option<&'static str>) {
         let refused = matches!(outcome, Outcome::Rejected | Outcome::NotSent);
         let class = class.filter(|_| refused).unwrap_or_default();
         let labels = [("outcome", outcome.as_str()), ("class", class)];
@@ -140,8 +140,8 @@ impl Metrics {
     }
 
     /// A request finished with this reason.
-    pub fn completed(&self, verdict: Reason, desktops: Summary) {
-        let labels = [("reason", verdict.as_str())];
+    pub fn completed(&self, reason: Reason, desktops: Summary) {
+        let labels = [("reason", reason.as_str())];
         self.counts.completed_requests.get_or_create(&labels).inc();
         for (state, number) in states(desktops) {
             let counter = self.counts.completed_desktops.get_or_create(&[("state", state)]);
@@ -251,9 +251,9 @@ mod tests {
     #[test]
     fn what_was_counted_is_shown_under_its_name() {
         let metrics = Metrics::new();
-        metrics.settled(Outcome::Accepted, None);
-        metrics.settled(Outcome::Rejected, Some("Throttled"));
-        metrics.settled(Outcome::Adopted, Some("InDoubt"));
+        metrics.attempt_settled(Outcome::Accepted, None);
+        metrics.attempt_settled(Outcome::Rejected, Some("Throttled"));
+        metrics.attempt_settled(Outcome::Adopted, Some("InDoubt"));
         metrics.response_lost();
         metrics.incident(Incident::LateEffect);
         let desktops = Summary {
@@ -277,7 +277,7 @@ mod tests {
             .clone()
             .reconcile("DesktopDeletion", "ok", Duration::from_millis(3));
         metrics.api_write("DesktopDeletion", "RecordIntent");
-        metrics.leads(true);
+        metrics.set_leader(true);
         let build = format!("build_info{{version=\"{}\"}}", env!("CARGO_PKG_VERSION"));
         assert_shows(
             &metrics,

@@ -33,10 +33,10 @@ use crate::workspace::error::root_cause;
 const SERVICE: &str = env!("CARGO_PKG_NAME");
 
 /// How long a collector may take for one batch.
-const TIMEOUT: Duration = Duration::from_secs(10);
+const EXPORT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// How long the end of the process may wait for the last batch.
-const LAST_BATCH: Duration = Duration::from_secs(4);
+const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(4);
 
 /// Why there are no traces. Of an exporter error only the kind is reported, since its text may contain a URL with a
 /// password.
@@ -103,7 +103,7 @@ impl Traces {
     /// Sends the remaining spans, with a timeout of some seconds.
     pub fn stop(&self) {
         // Spans that could not be sent are lost; a warning was logged.
-        self.provider.shutdown_with_timeout(LAST_BATCH).ok();
+        self.provider.shutdown_with_timeout(SHUTDOWN_TIMEOUT).ok();
     }
 }
 
@@ -136,7 +136,7 @@ impl Collector {
         // reqwest panics without a crypto provider; the first caller installs the one that is compiled in.
         rustls::crypto::ring::default_provider().install_default().ok();
         let client = reqwest::Client::builder()
-            .timeout(TIMEOUT)
+            .timeout(EXPORT_TIMEOUT)
             .no_proxy()
             .redirect(redirect::Policy::none())
             // Between two batches nothing would notice that a connection was closed.

@@ -38,7 +38,7 @@ pub trait Workspace: Send + Sync + fmt::Debug {
     ///
     /// # Errors
     /// Every [`Error`] but one about a missing desktop, which is simply not in the list.
-    async fn list_desktops(&self, ids: &[DesktopID]) -> Result<Answer<DesktopPage>, Error> {
+    async fn list_desktops(&self, ids: &[DesktopID]) -> Result<ApiResponse<DesktopPage>, Error> {
         self.list_desktops_from(ids, 0).await
     }
 
@@ -47,32 +47,39 @@ pub trait Workspace: Send + Sync + fmt::Debug {
     ///
     /// # Errors
     /// As [`Workspace::list_desktops`].
-    async fn list_desktops_from(&self, ids: &[DesktopID], offset: u32) -> Result<Answer<DesktopPage>, Error>;
+    async fn list_desktops_from(
+        &self,
+        ids: &[DesktopID],
+        offset: u32,
+    ) -> Result<ApiResponse<DesktopPage>, Error>;
 
     /// `GET /v2/{project_id}/desktops/detail` filtered by `desktop_id`, for 1 to [`MAX_BATCH`] ids: sessions and billing,
     /// which no short list gives.
     ///
     /// # Errors
     /// As [`Workspace::list_desktops`].
-    async fn list_desktop_details(&self, ids: &[DesktopID]) -> Result<Answer<Vec<DesktopDetails>>, Error>;
+    async fn list_desktop_details(
+        &self,
+        ids: &[DesktopID],
+    ) -> Result<ApiResponse<Vec<DesktopDetails>>, Error>;
 
     /// `GET /v2/{project_id}/desktops/{desktop_id}`.
     ///
     /// # Errors
     /// Every [`Error`]; a 404 that means "no such desktop" is not one, but [`Lookup::Gone`].
-    async fn show_desktop(&self, id: &DesktopID) -> Result<Answer<Lookup>, Error>;
+    async fn show_desktop(&self, id: &DesktopID) -> Result<ApiResponse<Lookup>, Error>;
 
     /// `GET /v2/{project_id}/workspace-sub-jobs` with `job_type=deleteDesktops`: one page.
     ///
     /// # Errors
     /// Every [`Error`].
-    async fn list_sub_jobs(&self, query: &SubJobQuery) -> Result<Answer<SubJobPage>, Error>;
+    async fn list_sub_jobs(&self, query: &SubJobQuery) -> Result<ApiResponse<SubJobPage>, Error>;
 
     /// `GET /v2/{project_id}/workspace-jobs/{job_id}`: a parent job with its sub-jobs.
     ///
     /// # Errors
     /// Every [`Error`]; a job that the service does not know is a 404.
-    async fn show_job(&self, id: &JobID) -> Result<Answer<Job>, Error>;
+    async fn show_job(&self, id: &JobID) -> Result<ApiResponse<Job>, Error>;
 
     /// Serialises and signs `POST /v2/{project_id}/desktops/batch-delete` as of `now`. Sends nothing.
     ///
@@ -86,12 +93,12 @@ pub trait Workspace: Send + Sync + fmt::Debug {
     ///
     /// # Errors
     /// Every [`Error`]. Only [`Error::was_not_sent`] and a definite rejection mean that nothing happened.
-    async fn send(&self, request: SignedRequest) -> Result<Answer<JobID>, Error>;
+    async fn send(&self, request: SignedRequest) -> Result<ApiResponse<JobID>, Error>;
 }
 
 /// A response together with the service's own clock.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Answer<T> {
+pub struct ApiResponse<T> {
     /// The decoded value.
     pub value: T,
     /// Its HTTP status.
@@ -158,7 +165,7 @@ pub struct SubJobPage {
     /// Rows of this page as the service sent them, readable or not: what paging counts.
     pub rows: usize,
     /// The body has a list, even if it is empty. Without it, the page shows nothing.
-    pub named: bool,
+    pub has_list: bool,
 }
 
 /// The deletion of one desktop within a job.

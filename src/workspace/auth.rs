@@ -16,7 +16,7 @@ use super::signature::hex;
 
 pub mod password;
 
-pub use password::PasswordLogin;
+pub use password::PasswordCredentials;
 
 /// Longest token: what the API definition allows for `X-Auth-Token`, in characters.
 pub(super) const MAX_TOKEN: usize = 40_000;
@@ -46,9 +46,9 @@ pub type SecretData = BTreeMap<String, Vec<u8>>;
 #[derive(Debug, Clone)]
 pub enum SecretCredentials {
     /// Credentials that can be sent directly.
-    Ready(Credentials),
+    Static(Credentials),
     /// A user name and password, which IAM exchanges for other credentials.
-    Password(PasswordLogin),
+    Password(PasswordCredentials),
 }
 
 impl SecretCredentials {
@@ -57,7 +57,7 @@ impl SecretCredentials {
     /// # Errors
     /// As there.
     pub fn access_key(data: &SecretData) -> Result<Self, InvalidSecret> {
-        Credentials::access_key(data).map(Self::Ready)
+        Credentials::access_key(data).map(Self::Static)
     }
 
     /// As [`Credentials::token`].
@@ -65,29 +65,29 @@ impl SecretCredentials {
     /// # Errors
     /// As there.
     pub fn token(data: &SecretData) -> Result<Self, InvalidSecret> {
-        Credentials::token(data).map(Self::Ready)
+        Credentials::token(data).map(Self::Static)
     }
 
-    /// As [`PasswordLogin::read`].
+    /// As [`PasswordCredentials::read`].
     ///
     /// # Errors
     /// As there.
     pub fn password(data: &SecretData) -> Result<Self, InvalidSecret> {
-        PasswordLogin::read(data).map(Self::Password)
+        PasswordCredentials::read(data).map(Self::Password)
     }
 
     /// Changes whenever the content of the Secret does, and stays the same when IAM issues new credentials for it; it
     /// does not reveal the content.
     pub fn fingerprint(&self) -> String {
         match self {
-            Self::Ready(credentials) => credentials.fingerprint(),
+            Self::Static(credentials) => credentials.fingerprint(),
             Self::Password(login) => login.fingerprint(),
         }
     }
 }
 
 /// Something whose secrets can be taken out of a text.
-pub(super) trait Secrets: fmt::Debug + Sync {
+pub(super) trait Redact: fmt::Debug + Sync {
     /// The text without any part of these credentials, in case a service or a library repeats one.
     fn redact(&self, text: &str) -> String;
 }
@@ -111,10 +111,10 @@ pub struct AccessKey {
 
 /// A value in a Secret that cannot be used as it is.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("the key {key} of the Secret {why}")]
+#[error("the key {key} of the Secret {reason}")]
 pub struct InvalidSecret {
     key: &'static str,
-    why: String,
+    reason: String,
 }
 
 impl Credentials {
@@ -127,7 +127,7 @@ impl Credentials {
         if id.contains([',', '=']) {
             return Err(InvalidSecret {
                 key: ACCESS_KEY,
-                why: "contains ',' or '=', which is invalid in an access key ID".to_owned(),
+                reason: "contains ',' or '=', which is invalid in an access key ID".to_owned(),
             });
         }
         Ok(Self::AccessKey(AccessKey {
@@ -195,7 +195,7 @@ impl AccessKey {
     }
 
     /// The access key id for people: enough to recognise it in the console, too little to use.
-    fn shown(&self) -> String {
+    fn masked(&self) -> String {
         self.id
             .chars()
             .take(self.id.len().min(8) / 2)
@@ -204,7 +204,7 @@ impl AccessKey {
     }
 }
 
-impl Secrets for Credentials {
+impl Redact for Credentials {
     fn redact(&self, text: &str) -> String {
         self.parts()
             .filter(|(_, secret)| secret.len() >= MIN_REDACTED)
@@ -213,7 +213,7 @@ impl Secrets for Credentials {
                     return text;
                 }
                 match self {
-                    Self::AccessKey(key) if name == ACCESS_KEY => text.replace(secret, &key.shown()),
+                    Self::AccessKey(key) if name == ACCESS_KEY => text.replace(secret, &key.masked()),
                     _ => text.replace(secret, REDACTED),
                 }
             })
@@ -233,7 +233,7 @@ impl fmt::Debug for Credentials {
 impl fmt::Debug for AccessKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("AccessKey")
-            .field("id", &self.shown())
+            .field("id", &self.masked())
             .finish_non_exhaustive()
     }
 }
@@ -255,7 +255,7 @@ fn required(data: &SecretData, key: &'static str, max: usize) -> Result<String, 
 }
 
 fn optional(data: &SecretData, key: &'static str, max: usize) -> Result<Option<String>, InvalidSecret> {
-    checked(data, key, max, in_a_header)
+    checked(data, key, max, header_error)
 }
 
 /// The value of a required key, or an error that lists the keys of the Secret.
@@ -269,7 +269,7 @@ fn present(data: &SecretData, key: &'static str, value: Option<String>) -> Resul
         };
         InvalidSecret {
             key,
-            why: format!("is missing; keys of the Secret: {has}"),
+            reason: format!("is missing; keys of the Secret: {has}"),
         }
     })
 }
@@ -286,7 +286,7 @@ fn checked(
     };
     text(bytes, max)
         .and_then(|text| flaw(text).map_or_else(|| Ok(Some(text.to_owned())), Err))
-        .map_err(|why| InvalidSecret { key, why })
+        .map_err(|why| InvalidSecret { key, reason: why })
 }
 
 /// The value as text. It is never trimmed: an invalid Secret is reported once, here, rather than as a failed login
@@ -317,7 +317,7 @@ fn text(bytes: &[u8], max: usize) -> Result<&str, String> {
 }
 
 /// Why a text cannot be sent in a header, if it cannot.
-fn in_a_header(text: &str) -> Option<String> {
+fn header_error(text: &str) -> Option<String> {
     let position = text.bytes().position(|b| !b.is_ascii_graphic())?;
     Some(format!(
         "contains a space, a control character or a non-ASCII character at position {}",

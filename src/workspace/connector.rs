@@ -10,14 +10,14 @@ use secrecy::ExposeSecret;
 
 use super::api::Workspace;
 use super::auth::{Credentials, SecretCredentials};
-use super::endpoint::resolver::{self, Filter, Names};
+use super::endpoint::resolver::{self, FilteringResolver, HostResolver};
 use super::endpoint::{Endpoint, EndpointError};
 use super::error::root_cause;
 use super::exchange::Service;
 use super::http::HttpWorkspace;
 use super::iam::http::HttpIam;
-use super::iam::ready::StaticCredentials;
 use super::iam::session_pool::SessionPool;
+use super::iam::static_credentials::StaticCredentials;
 use super::iam::{CallObserver, Iam};
 use super::signature::sha256_hex;
 use super::transport::{Clients, Options, Proxied, ServiceKey, Transport};
@@ -26,7 +26,7 @@ use crate::config::{AllowedEndpoint, CloudProxy};
 use crate::ids::ProjectID;
 
 /// More endpoints than are used in practice; beyond it the kept clients are dropped, so that no tenant fills the memory.
-const MAX_KEPT: usize = 256;
+const MAX_CACHED_CLIENTS: usize = 256;
 
 /// How this operator names itself to services.
 const USER_AGENT: &str = concat!(env!("CARGO_PKG_NAME"), "/", env!("CARGO_PKG_VERSION"));
@@ -75,12 +75,12 @@ pub struct Connector {
     allowed: Vec<AllowedEndpoint>,
     proxy: Option<CloudProxy>,
     clock: Clock,
-    names: Arc<dyn Names>,
+    names: Arc<dyn HostResolver>,
     observer: Arc<dyn CallObserver>,
     sessions: SessionPool,
     /// The transport of all calls instead of the network.
     transport: Option<Arc<dyn Transport>>,
-    kept: Mutex<HashMap<ServiceKey, Clients>>,
+    client_cache: Mutex<HashMap<ServiceKey, Clients>>,
 }
 
 impl Connector {
@@ -97,7 +97,7 @@ impl Connector {
             observer: Arc::new(()),
             sessions: SessionPool::default(),
             transport: None,
-            kept: Mutex::default(),
+            client_cache: Mutex::default(),
         }
     }
 
@@ -118,13 +118,13 @@ impl Connector {
 
     /// Opens every connection through this proxy, if there is one. It resolves the names of endpoints.
     #[must_use]
-    pub fn through(self, proxy: Option<CloudProxy>) -> Self {
+    pub fn with_proxy(self, proxy: Option<CloudProxy>) -> Self {
         Self { proxy, ..self }
     }
 
     /// Resolves the hosts of endpoints by `names` instead of this machine's resolver.
     #[must_use]
-    pub fn resolving_by(self, names: Arc<dyn Names>) -> Self {
+    pub fn with_resolver(self, names: Arc<dyn HostResolver>) -> Self {
         Self { names, ..self }
     }
 
@@ -140,11 +140,11 @@ impl Connector {
     ) -> Result<Arc<dyn Workspace>, ConnectError> {
         let project_id = target.project_id.clone();
         let credentials_provider = match credentials {
-            SecretCredentials::Ready(token @ Credentials::Token(_)) => {
+            SecretCredentials::Static(token @ Credentials::Token(_)) => {
                 // A token can be used even if IAM cannot be asked for its expiry.
                 self.sessions.token(self.iam(target).ok(), project_id, token)
             }
-            SecretCredentials::Ready(key) => Arc::new(StaticCredentials::new(None, key)),
+            SecretCredentials::Static(key) => Arc::new(StaticCredentials::new(None, key)),
             SecretCredentials::Password(login) => {
                 let (service_key, iam) = self.iam(target)?;
                 self.sessions.password(service_key, iam, project_id, login)
@@ -188,7 +188,7 @@ impl Connector {
                 submissions: Arc::clone(transport),
             });
         }
-        if let Some(clients) = self.kept.lock().get(service_key) {
+        if let Some(clients) = self.client_cache.lock().get(service_key) {
             return Ok(clients.clone());
         }
         let endpoint = &service_key.endpoint;
@@ -203,8 +203,8 @@ impl Connector {
                 ca_bundle,
             )?,
         };
-        let mut kept = self.kept.lock();
-        if kept.len() >= MAX_KEPT {
+        let mut kept = self.client_cache.lock();
+        if kept.len() >= MAX_CACHED_CLIENTS {
             kept.clear();
         }
         kept.insert(service_key.clone(), clients.clone());
@@ -241,7 +241,7 @@ impl Connector {
             .no_deflate()
             .connect_timeout(self.options.connect_timeout);
         let builder = match &self.proxy {
-            None => builder.dns_resolver(Filter::of(endpoint, Arc::clone(&self.names))),
+            None => builder.dns_resolver(FilteringResolver::of(endpoint, Arc::clone(&self.names))),
             // The only name that is resolved here is the proxy's.
             Some(_) => builder,
         };
@@ -299,7 +299,7 @@ mod tests {
     use secrecy::SecretString;
 
     use super::*;
-    use crate::clock::System;
+    use crate::clock::SystemClock;
 
     fn connect(endpoint: &str, ca_bundle: Option<&str>) -> Result<Arc<dyn Workspace>, ConnectError> {
         connect_with(&connector(), endpoint, ca_bundle)
@@ -310,7 +310,7 @@ mod tests {
             .split(';')
             .map(|entry| entry.parse().unwrap())
             .collect();
-        Connector::new(Options::default(), allowed, Arc::new(System))
+        Connector::new(Options::default(), allowed, Arc::new(SystemClock))
     }
 
     fn connect_with(
@@ -325,7 +325,7 @@ mod tests {
             iam_endpoint: None,
         };
         let token = Credentials::Token(SecretString::from("TOKEN-canary"));
-        connector.connect(&target, SecretCredentials::Ready(token))
+        connector.connect(&target, SecretCredentials::Static(token))
     }
 
     const HOST: &str = "https://workspace.ap-southeast-1.myhuaweicloud.com";
@@ -372,7 +372,7 @@ mod tests {
             connect_with(&connector, HOST, Some(&authority)).unwrap();
             connect_with(&connector, "https://iam.myhuaweicloud.com", None).unwrap();
         }
-        assert_eq!(connector.kept.lock().len(), 3);
+        assert_eq!(connector.client_cache.lock().len(), 3);
     }
 
     #[test]

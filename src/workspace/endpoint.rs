@@ -38,10 +38,10 @@ enum Host {
 
 /// An endpoint that is not allowed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("endpoint {endpoint:?} is not allowed: {why}")]
+#[error("endpoint {endpoint:?} is not allowed: {reason}")]
 pub struct EndpointError {
     endpoint: String,
-    why: String,
+    reason: String,
 }
 
 impl Endpoint {
@@ -54,7 +54,7 @@ impl Endpoint {
     pub fn parse(text: &str, allowed: &[AllowedEndpoint]) -> Result<Self, EndpointError> {
         let invalid = |why: String| EndpointError {
             endpoint: text.chars().take(300).collect(),
-            why,
+            reason: why,
         };
         let (host, port) = split(text).ok_or_else(|| {
             invalid(

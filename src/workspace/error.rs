@@ -52,16 +52,16 @@ impl Error {
     }
 
     /// The error response of the service, if there is one.
-    pub fn refusal(&self) -> Option<&Refusal> {
+    pub fn error_response(&self) -> Option<&ErrorResponse> {
         match &self.failure {
-            Failure::Refused(refusal) => Some(refusal),
+            Failure::ErrorResponse(refusal) => Some(refusal),
             _ => None,
         }
     }
 
     /// Whether the error response has one of these statuses.
-    pub(super) fn is_refused(&self, statuses: &[u16]) -> bool {
-        self.refusal()
+    pub(super) fn has_status(&self, statuses: &[u16]) -> bool {
+        self.error_response()
             .is_some_and(|refusal| statuses.contains(&refusal.status))
     }
 }
@@ -97,7 +97,7 @@ pub enum Failure {
     },
     /// The service, or a proxy in front of it, returned a status other than the documented success status.
     #[error("{0}")]
-    Refused(Box<Refusal>),
+    ErrorResponse(Box<ErrorResponse>),
     /// The status was a success, but the body was not as documented.
     #[error("the response (HTTP {status}) cannot be decoded: {reason}")]
     Unreadable {
@@ -125,7 +125,7 @@ pub enum BreakerKind {
 
 /// A response with a status other than the documented success status.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Refusal {
+pub struct ErrorResponse {
     /// HTTP status.
     pub status: u16,
     /// Error code such as `WKS.00010032` or `APIGW.0301`, in whichever envelope it came.
@@ -144,7 +144,7 @@ pub struct Refusal {
     pub json: bool,
 }
 
-impl Refusal {
+impl ErrorResponse {
     /// The error code is of the Workspace service or of none: it is not one of the gateway, of IAM or of another service.
     pub fn is_of_workspace(&self) -> bool {
         let service = self.code.as_deref().and_then(|code| code.split_once('.'));
@@ -152,7 +152,7 @@ impl Refusal {
     }
 }
 
-impl fmt::Display for Refusal {
+impl fmt::Display for ErrorResponse {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "the service returned HTTP {}", self.status)?;
         if let Some(code) = &self.code {
@@ -203,12 +203,12 @@ mod tests {
                 "batchDelete: the request was sent but no response was received: so it is",
             ),
             (
-                Failure::Refused(Box::new(Refusal {
+                Failure::ErrorResponse(Box::new(ErrorResponse {
                     status: 403,
                     code: Some("X.1".to_owned()),
                     message: Some("no".to_owned()),
                     request_id: Some("r1".to_owned()),
-                    ..Refusal::default()
+                    ..ErrorResponse::default()
                 })),
                 false,
                 "batchDelete: the service returned HTTP 403 X.1 (no), request id r1",

@@ -3,16 +3,16 @@
 use tracing::field::Empty;
 use tracing::{Instrument, Span};
 
-use super::api::Answer;
+use super::api::ApiResponse;
 use super::endpoint::Endpoint;
-use super::error::{Error, Failure, Operation, Refusal};
-use super::refusal;
+use super::error::{Error, ErrorResponse, Failure, Operation};
+use super::error_response;
 use super::text::Sanitizer;
 use super::transport::{Clients, Options, Transport, TransportError};
 use super::wire::Unreadable;
 use crate::clock::Clock;
 
-use transfer::{Limits, Received, transfer};
+use transfer::{Limits, ReceivedResponse, transfer};
 
 pub(super) mod transfer;
 
@@ -26,10 +26,10 @@ pub(super) struct Service {
 
 impl Service {
     /// The limits of a call whose success response may have that many bytes.
-    pub(super) fn limits(&self, good: usize) -> Limits {
+    pub(super) fn limits(&self, success: usize) -> Limits {
         Limits {
-            good,
-            bad: self.options.max_small_answer,
+            max_success_body: success,
+            max_error_body: self.options.max_small_body,
             timeout: self.options.timeout,
         }
     }
@@ -50,7 +50,7 @@ impl Exchange<'_> {
         transport: &dyn Transport,
         call: http::Request<Vec<u8>>,
         limits: Limits,
-    ) -> Result<Received, Error> {
+    ) -> Result<ReceivedResponse, Error> {
         let span = self.span();
         let result = Box::pin(self.send(transport, call, limits))
             .instrument(span.clone())
@@ -64,14 +64,14 @@ impl Exchange<'_> {
         transport: &dyn Transport,
         call: http::Request<Vec<u8>>,
         limits: Limits,
-    ) -> Result<Received, Error> {
+    ) -> Result<ReceivedResponse, Error> {
         let received = transfer(transport, call, limits)
             .await
-            .map_err(|lost| self.lost(&lost))?;
+            .map_err(|lost| self.transport_error(&lost))?;
         tracing::debug!(
             operation = %self.operation,
             status = received.status.as_u16(),
-            request_id = refusal::request_id(&received.headers, self.sanitizer),
+            request_id = error_response::request_id(&received.headers, self.sanitizer),
             "received a response from the cloud"
         );
         Ok(received)
@@ -91,14 +91,14 @@ impl Exchange<'_> {
         )
     }
 
-    fn record(&self, result: &Result<Received, Error>, span: &Span) {
+    fn record(&self, result: &Result<ReceivedResponse, Error>, span: &Span) {
         let class = match result {
             Ok(received) => {
                 let status = received.status.as_u16();
                 span.record("http.response.status_code", status);
                 span.record(
                     "request_id",
-                    refusal::request_id(&received.headers, self.sanitizer),
+                    error_response::request_id(&received.headers, self.sanitizer),
                 );
                 (status >= 400).then(|| status.to_string())
             }
@@ -111,7 +111,7 @@ impl Exchange<'_> {
         }
     }
 
-    fn lost(&self, lost: &TransportError) -> Error {
+    fn transport_error(&self, lost: &TransportError) -> Error {
         let reason = format!(
             "{}: {}",
             self.service.endpoint,
@@ -127,31 +127,31 @@ impl Exchange<'_> {
     }
 
     /// The value of a response whose status is `good`; otherwise its error.
-    pub(super) fn answer<T>(
+    pub(super) fn decode<T>(
         &self,
-        received: &Received,
+        received: &ReceivedResponse,
         good: bool,
         read: impl FnOnce(&[u8], Sanitizer<'_>) -> Result<T, Unreadable>,
-    ) -> Result<Answer<T>, Error> {
+    ) -> Result<ApiResponse<T>, Error> {
         if good {
             self.readable(received, read)
         } else {
-            Err(self.refused(received))
+            Err(self.response_error(received))
         }
     }
 
     fn readable<T>(
         &self,
-        received: &Received,
+        received: &ReceivedResponse,
         read: impl FnOnce(&[u8], Sanitizer<'_>) -> Result<T, Unreadable>,
-    ) -> Result<Answer<T>, Error> {
-        let service_time = refusal::service_time(&received.headers);
+    ) -> Result<ApiResponse<T>, Error> {
+        let service_time = error_response::service_time(&received.headers);
         let value = match received.defect() {
             Some(reason) => Err(reason),
             None => read(&received.body, self.sanitizer),
         };
         value
-            .map(|value| Answer {
+            .map(|value| ApiResponse {
                 value,
                 status: received.status.as_u16(),
                 service_time,
@@ -160,31 +160,31 @@ impl Exchange<'_> {
     }
 
     /// A success status without the expected body, which may contain an error instead.
-    fn unreadable(&self, received: &Received, reason: &str) -> Error {
-        let said = self.refusal(received);
+    fn unreadable(&self, received: &ReceivedResponse, reason: &str) -> Error {
+        let response = self.error_response(received);
         let mut reason = self.sanitizer.sentence(reason);
-        if let Some(message) = &said.message {
+        if let Some(message) = &response.message {
             reason = self.sanitizer.sentence(&format!("{reason}; message: {message}"));
         }
         let failure = Failure::Unreadable {
-            status: said.status,
-            code: said.code,
-            request_id: said.request_id,
+            status: response.status,
+            code: response.code,
+            request_id: response.request_id,
             reason,
         };
         Error::new(self.operation, failure)
     }
 
     /// The error response in a response other than the documented success.
-    fn refusal(&self, received: &Received) -> Refusal {
+    fn error_response(&self, received: &ReceivedResponse) -> ErrorResponse {
         // A compressed or truncated text is not quoted.
         let body = if received.defect().is_some() {
             &[][..]
         } else {
             &received.body
         };
-        let now = refusal::service_time(&received.headers).unwrap_or_else(|| self.service.clock.now());
-        refusal::read(
+        let now = error_response::service_time(&received.headers).unwrap_or_else(|| self.service.clock.now());
+        error_response::read(
             received.status.as_u16(),
             &received.headers,
             body,
@@ -193,14 +193,14 @@ impl Exchange<'_> {
         )
     }
 
-    fn refused(&self, received: &Received) -> Error {
-        let refusal = self.refusal(received);
+    fn response_error(&self, received: &ReceivedResponse) -> Error {
+        let refusal = self.error_response(received);
         // The page of a proxy or another intermediary has another clock.
         let of_service = refusal.json && refusal.code.is_some();
         Error {
             operation: self.operation,
-            failure: Failure::Refused(Box::new(refusal)),
-            service_time: refusal::service_time(&received.headers).filter(|_| of_service),
+            failure: Failure::ErrorResponse(Box::new(refusal)),
+            service_time: error_response::service_time(&received.headers).filter(|_| of_service),
         }
     }
 }

@@ -8,11 +8,11 @@ use http::{Method, StatusCode};
 use jiff::Timestamp;
 
 use super::api::{
-    Answer, Authentication, BatchDelete, DesktopDetails, DesktopPage, Job, Lookup, MAX_BATCH, MAX_OFFSET,
-    MAX_PAGE, SignedRequest, SubJobPage, SubJobQuery, SubJobStatus, Workspace,
+    ApiResponse, Authentication, BatchDelete, DesktopDetails, DesktopPage, Job, Lookup, MAX_BATCH,
+    MAX_OFFSET, MAX_PAGE, SignedRequest, SubJobPage, SubJobQuery, SubJobStatus, Workspace,
 };
 use super::auth::Credentials;
-use super::error::{Error, Operation, Refusal};
+use super::error::{Error, ErrorResponse, Operation};
 use super::exchange::transfer::Limits;
 use super::exchange::{Exchange, Service};
 use super::iam::{CredentialsProvider, IssuedCredentials};
@@ -26,7 +26,7 @@ use headers::signed;
 mod headers;
 
 /// Path of batch-delete below the project.
-const SUBMIT: &str = "desktops/batch-delete";
+const BATCH_DELETE_PATH: &str = "desktops/batch-delete";
 
 /// One project, one set of credentials, over HTTPS.
 pub(super) struct HttpWorkspace {
@@ -48,7 +48,11 @@ impl fmt::Debug for HttpWorkspace {
 
 #[async_trait]
 impl Workspace for HttpWorkspace {
-    async fn list_desktops_from(&self, ids: &[DesktopID], offset: u32) -> Result<Answer<DesktopPage>, Error> {
+    async fn list_desktops_from(
+        &self,
+        ids: &[DesktopID],
+        offset: u32,
+    ) -> Result<ApiResponse<DesktopPage>, Error> {
         let operation = Operation::ListDesktops;
         if ids.len() > MAX_BATCH {
             return Err(Error::not_sent(
@@ -67,7 +71,10 @@ impl Workspace for HttpWorkspace {
         self.get(operation, "desktops", &query, wire::desktops).await
     }
 
-    async fn list_desktop_details(&self, ids: &[DesktopID]) -> Result<Answer<Vec<DesktopDetails>>, Error> {
+    async fn list_desktop_details(
+        &self,
+        ids: &[DesktopID],
+    ) -> Result<ApiResponse<Vec<DesktopDetails>>, Error> {
         let operation = Operation::ListDesktopsDetail;
         if ids.is_empty() || ids.len() > MAX_BATCH {
             return Err(Error::not_sent(
@@ -82,13 +89,13 @@ impl Workspace for HttpWorkspace {
             .await
     }
 
-    async fn show_desktop(&self, id: &DesktopID) -> Result<Answer<Lookup>, Error> {
+    async fn show_desktop(&self, id: &DesktopID) -> Result<ApiResponse<Lookup>, Error> {
         let path = format!("desktops/{id}");
         let read = |body: &[u8], sanitizer: Sanitizer<'_>| {
             wire::desktop_detail(body, id, sanitizer).map(Lookup::Found)
         };
         match self.get(Operation::ShowDesktop, &path, &[], read).await {
-            Err(error) if error.refusal().is_some_and(is_gone) => Ok(Answer {
+            Err(error) if error.error_response().is_some_and(is_gone) => Ok(ApiResponse {
                 value: Lookup::Gone,
                 status: StatusCode::NOT_FOUND.as_u16(),
                 service_time: error.service_time,
@@ -97,7 +104,7 @@ impl Workspace for HttpWorkspace {
         }
     }
 
-    async fn list_sub_jobs(&self, query: &SubJobQuery) -> Result<Answer<SubJobPage>, Error> {
+    async fn list_sub_jobs(&self, query: &SubJobQuery) -> Result<ApiResponse<SubJobPage>, Error> {
         let operation = Operation::ListSubJobs;
         if query.offset > MAX_OFFSET || query.limit > MAX_PAGE {
             return Err(Error::not_sent(
@@ -116,14 +123,14 @@ impl Workspace for HttpWorkspace {
             query
                 .statuses
                 .iter()
-                .map(|status| ("status", filter_word(*status)))
+                .map(|status| ("status", status_filter(*status)))
                 .filter(|(_, word)| !word.is_empty()),
         );
         self.get(operation, "workspace-sub-jobs", &pairs, wire::sub_jobs)
             .await
     }
 
-    async fn show_job(&self, id: &JobID) -> Result<Answer<Job>, Error> {
+    async fn show_job(&self, id: &JobID) -> Result<ApiResponse<Job>, Error> {
         let path = format!("workspace-jobs/{id}");
         let read = |body: &[u8], sanitizer: Sanitizer<'_>| wire::job(body, id, sanitizer);
         self.get(Operation::ShowJob, &path, &[], read).await
@@ -145,7 +152,7 @@ impl Workspace for HttpWorkspace {
             digest: format!("sha256:{}", sha256_hex(&body)),
             call: signed(
                 Method::POST,
-                &self.url(SUBMIT, ""),
+                &self.url(BATCH_DELETE_PATH, ""),
                 body,
                 &self.project_id,
                 &credentials,
@@ -163,27 +170,27 @@ impl Workspace for HttpWorkspace {
 
     /// Uses the credentials that it was signed with; IAM is not called here, so that an error is always about this
     /// call.
-    async fn send(&self, request: SignedRequest) -> Result<Answer<JobID>, Error> {
+    async fn send(&self, request: SignedRequest) -> Result<ApiResponse<JobID>, Error> {
         let operation = Operation::BatchDelete;
         // A request that was signed for another project must not travel with this project's connection.
-        if *request.call.uri() != *self.url(SUBMIT, "") {
+        if *request.call.uri() != *self.url(BATCH_DELETE_PATH, "") {
             return Err(Error::not_sent(
                 operation,
                 "it was signed for another endpoint or project",
             ));
         }
-        let exchange = self.about(operation, &request.credentials);
+        let exchange = self.exchange_for(operation, &request.credentials);
         let limits = Limits {
             timeout: self.service.options.submission_timeout,
-            ..self.service.limits(self.service.options.max_small_answer)
+            ..self.service.limits(self.service.options.max_small_body)
         };
         let received = exchange
             .exchange(&*self.service.clients.submissions, request.call, limits)
             .await?;
         if received.status == StatusCode::UNAUTHORIZED {
-            self.credentials_provider.dismiss(&request.credentials);
+            self.credentials_provider.invalidate(&request.credentials);
         }
-        exchange.answer(&received, received.status.is_success(), |body, _| {
+        exchange.decode(&received, received.status.is_success(), |body, _| {
             wire::accepted(body)
         })
     }
@@ -206,11 +213,11 @@ impl HttpWorkspace {
         path: &str,
         query: &[(&str, &str)],
         read: impl Fn(&[u8], Sanitizer<'_>) -> Result<T, wire::Unreadable>,
-    ) -> Result<Answer<T>, Error> {
+    ) -> Result<ApiResponse<T>, Error> {
         let credentials = self.credentials_provider.current().await?.credentials;
         let result = self.get_as(&credentials, operation, path, query, &read).await;
-        let refused = result.as_ref().is_err_and(|error| error.is_refused(&[401]));
-        if !refused || !self.credentials_provider.dismiss(&credentials) {
+        let refused = result.as_ref().is_err_and(|error| error.has_status(&[401]));
+        if !refused || !self.credentials_provider.invalidate(&credentials) {
             return result;
         }
         let others = self.credentials_provider.current().await?.credentials;
@@ -224,26 +231,26 @@ impl HttpWorkspace {
         path: &str,
         query: &[(&str, &str)],
         read: impl FnOnce(&[u8], Sanitizer<'_>) -> Result<T, wire::Unreadable>,
-    ) -> Result<Answer<T>, Error> {
+    ) -> Result<ApiResponse<T>, Error> {
         let query = form_urlencoded::Serializer::new(String::new())
             .extend_pairs(query)
             .finish();
         let url = self.url(path, &canonical_query(&query));
         let max = match operation {
-            Operation::ShowDesktop => self.service.options.max_small_answer,
-            _ => self.service.options.max_answer,
+            Operation::ShowDesktop => self.service.options.max_small_body,
+            _ => self.service.options.max_body,
         };
         let now = self.service.clock.now();
         let call = signed(Method::GET, &url, Vec::new(), &self.project_id, credentials, now)
             .map_err(|reason| Error::not_sent(operation, reason))?;
-        let exchange = self.about(operation, credentials);
+        let exchange = self.exchange_for(operation, credentials);
         let received = exchange
             .exchange(&*self.service.clients.reads, call, self.service.limits(max))
             .await?;
-        exchange.answer(&received, received.status == StatusCode::OK, read)
+        exchange.decode(&received, received.status == StatusCode::OK, read)
     }
 
-    fn about<'a>(&'a self, operation: Operation, credentials: &'a Credentials) -> Exchange<'a> {
+    fn exchange_for<'a>(&'a self, operation: Operation, credentials: &'a Credentials) -> Exchange<'a> {
         Exchange {
             operation,
             service: &self.service,
@@ -254,11 +261,11 @@ impl HttpWorkspace {
 
 /// 404 from the service itself. The gateway's own 404 means a wrong address, and a page that is no JSON came from a
 /// proxy.
-fn is_gone(refusal: &Refusal) -> bool {
+fn is_gone(refusal: &ErrorResponse) -> bool {
     refusal.status == StatusCode::NOT_FOUND.as_u16() && refusal.json && refusal.is_of_workspace()
 }
 
-fn filter_word(status: SubJobStatus) -> &'static str {
+fn status_filter(status: SubJobStatus) -> &'static str {
     match status {
         SubJobStatus::Waiting => "WAITING",
         SubJobStatus::Running => "RUNNING",

@@ -10,7 +10,7 @@
 //! | this | the calls and their results |
 //! | `user_session` | one user in one project: logged in once, renewed in time |
 //! | `login_throttle` | one login of a user at a time, and few failed ones |
-//! | `ready` | credentials that need no login, and the expiry of a token |
+//! | `static_credentials` | credentials that need no login, and the expiry of a token |
 //! | `session_pool` | what all clients of the process share |
 //! | `http`, `wire` | the calls over HTTPS, and their bodies |
 
@@ -22,14 +22,14 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use secrecy::SecretString;
 
-use super::auth::{Credentials, PasswordLogin};
+use super::auth::{Credentials, PasswordCredentials};
 use super::error::{Error, Failure, Operation};
 use crate::ids::ProjectID;
 
 pub(super) mod http;
 mod login_throttle;
-pub(super) mod ready;
 pub(super) mod session_pool;
+pub(super) mod static_credentials;
 mod user_session;
 mod wire;
 
@@ -39,7 +39,7 @@ pub(super) trait Iam: Send + Sync + fmt::Debug {
     /// `POST /v3/auth/tokens`: a token for one project.
     async fn create_token(
         &self,
-        login: &PasswordLogin,
+        login: &PasswordCredentials,
         project: &ProjectID,
     ) -> Result<Issued<SecretString>, Error>;
 
@@ -47,7 +47,7 @@ pub(super) trait Iam: Send + Sync + fmt::Debug {
     async fn create_temporary_key(&self, token: &SecretString) -> Result<Issued<Credentials>, Error>;
 
     /// `GET /v3/auth/tokens`: when a token ends. Every user may ask about their own.
-    async fn token_end(&self, token: &SecretString) -> Result<Timestamp, Error>;
+    async fn token_expiry(&self, token: &SecretString) -> Result<Timestamp, Error>;
 }
 
 /// Something that IAM issued, with its expiry.
@@ -57,7 +57,7 @@ pub(super) struct Issued<T> {
     /// When it ends, by the service's clock.
     pub(super) expires_at: Timestamp,
     /// Remaining lifetime when it was issued.
-    pub(super) left: Duration,
+    pub(super) lifetime: Duration,
 }
 
 /// Where the credentials of the next call come from.
@@ -71,7 +71,7 @@ pub(super) trait CredentialsProvider: Send + Sync + fmt::Debug {
 
     /// Invalidates credentials that the cloud did not accept. Returns whether [`current`](Self::current) can return
     /// others.
-    fn dismiss(&self, refused: &Arc<Credentials>) -> bool;
+    fn invalidate(&self, refused: &Arc<Credentials>) -> bool;
 }
 
 /// Credentials for a request, with their expiry.
@@ -85,10 +85,10 @@ pub(super) struct IssuedCredentials {
 /// Is notified how each call of IAM ended.
 pub trait CallObserver: Send + Sync + fmt::Debug {
     /// A call ended with a response with this HTTP status, or with a failure.
-    fn note(&self, operation: Operation, outcome: Result<u16, &Failure>);
+    fn call_ended(&self, operation: Operation, outcome: Result<u16, &Failure>);
 }
 
 /// Ignores the notifications.
 impl CallObserver for () {
-    fn note(&self, _: Operation, _: Result<u16, &Failure>) {}
+    fn call_ended(&self, _: Operation, _: Result<u16, &Failure>) {}
 }

@@ -1,26 +1,26 @@
 //! Sanitizes external texts for status, Events and logs: one line, no control characters, no markup, not longer than
 //! documented.
 
-use super::auth::Secrets;
+use super::auth::Redact;
 
 /// Maximum length of an error code (Workspace documents 12 characters, sub-jobs 55).
-pub(super) const CODE: usize = 64;
+pub(super) const MAX_CODE: usize = 64;
 
 /// Maximum length of a message or detail, as documented by the service.
-pub(super) const MESSAGE: usize = 1000;
+pub(super) const MAX_MESSAGE: usize = 1000;
 
 /// Maximum length of a request ID.
-pub(super) const REQUEST_ID: usize = 128;
+pub(super) const MAX_REQUEST_ID: usize = 128;
 
 /// Longest `encoded_authorization_message`: what STS accepts for decoding.
-pub(super) const ENCODED_MESSAGE: usize = 10_240;
+pub(super) const MAX_ENCODED_MESSAGE: usize = 10_240;
 
 /// Longest name, status or reason of a failed sub-job: what the service documents.
-pub(super) const SHORT: usize = 255;
+pub(super) const MAX_SHORT_TEXT: usize = 255;
 
 /// Sanitizes texts, and removes the credentials from them, in case a service or a library repeats them.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Sanitizer<'a>(pub(super) &'a dyn Secrets);
+pub(super) struct Sanitizer<'a>(pub(super) &'a dyn Redact);
 
 impl Sanitizer<'_> {
     /// One clean line of at most `max` characters; `None` if nothing is left.
@@ -32,7 +32,7 @@ impl Sanitizer<'_> {
 
     /// As [`line`](Self::line), for a text that must not be empty.
     pub(super) fn sentence(self, text: &str) -> String {
-        self.line(text, MESSAGE)
+        self.line(text, MAX_MESSAGE)
             .unwrap_or_else(|| "no reason was given".to_owned())
     }
 }

@@ -21,9 +21,9 @@ pub struct Options {
     /// For the whole of a request that deletes.
     pub submission_timeout: Duration,
     /// Longest body of a list or a job, in bytes.
-    pub max_answer: usize,
+    pub max_body: usize,
     /// Longest body of an error, of one desktop and of an accepted batch-delete, in bytes.
-    pub max_small_answer: usize,
+    pub max_small_body: usize,
 }
 
 impl Default for Options {
@@ -32,8 +32,8 @@ impl Default for Options {
             connect_timeout: Duration::from_secs(5),
             timeout: Duration::from_secs(30),
             submission_timeout: Duration::from_secs(120),
-            max_answer: 8 << 20,
-            max_small_answer: 64 << 10,
+            max_body: 8 << 20,
+            max_small_body: 64 << 10,
         }
     }
 }
@@ -80,7 +80,7 @@ impl Transport for reqwest::Client {
     async fn send(&self, request: reqwest::Request) -> Result<reqwest::Response, TransportError> {
         self.execute(request)
             .await
-            .map_err(|error| TransportError::by(&error))
+            .map_err(|error| TransportError::from_reqwest(&error))
     }
 }
 
@@ -106,8 +106,8 @@ impl Transport for Proxied {
 impl TransportError {
     /// `is_connect` covers the name, the connection and the TLS handshake, and a builder error comes before them. Any
     /// other error may have occurred after the first byte.
-    pub(super) fn by(error: &reqwest::Error) -> Self {
-        let cause = explained(&root_cause(error));
+    pub(super) fn from_reqwest(error: &reqwest::Error) -> Self {
+        let cause = explain(&root_cause(error));
         let (not_sent, reason) = if error.is_builder() {
             (true, format!("it could not be built: {cause}"))
         } else if error.is_connect() {
@@ -122,7 +122,7 @@ impl TransportError {
 }
 
 /// Rewrites messages of libraries that do not tell a cluster operator what to do.
-fn explained(cause: &str) -> String {
+fn explain(cause: &str) -> String {
     if cause.contains("close_notify") {
         return "the connection was closed".to_owned();
     }

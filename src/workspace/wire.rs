@@ -8,14 +8,14 @@ use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
 use facts::Fields;
-use once::UniqueKeys;
+use unique_keys::UniqueKeys;
 
 use super::api::{Desktop, DesktopDetails, DesktopPage, Job, SubJob, SubJobPage, SubJobStatus};
 use super::text::{self, Sanitizer};
 use crate::ids::{DesktopID, JobID, code};
 
 mod facts;
-mod once;
+mod unique_keys;
 
 /// Why a body is not as documented.
 pub(super) type Unreadable = String;
@@ -50,11 +50,11 @@ fn listed(rows: Option<Vec<UniqueKeys>>, total: u64) -> Option<Vec<UniqueKeys>> 
 #[derive(Deserialize)]
 struct DesktopRow {
     desktop_id: DesktopID,
-    #[serde(default, deserialize_with = "words")]
+    #[serde(default, deserialize_with = "scalar_text")]
     computer_name: String,
-    #[serde(default, deserialize_with = "words")]
+    #[serde(default, deserialize_with = "scalar_text")]
     status: String,
-    #[serde(default, deserialize_with = "words")]
+    #[serde(default, deserialize_with = "scalar_text")]
     task_status: String,
 }
 
@@ -100,7 +100,7 @@ struct DesktopBody {
 /// One desktop; the vendor's own example shows it inside an array of one.
 pub(super) fn desktop_detail(
     body: &[u8],
-    asked: &DesktopID,
+    expected: &DesktopID,
     sanitizer: Sanitizer<'_>,
 ) -> Result<Desktop, Unreadable> {
     let UniqueKeys(body) = parse::<DesktopBody>(body)?.desktop;
@@ -109,8 +109,8 @@ pub(super) fn desktop_detail(
         other => other,
     };
     let found = desktop(one, sanitizer).ok_or("no desktop with a desktop_id")?;
-    if found.id.folded() != asked.folded() {
-        return Err(format!("it describes desktop {} instead of {asked}", found.id));
+    if found.id.folded() != expected.folded() {
+        return Err(format!("it describes desktop {} instead of {expected}", found.id));
     }
     Ok(found)
 }
@@ -119,7 +119,7 @@ pub(super) fn desktop_detail(
 fn desktop(row: &Value, sanitizer: Sanitizer<'_>) -> Option<Desktop> {
     let facts = facts::desktop(Fields { row, sanitizer });
     let row: DesktopRow = object(row)?;
-    let short = |text: &str| sanitizer.line(text, text::SHORT);
+    let short = |text: &str| sanitizer.line(text, text::MAX_SHORT_TEXT);
     Some(Desktop {
         id: row.desktop_id,
         name: short(&row.computer_name),
@@ -139,17 +139,17 @@ struct SubJobListBody {
 
 #[derive(Deserialize)]
 struct SubJobRow {
-    #[serde(default, deserialize_with = "words")]
+    #[serde(default, deserialize_with = "scalar_text")]
     id: String,
     #[serde(default)]
     job_id: Option<JobID>,
     #[serde(default)]
     entities: Option<Entities>,
-    #[serde(default, deserialize_with = "words")]
+    #[serde(default, deserialize_with = "scalar_text")]
     status: String,
-    #[serde(default, deserialize_with = "words")]
+    #[serde(default, deserialize_with = "scalar_text")]
     error_code: String,
-    #[serde(default, deserialize_with = "words")]
+    #[serde(default, deserialize_with = "scalar_text")]
     fail_reason: String,
 }
 
@@ -167,7 +167,7 @@ pub(super) fn sub_jobs(body: &[u8], sanitizer: Sanitizer<'_>) -> Result<SubJobPa
     Ok(SubJobPage {
         total,
         rows: rows.len(),
-        named,
+        has_list: named,
         sub_jobs: rows
             .iter()
             .filter_map(|row| sub_job(row, None, sanitizer))
@@ -180,16 +180,16 @@ fn sub_job(UniqueKeys(row): &UniqueKeys, parent: Option<&JobID>, sanitizer: Sani
     let row: SubJobRow = object(row)?;
     let status = sub_job_status(&row.status);
     let word = || {
-        let word = sanitizer.line(&row.status, text::CODE);
+        let word = sanitizer.line(&row.status, text::MAX_CODE);
         (status == SubJobStatus::Other).then(|| word.unwrap_or_else(|| code::NO_STATUS.to_owned()))
     };
     Some(SubJob {
         job: row.job_id.or_else(|| parent.cloned())?,
         desktop: row.entities?.desktop_id?,
-        id: sanitizer.line(&row.id, text::SHORT).unwrap_or_default(),
+        id: sanitizer.line(&row.id, text::MAX_SHORT_TEXT).unwrap_or_default(),
         status,
-        code: sanitizer.line(&row.error_code, text::CODE).or_else(word),
-        reason: sanitizer.line(&row.fail_reason, text::SHORT),
+        code: sanitizer.line(&row.error_code, text::MAX_CODE).or_else(word),
+        reason: sanitizer.line(&row.fail_reason, text::MAX_SHORT_TEXT),
     })
 }
 
@@ -207,11 +207,11 @@ fn sub_job_status(word: &str) -> SubJobStatus {
 #[derive(Deserialize)]
 struct JobBody {
     id: JobID,
-    #[serde(default, deserialize_with = "words")]
+    #[serde(default, deserialize_with = "scalar_text")]
     status: String,
-    #[serde(default, deserialize_with = "words")]
+    #[serde(default, deserialize_with = "scalar_text")]
     job_error_code: String,
-    #[serde(default, deserialize_with = "words")]
+    #[serde(default, deserialize_with = "scalar_text")]
     fail_reason: String,
     #[serde(default, deserialize_with = "count")]
     sub_jobs_total: Option<u64>,
@@ -235,8 +235,8 @@ pub(super) fn job(body: &[u8], asked: &JobID, sanitizer: Sanitizer<'_>) -> Resul
     Ok(Job {
         finished: matches!(status, SubJobStatus::Success | SubJobStatus::Failed),
         end_unknown: status == SubJobStatus::Other && (sent == 0 || !body.status.trim().is_empty()),
-        code: sanitizer.line(&body.job_error_code, text::CODE),
-        reason: sanitizer.line(&body.fail_reason, text::MESSAGE),
+        code: sanitizer.line(&body.job_error_code, text::MAX_CODE),
+        reason: sanitizer.line(&body.fail_reason, text::MAX_MESSAGE),
         // A row that cannot be read may name any desktop.
         complete: body.sub_jobs_total == Some(sent as u64) && sub_jobs.len() == sent,
         sub_jobs,
@@ -262,7 +262,7 @@ fn object<T: DeserializeOwned>(row: &Value) -> Option<T> {
 }
 
 /// A text that may be missing, null, or sent as a number or boolean; any other value counts as missing.
-fn words<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+fn scalar_text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
     Ok(match Value::deserialize(deserializer)? {
         Value::String(text) => text,
         Value::Number(number) => number.to_string(),
@@ -410,7 +410,7 @@ mod tests {
             (r#"{"total_count":0,"jobs":[]}"#, true),
         ] {
             let page = sub_jobs(body.as_bytes(), Sanitizer(&login())).unwrap();
-            assert_eq!((page.total, page.rows, page.named), (0, 0, named), "{body}");
+            assert_eq!((page.total, page.rows, page.has_list), (0, 0, named), "{body}");
         }
     }
 

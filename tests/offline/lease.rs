@@ -4,10 +4,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use desktop_deletion_operator::clock::{Clock, Source};
+use desktop_deletion_operator::clock::{Clock, TimeSource};
 use desktop_deletion_operator::config::Election;
 use desktop_deletion_operator::runtime::health::Health;
-use desktop_deletion_operator::runtime::lease::{Elector, Leadership, Loss};
+use desktop_deletion_operator::runtime::lease::{Elector, Leadership, LeadershipLost};
 use jiff::Timestamp;
 use tokio::time::{Instant, timeout};
 
@@ -38,7 +38,7 @@ struct Wall {
     random: AtomicU64,
 }
 
-impl Source for Wall {
+impl TimeSource for Wall {
     fn now(&self) -> Timestamp {
         self.now
     }
@@ -203,7 +203,10 @@ async fn the_term_ends_on_time_even_if_the_elector_gets_no_turn() {
     tokio::time::advance(RENEW_DEADLINE).await;
     assert!(!a.leadership.holds());
     // It goes on too late: that the lease is still its own does not help.
-    assert!(matches!(a.elector.hold().await, Loss::RenewTimeout { .. }));
+    assert!(matches!(
+        a.elector.hold().await,
+        LeadershipLost::RenewTimeout { .. }
+    ));
 }
 
 #[tokio::test(start_paused = true)]

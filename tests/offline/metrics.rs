@@ -199,7 +199,7 @@ fn all() -> Metrics {
     metrics.watch_claims(|| 0);
     metrics.watch_unreadable(|| 0);
     metrics.watch_undecodable(|| vec![("DesktopDeletion", 0)]);
-    metrics.settled(Outcome::Accepted, None);
+    metrics.attempt_settled(Outcome::Accepted, None);
     metrics.completed(Reason::AllDeleted, Summary::default());
     metrics.cloud_call(Operation::BatchDelete, CallCode::Http(202));
     metrics.suppressed(Operation::BatchDelete, BreakerKind::Credentials);

@@ -15,9 +15,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use desktop_deletion_operator::clock::Source;
+use desktop_deletion_operator::clock::TimeSource;
 use desktop_deletion_operator::ids::{DesktopID, JobID, ProjectID};
-use desktop_deletion_operator::workspace::api::{Answer, BatchDelete, Workspace};
+use desktop_deletion_operator::workspace::api::{ApiResponse, BatchDelete, Workspace};
 use desktop_deletion_operator::workspace::auth::{Credentials, SecretCredentials, SecretData};
 use desktop_deletion_operator::workspace::connector::{Connector, Target};
 use desktop_deletion_operator::workspace::error::{Error, Failure};
@@ -50,7 +50,7 @@ const TOKEN: &str = "TOKEN-canary+/==";
 #[derive(Debug)]
 struct Stopped;
 
-impl Source for Stopped {
+impl TimeSource for Stopped {
     fn now(&self) -> Timestamp {
         "2026-01-15T08:30:42.9Z".parse().unwrap()
     }
@@ -109,7 +109,7 @@ fn workspace_with(server: &Server, credentials: Credentials, options: Options) -
     connector("127.0.0.1=127.0.0.0/8", options)
         .connect(
             &target(&server.endpoint(), &authority()),
-            SecretCredentials::Ready(credentials),
+            SecretCredentials::Static(credentials),
         )
         .unwrap()
 }
@@ -132,7 +132,7 @@ fn batch() -> BatchDelete {
 }
 
 /// Signs and sends the batch.
-async fn submit(workspace: &dyn Workspace) -> Result<Answer<JobID>, Error> {
+async fn submit(workspace: &dyn Workspace) -> Result<ApiResponse<JobID>, Error> {
     workspace
         .send(workspace.sign_batch_delete(&batch(), Stopped.now()).unwrap())
         .await

@@ -1,20 +1,20 @@
 //! The batch deletion: what is done with each desktop, and the job.
 
-mod fate;
+mod action;
 mod fields;
 
 use http::StatusCode;
 use jiff::Timestamp;
 use serde_json::json;
 
+use super::api_error::ApiError;
 use super::caller::Caller;
+use super::desktops::Deletion;
 use super::jobs::{Failure, Job, SubJob};
 use super::operation::Call;
-use super::refusal::Refusal;
-use super::residents::Deletion;
-use super::{Cloud, Outcome, Request, Response, rights};
+use super::{Cloud, HandledRequest, Request, Response, permissions};
 use crate::world::DeletionResult;
-use fate::{Fate, fate, forbidden, not_found};
+use action::{DesktopAction, decide_action, forbidden, not_found};
 use fields::Batch;
 
 /// `POST /v2/{project_id}/desktops/batch-delete`
@@ -24,25 +24,25 @@ pub(super) fn handle(
     request: &Request,
     call: &Call,
     caller: &Caller,
-) -> Result<Outcome, Refusal> {
+) -> Result<HandledRequest, ApiError> {
     let mut batch = Batch::parse(&request.body)?;
     batch.settle_duplicates(cloud.world.switches.duplicate_ids)?;
-    let rights = rights::check_desktops(cloud, call, caller, &batch.desktop_ids)?;
-    let mut fates = Vec::with_capacity(batch.desktop_ids.len());
-    for (id, allowed) in batch.desktop_ids.iter().zip(rights) {
-        let fate = if allowed {
-            fate(cloud, now, &call.project, id, batch.force)?
+    let allowed = permissions::check_desktops(cloud, call, caller, &batch.desktop_ids)?;
+    let mut actions = Vec::with_capacity(batch.desktop_ids.len());
+    for (id, allowed) in batch.desktop_ids.iter().zip(allowed) {
+        let action = if allowed {
+            decide_action(cloud, now, &call.project, id, batch.force)?
         } else {
             forbidden(id)
         };
-        fates.push(fate);
+        actions.push(action);
     }
-    if fates.iter().all(|fate| matches!(fate, Fate::Skip)) {
+    if actions.iter().all(|fate| matches!(fate, DesktopAction::Skip)) {
         return Err(not_found(&batch.desktop_ids.join(", ")));
     }
-    let job = begin(cloud, now, &call.project, &batch.desktop_ids, fates);
+    let job = begin(cloud, now, &call.project, &batch.desktop_ids, actions);
     let response = Response::json(StatusCode::ACCEPTED, &json!({"job_id": job}));
-    Ok(Outcome {
+    Ok(HandledRequest {
         response,
         took_effect: true,
         job_id: Some(job),
@@ -50,8 +50,14 @@ pub(super) fn handle(
 }
 
 /// Starts the job; gives its id.
-fn begin(cloud: &mut Cloud, now: Timestamp, project: &str, ids: &[String], fates: Vec<Fate>) -> String {
-    let id = cloud.made_up_uuid("job");
+fn begin(
+    cloud: &mut Cloud,
+    now: Timestamp,
+    project: &str,
+    ids: &[String],
+    fates: Vec<DesktopAction>,
+) -> String {
+    let id = cloud.next_uuid("job");
     let mut job = Job {
         id: id.clone(),
         project: project.to_owned(),
@@ -60,8 +66,8 @@ fn begin(cloud: &mut Cloud, now: Timestamp, project: &str, ids: &[String], fates
         erased: false,
         sub_jobs: Vec::new(),
     };
-    for (place, (desktop, fate)) in ids.iter().zip(fates).enumerate() {
-        let begins = cloud.world.timings.stagger.times(place).after(now);
+    for (index, (desktop, fate)) in ids.iter().zip(fates).enumerate() {
+        let begins = cloud.world.timings.stagger.times(index).after(now);
         let start = Start {
             project,
             accepted: now,
@@ -82,11 +88,11 @@ struct Start<'a> {
 }
 
 /// Starts the deletion of one desktop; gives its sub-job, if it is to have one.
-fn begin_one(cloud: &mut Cloud, start: Start<'_>, id: &str, fate: Fate) -> Option<SubJob> {
+fn begin_one(cloud: &mut Cloud, start: Start<'_>, id: &str, fate: DesktopAction) -> Option<SubJob> {
     let desktop = cloud
-        .residents
+        .desktops
         .find(start.project, id)
-        .map(|resident| resident.desktop.clone());
+        .map(|record| record.desktop.clone());
     let outcome = desktop
         .as_ref()
         .map(|desktop| desktop.outcome.clone())
@@ -95,15 +101,15 @@ fn begin_one(cloud: &mut Cloud, start: Start<'_>, id: &str, fate: Fate) -> Optio
     let runs_from = outcome.waiting.unwrap_or(timings.waiting).after(start.begins);
     let mut ends = outcome.running.unwrap_or(timings.running).after(runs_from);
     let result = match &fate {
-        Fate::Skip => return None,
-        Fate::Fail(_) => DeletionResult::Failed,
-        Fate::Delete => outcome.result,
-        Fate::Join(running) => {
+        DesktopAction::Skip => return None,
+        DesktopAction::Fail(_) => DeletionResult::Failed,
+        DesktopAction::Delete => outcome.result,
+        DesktopAction::Join(running) => {
             ends = running.ends.max(runs_from);
             running.result
         }
     };
-    if matches!(fate, Fate::Delete) {
+    if matches!(fate, DesktopAction::Delete) {
         let emptied = timings.empty_status.before(ends).max(start.accepted);
         let visible = timings.desktop_visible_after.after(start.accepted);
         let deletion = Deletion {
@@ -113,16 +119,16 @@ fn begin_one(cloud: &mut Cloud, start: Start<'_>, id: &str, fate: Fate) -> Optio
             ends,
             gone: timings.gone_after.after(ends),
         };
-        cloud.residents.begin_deletion(id, deletion);
+        cloud.desktops.begin_deletion(id, deletion);
     }
     let failure = match fate {
-        Fate::Fail(failure) => Some(failure),
-        Fate::Delete | Fate::Join(_) | Fate::Skip => {
+        DesktopAction::Fail(failure) => Some(failure),
+        DesktopAction::Delete | DesktopAction::Join(_) | DesktopAction::Skip => {
             planned_failure(result, outcome.error_code, outcome.fail_reason)
         }
     };
     let sub_job = SubJob {
-        id: cloud.made_up_uuid("sub-job"),
+        id: cloud.next_uuid("sub-job"),
         desktop: id.to_owned(),
         desktop_name: desktop
             .as_ref()

@@ -23,7 +23,7 @@ pub(super) struct Caller {
 
 impl Caller {
     /// Whether the caller may do `action`, to a desktop with these tags where one is meant.
-    pub(super) fn may(&self, action: &str, tags: Option<&BTreeMap<String, String>>) -> bool {
+    pub(super) fn is_allowed(&self, action: &str, tags: Option<&BTreeMap<String, String>>) -> bool {
         let Some(permissions) = &self.permissions else {
             return true;
         };

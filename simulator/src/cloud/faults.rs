@@ -33,7 +33,7 @@ pub struct Fault {
     pub effect_first: bool,
 
     /// What the caller gets.
-    pub answer: FaultAnswer,
+    pub answer: FaultEffect,
 }
 
 /// What a fault does to the response.
@@ -42,7 +42,7 @@ pub struct Fault {
     untagged,
     expecting = r#"an answer must be "reset", "timeout", "endless", {"status": 504}, {"delay": "3s"}, {"cutAfter": 12}, {"drip": "1s"}, {"dateAhead": "25m"} or {"dateBehind": "25m"}"#
 )]
-pub enum FaultAnswer {
+pub enum FaultEffect {
     /// `"reset"`, `"timeout"` or `"endless"`.
     Connection(ConnectionFault),
     /// `{"status": 504, "headers": {…}, "body": …}`, or `bodyHex` in place of `body`
@@ -169,7 +169,7 @@ impl Faults {
     }
 
     /// The fault that applies to this request. If several match, it is the oldest; each of them counts the request.
-    pub(super) fn strike(&mut self, call: &Call, request: &Request) -> Option<Fault> {
+    pub(super) fn matching(&mut self, call: &Call, request: &Request) -> Option<Fault> {
         let mut striking = None;
         for armed in &mut self.0 {
             if !armed.fault.matches(call, request) {
@@ -199,7 +199,7 @@ impl Fault {
         if self.nth == Some(0) {
             return Err("nth counts from 1".to_owned());
         }
-        let FaultAnswer::Status(fault) = &self.answer else {
+        let FaultEffect::Status(fault) = &self.answer else {
             return Ok(());
         };
         if !(200..=999).contains(&fault.status) {

@@ -6,9 +6,9 @@ use http::StatusCode;
 use jiff::Timestamp;
 
 use super::Request;
+use super::api_error::ApiError;
 use super::caller::Caller;
 use super::operation::{Call, Operation};
-use super::refusal::Refusal;
 use crate::world::Throttle;
 
 /// Greatest body that the gateway takes, in bytes.
@@ -21,23 +21,23 @@ const MAX_TARGET: usize = 32 * 1024;
 const MAX_HEADER: usize = 32 * 1024;
 
 /// Checks sizes, the path and the content type.
-pub(super) fn check_form(request: &Request, call: &Call, require_content_type: bool) -> Result<(), Refusal> {
+pub(super) fn check_form(request: &Request, call: &Call, require_content_type: bool) -> Result<(), ApiError> {
     if request.body.len() > MAX_BODY {
-        return Err(Refusal::gateway(
+        return Err(ApiError::gateway(
             StatusCode::PAYLOAD_TOO_LARGE,
             "0201",
             "Request entity too large",
         ));
     }
     if request.path.len() + request.query.len() > MAX_TARGET {
-        return Err(Refusal::gateway(
+        return Err(ApiError::gateway(
             StatusCode::URI_TOO_LONG,
             "0201",
             "Request URI too long",
         ));
     }
     if request.headers.values().any(|value| value.len() > MAX_HEADER) {
-        return Err(Refusal::gateway(
+        return Err(ApiError::gateway(
             StatusCode::BAD_REQUEST,
             "0201",
             "Request header too large",
@@ -45,15 +45,17 @@ pub(super) fn check_form(request: &Request, call: &Call, require_content_type: b
     }
     if call.operation == Operation::Unknown {
         let message = "The API does not exist or has not been published in the environment";
-        return Err(Refusal::gateway(StatusCode::NOT_FOUND, "0101", message));
+        return Err(ApiError::gateway(StatusCode::NOT_FOUND, "0101", message));
     }
     let of_workspace = !call.operation.of_iam();
     if require_content_type && (of_workspace || call.operation.writes()) && !is_json(request) {
         let message = "Content-Type must be application/json";
-        return Err(Refusal::gateway(StatusCode::BAD_REQUEST, "0201", message));
+        return Err(ApiError::gateway(StatusCode::BAD_REQUEST, "0201", message));
     }
     if call.project.chars().count() > 255 || call.target.chars().count() > 255 {
-        return Err(Refusal::invalid("an id in the path has more than 255 characters"));
+        return Err(ApiError::invalid(
+            "an id in the path has more than 255 characters",
+        ));
     }
     Ok(())
 }
@@ -69,9 +71,9 @@ fn is_json(request: &Request) -> bool {
 
 /// Counts calls by caller, operation and minute.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Meter(HashMap<(String, Operation), (i64, u32)>);
+pub(super) struct RequestCounter(HashMap<(String, Operation), (i64, u32)>);
 
-impl Meter {
+impl RequestCounter {
     /// Counts one call and rejects it if the limit for this minute is reached.
     pub(super) fn count(
         &mut self,
@@ -79,7 +81,7 @@ impl Meter {
         caller: &Caller,
         operation: Operation,
         clock: Timestamp,
-    ) -> Result<(), Refusal> {
+    ) -> Result<(), ApiError> {
         let limit = if operation.writes() {
             throttle.writes_per_minute
         } else {
@@ -108,7 +110,7 @@ impl Meter {
             )]
             let seconds = seconds.map(|seconds| seconds as u64);
             return Err(
-                Refusal::gateway(StatusCode::TOO_MANY_REQUESTS, "0308", message).with_retry_after(seconds)
+                ApiError::gateway(StatusCode::TOO_MANY_REQUESTS, "0308", message).with_retry_after(seconds)
             );
         }
         count.1 += 1;

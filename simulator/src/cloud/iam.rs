@@ -4,11 +4,11 @@ use http::{HeaderName, StatusCode};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
+use super::api_error::ApiError;
 use super::caller::Caller;
-use super::logins::{Logins, TemporaryKey};
+use super::credentials::{CredentialStore, TemporaryKey};
 use super::operation::Call;
-use super::refusal::Refusal;
-use super::{Cloud, Outcome, Request, Response};
+use super::{Cloud, HandledRequest, Request, Response};
 use crate::world::{Project, Span};
 
 /// When a token ends that never does: 9998-12-31T23:59:59Z, which every client can store.
@@ -21,8 +21,8 @@ pub(super) fn create_token(
     cloud: &mut Cloud,
     clock: Timestamp,
     request: &Request,
-) -> Result<Outcome, Refusal> {
-    let bad = |message: &str| Refusal::keystone(StatusCode::BAD_REQUEST, message);
+) -> Result<HandledRequest, ApiError> {
+    let bad = |message: &str| ApiError::keystone(StatusCode::BAD_REQUEST, message);
     let body: Value =
         serde_json::from_slice(&request.body).map_err(|_| bad("the request message is not JSON"))?;
     let identity = &body["auth"]["identity"];
@@ -42,15 +42,15 @@ pub(super) fn create_token(
     };
     let project = scope(cloud, account, &body["auth"]["scope"])?.cloned();
     let project_id = project.as_ref().map(|project| project.id.clone());
-    let caller = Logins::password(&cloud.world, account, name, password, project_id)
-        .ok_or_else(|| Refusal::keystone(StatusCode::UNAUTHORIZED, "The username or password is wrong."))?;
-    let text = cloud.made_up_secret("token", 1024);
+    let caller = CredentialStore::password(&cloud.world, account, name, password, project_id)
+        .ok_or_else(|| ApiError::keystone(StatusCode::UNAUTHORIZED, "The username or password is wrong."))?;
+    let text = cloud.next_secret("token", 1024);
     let expires = cloud.world.timings.token_lifetime.after(clock);
     let body = token_body(&caller, project.as_ref(), Some(clock), expires);
-    cloud.logins.add_token(text.clone(), caller, expires);
+    cloud.credentials.add_token(text.clone(), caller, expires);
     let mut response = Response::json(StatusCode::CREATED, &body);
     response.set(SUBJECT_TOKEN, &text);
-    Ok(Outcome {
+    Ok(HandledRequest {
         response,
         took_effect: true,
         job_id: None,
@@ -58,7 +58,7 @@ pub(super) fn create_token(
 }
 
 /// The project that a token request names by ID or name; `None` if it names the account or nothing.
-fn scope<'a>(cloud: &'a Cloud, account: &str, scope: &Value) -> Result<Option<&'a Project>, Refusal> {
+fn scope<'a>(cloud: &'a Cloud, account: &str, scope: &Value) -> Result<Option<&'a Project>, ApiError> {
     let wanted = &scope["project"];
     if wanted.is_null() {
         return Ok(None);
@@ -71,7 +71,7 @@ fn scope<'a>(cloud: &'a Cloud, account: &str, scope: &Value) -> Result<Option<&'
     let found = projects
         .find(|project| wanted["id"] == project.id.as_str() || wanted["name"] == project.name.as_str());
     let missing = || {
-        Refusal::keystone(
+        ApiError::keystone(
             StatusCode::UNAUTHORIZED,
             "The project of auth.scope does not exist.",
         )
@@ -80,26 +80,30 @@ fn scope<'a>(cloud: &'a Cloud, account: &str, scope: &Value) -> Result<Option<&'
 }
 
 /// `GET /v3/auth/tokens`: the project of a token, and when it expires.
-pub(super) fn validate_token(cloud: &Cloud, clock: Timestamp, request: &Request) -> Result<Outcome, Refusal> {
+pub(super) fn validate_token(
+    cloud: &Cloud,
+    clock: Timestamp,
+    request: &Request,
+) -> Result<HandledRequest, ApiError> {
     let token = |header: &str| {
         request
             .header(header)
-            .and_then(|text| cloud.logins.token(text, clock))
+            .and_then(|text| cloud.credentials.token(text, clock))
     };
     let caller = token("x-auth-token").ok_or_else(|| {
         let message = "The request you have made requires authentication.";
-        Refusal::keystone(StatusCode::UNAUTHORIZED, message)
+        ApiError::keystone(StatusCode::UNAUTHORIZED, message)
     })?;
     let subject = token(SUBJECT_TOKEN.as_str())
-        .ok_or_else(|| Refusal::keystone(StatusCode::NOT_FOUND, "The token does not exist."))?;
+        .ok_or_else(|| ApiError::keystone(StatusCode::NOT_FOUND, "The token does not exist."))?;
     let (own, other) = (&caller.caller, &subject.caller);
     if (&own.account, &own.user) != (&other.account, &other.user) {
         let message = "You are not authorized to perform the requested action.";
-        return Err(Refusal::keystone(StatusCode::FORBIDDEN, message));
+        return Err(ApiError::keystone(StatusCode::FORBIDDEN, message));
     }
     let project = other.project.as_ref().and_then(|id| cloud.project(id));
     let body = token_body(other, project, None, subject.expires.unwrap_or(NEVER));
-    Ok(Outcome::read(&body))
+    Ok(HandledRequest::read(&body))
 }
 
 fn token_body(
@@ -128,8 +132,8 @@ pub(super) fn create_temporary_key(
     cloud: &mut Cloud,
     clock: Timestamp,
     request: &Request,
-) -> Result<Outcome, Refusal> {
-    let bad = |message: &str| Refusal::iam(StatusCode::BAD_REQUEST, "IAM.0011", message);
+) -> Result<HandledRequest, ApiError> {
+    let bad = |message: &str| ApiError::iam(StatusCode::BAD_REQUEST, "IAM.0011", message);
     let body: Value =
         serde_json::from_slice(&request.body).map_err(|_| bad("the request message is not JSON"))?;
     let identity = &body["auth"]["identity"];
@@ -147,9 +151,11 @@ pub(super) fn create_temporary_key(
     let named = identity["token"]["id"]
         .as_str()
         .or_else(|| request.header("x-auth-token"));
-    let token = named.and_then(|text| cloud.logins.token(text, clock)).cloned();
+    let token = named
+        .and_then(|text| cloud.credentials.token(text, clock))
+        .cloned();
     let token = token.ok_or_else(|| {
-        Refusal::iam(
+        ApiError::iam(
             StatusCode::UNAUTHORIZED,
             "IAM.0001",
             "The token is missing or not valid",
@@ -157,22 +163,22 @@ pub(super) fn create_temporary_key(
     })?;
     if !cloud.world.switches.token_exchange {
         let message = "The token may not be exchanged for a temporary access key";
-        return Err(Refusal::iam(StatusCode::FORBIDDEN, "IAM.0002", message));
+        return Err(ApiError::iam(StatusCode::FORBIDDEN, "IAM.0002", message));
     }
     let key = TemporaryKey {
-        access: format!("HST{}", cloud.made_up_id("access key")[..17].to_uppercase()),
-        secret: cloud.made_up_secret("secret key", 40),
-        security_token: cloud.made_up_secret("security token", 512),
+        access: format!("HST{}", cloud.next_id("access key")[..17].to_uppercase()),
+        secret: cloud.next_secret("secret key", 40),
+        security_token: cloud.next_secret("security token", 512),
         expires: Span::from_secs(seconds).after(clock),
     };
-    cloud.logins.add_temporary_key(&key, token.caller);
+    cloud.credentials.add_temporary_key(&key, token.caller);
     let body = json!({"credential": {
         "access": key.access,
         "secret": key.secret,
         "securitytoken": key.security_token,
         "expires_at": six_decimals(key.expires),
     }});
-    Ok(Outcome {
+    Ok(HandledRequest {
         response: Response::json(StatusCode::CREATED, &body),
         took_effect: true,
         job_id: None,
@@ -180,7 +186,7 @@ pub(super) fn create_temporary_key(
 }
 
 /// `GET /v3/projects?name=`
-pub(super) fn list_projects(cloud: &Cloud, call: &Call, caller: &Caller) -> Outcome {
+pub(super) fn list_projects(cloud: &Cloud, call: &Call, caller: &Caller) -> HandledRequest {
     let wanted = call.values("name").next();
     let projects = cloud
         .world
@@ -201,7 +207,7 @@ pub(super) fn list_projects(cloud: &Cloud, call: &Call, caller: &Caller) -> Outc
             })
         })
         .collect();
-    Outcome::read(&json!({"projects": projects, "links": {}}))
+    HandledRequest::read(&json!({"projects": projects, "links": {}}))
 }
 
 fn six_decimals(time: Timestamp) -> String {

@@ -4,21 +4,21 @@ use http::StatusCode;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
+use super::api_error::ApiError;
 use super::jobs::{JOB_TYPE, Job, Status, SubJob};
 use super::operation::Call;
 use super::paging::{Page, check_length};
-use super::refusal::Refusal;
-use super::{Cloud, Outcome};
+use super::{Cloud, HandledRequest};
 
 /// `GET /v2/{project_id}/workspace-jobs/{job_id}`
-pub(super) fn show(cloud: &Cloud, now: Timestamp, call: &Call) -> Result<Outcome, Refusal> {
+pub(super) fn show(cloud: &Cloud, now: Timestamp, call: &Call) -> Result<HandledRequest, ApiError> {
     let job = cloud
         .jobs
         .iter()
         .find(|job| job.id == call.target && job.project == call.project);
     let job = job.filter(|job| job.readable(now, &cloud.world)).ok_or_else(|| {
         let message = format!("the job {} does not exist", call.target);
-        Refusal::workspace(StatusCode::NOT_FOUND, "WKS.00010405", message)
+        ApiError::workspace(StatusCode::NOT_FOUND, "WKS.00010405", message)
     })?;
     let sub_jobs: Vec<Value> = job
         .sub_jobs
@@ -37,11 +37,11 @@ pub(super) fn show(cloud: &Cloud, now: Timestamp, call: &Call) -> Result<Outcome
         body["fail_reason"] = failure.reason.as_str().into();
     }
     set_times(cloud, &mut body, job.accepted, job.ends(), now);
-    Ok(Outcome::read(&body))
+    Ok(HandledRequest::read(&body))
 }
 
 /// `GET /v2/{project_id}/workspace-sub-jobs`
-pub(super) fn list(cloud: &Cloud, now: Timestamp, call: &Call) -> Result<Outcome, Refusal> {
+pub(super) fn list(cloud: &Cloud, now: Timestamp, call: &Call) -> Result<HandledRequest, ApiError> {
     let page = Page::parse(call, 1000)?;
     let statuses = call.values("status").map(status).collect::<Result<Vec<_>, _>>()?;
     check_length(call, "job_id", 255)?;
@@ -76,12 +76,12 @@ pub(super) fn list(cloud: &Cloud, now: Timestamp, call: &Call) -> Result<Outcome
         .into_iter()
         .map(|(job, sub_job)| detail(cloud, job, sub_job, now))
         .collect();
-    Ok(Outcome::read(&json!({"total_count": total, "jobs": page})))
+    Ok(HandledRequest::read(&json!({"total_count": total, "jobs": page})))
 }
 
-fn status(word: &str) -> Result<Status, Refusal> {
+fn status(word: &str) -> Result<Status, ApiError> {
     Status::parse(word).ok_or_else(|| {
-        Refusal::invalid(format!(
+        ApiError::invalid(format!(
             "status must be SUCCESS, RUNNING, FAILED or WAITING, not `{word}`"
         ))
     })
@@ -93,7 +93,7 @@ fn detail(cloud: &Cloud, job: &Job, sub_job: &SubJob, now: Timestamp) -> Value {
         "id": sub_job.id,
         "job_id": job.id,
         "job_type": JOB_TYPE,
-        "status": status.word(),
+        "status": status.as_str(),
         "process": sub_job.progress(now),
         "project_id": job.project,
         "entities": {

@@ -52,7 +52,7 @@ pub(super) enum Status {
 }
 
 impl Status {
-    pub(super) fn word(self) -> &'static str {
+    pub(super) fn as_str(self) -> &'static str {
         match self {
             Self::Waiting => "WAITING",
             Self::Running => "RUNNING",
@@ -64,10 +64,10 @@ impl Status {
     pub(super) fn parse(word: &str) -> Option<Self> {
         [Self::Waiting, Self::Running, Self::Success, Self::Failed]
             .into_iter()
-            .find(|known| known.word() == word)
+            .find(|known| known.as_str() == word)
     }
 
-    fn open(self) -> bool {
+    fn is_open(self) -> bool {
         matches!(self, Self::Waiting | Self::Running)
     }
 }
@@ -133,7 +133,7 @@ impl Job {
         let switches = &world.switches;
         if !statuses.is_empty() && statuses.iter().all(|status| *status == Status::Waiting) {
             "WAITING"
-        } else if statuses.iter().any(|status| status.open()) {
+        } else if statuses.iter().any(|status| status.is_open()) {
             "RUNNING"
         } else if failed == 0 {
             &switches.parent_success
@@ -146,7 +146,7 @@ impl Job {
 
     /// The first failure of a finished job.
     pub(super) fn failure(&self, now: Timestamp) -> Option<&Failure> {
-        let open = self.sub_jobs.iter().any(|sub_job| sub_job.status(now).open());
+        let open = self.sub_jobs.iter().any(|sub_job| sub_job.status(now).is_open());
         if open {
             None
         } else {

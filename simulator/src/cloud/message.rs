@@ -71,7 +71,7 @@ impl Response {
 
 /// How the connection handles the response to a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Answer {
+pub enum Delivery {
     /// Send this response.
     Complete(Response),
 

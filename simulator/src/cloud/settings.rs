@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use serde_json::{Map, Value};
 
-use super::residents::Phase;
+use super::desktops::Phase;
 use super::{ArmedFault, Cloud, Fault, LedgerEntry};
 use crate::world::{Account, Desktop, Switches, Timings, WorldError};
 
@@ -15,9 +15,9 @@ impl Cloud {
 
     /// The desktops in their state at `now`, without those that no longer exist.
     pub fn desktops(&self, now: Timestamp) -> Vec<Desktop> {
-        self.residents
+        self.desktops
             .all()
-            .filter_map(|resident| resident.current(now, &self.world))
+            .filter_map(|record| record.current(now, &self.world))
             .collect()
     }
 
@@ -27,7 +27,7 @@ impl Cloud {
     /// When its id is empty or too long, or its project does not exist.
     pub fn put_desktop(&mut self, mut desktop: Desktop) -> Result<(bool, Desktop), WorldError> {
         self.world.complete_desktop(&mut desktop)?;
-        Ok((self.residents.put(desktop.clone()), desktop))
+        Ok((self.desktops.insert_or_replace(desktop.clone()), desktop))
     }
 
     /// Sets the keys of a desktop that `keys` holds, from `now` on; its deletion goes on. Gives the desktop as it is
@@ -43,20 +43,20 @@ impl Cloud {
     ) -> Result<Desktop, WorldError> {
         let refused = |why: String| WorldError::Inconsistent(format!("the desktop {id} {why}"));
         let form = |error: serde_json::Error| refused(format!("cannot be changed like that: {error}"));
-        let found = self.residents.all().find(|resident| resident.desktop.id == id);
-        let Some(resident) = found.filter(|resident| resident.phase(now) != Phase::Gone) else {
+        let found = self.desktops.all().find(|record| record.desktop.id == id);
+        let Some(record) = found.filter(|record| record.phase(now) != Phase::Gone) else {
             return Err(refused("does not exist".to_owned()));
         };
-        let mut whole = serde_json::to_value(&resident.desktop).map_err(form)?;
+        let mut whole = serde_json::to_value(&record.desktop).map_err(form)?;
         for (key, value) in keys {
             whole[key] = value.clone();
         }
         let mut changed: Desktop = serde_json::from_value(whole).map_err(form)?;
         self.world.complete_desktop(&mut changed)?;
-        if changed.id != id || changed.project != resident.desktop.project {
+        if changed.id != id || changed.project != record.desktop.project {
             return Err(refused("must keep its id and project".to_owned()));
         }
-        self.residents.change(now, changed.clone());
+        self.desktops.change(now, changed.clone());
         Ok(changed)
     }
 
@@ -113,9 +113,9 @@ impl Cloud {
             None => world.accounts.push(account),
         }
         self.world = world.complete()?;
-        self.logins.remove_account(&name);
+        self.credentials.remove_account(&name);
         for account in self.world.accounts.iter().filter(|known| known.name == name) {
-            self.logins.add_account(account);
+            self.credentials.add_account(account);
         }
         Ok(new)
     }
@@ -130,7 +130,7 @@ impl Cloud {
         for job in &mut self.jobs {
             job.visible = job.visible.min(now);
         }
-        self.residents.show_deletions(now);
+        self.desktops.show_deletions(now);
     }
 
     /// Ends all deletions so far, however long they were to take. Those that never end go on.
@@ -139,7 +139,7 @@ impl Cloud {
             sub_job.end(now);
         }
         let gone_after = self.world.timings.gone_after;
-        self.residents.end_deletions(now, gone_after.after(now));
+        self.desktops.end_deletions(now, gone_after.after(now));
     }
 
     /// Removes the records of all jobs so far, as users of the cloud may; the desktops go their way.

@@ -52,7 +52,7 @@ impl<'a> Authorization<'a> {
 
 /// Why a signature does not hold.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Flaw {
+pub(super) enum SignatureError {
     /// A signed header is absent.
     HeaderMissing,
     /// The body is not the one that `X-Sdk-Content-Sha256` names.
@@ -62,16 +62,20 @@ pub(super) enum Flaw {
 }
 
 /// Checks that `authorization` is the signature that `secret` gives for `request`.
-pub(super) fn verify(request: &Request, authorization: &Authorization<'_>, secret: &str) -> Result<(), Flaw> {
+pub(super) fn verify(
+    request: &Request,
+    authorization: &Authorization<'_>,
+    secret: &str,
+) -> Result<(), SignatureError> {
     let canonical = canonical_request(request, authorization)?;
     let date = request.header("x-sdk-date").unwrap_or_default();
     let text = format!("{ALGORITHM}\n{date}\n{}", sha256_hex(canonical.as_bytes()));
-    let claimed = decode_hex(authorization.signature).ok_or(Flaw::Mismatch)?;
+    let claimed = decode_hex(authorization.signature).ok_or(SignatureError::Mismatch)?;
     let key = hmac::Key::new(hmac::HMAC_SHA256, secret.as_bytes());
-    hmac::verify(&key, text.as_bytes(), &claimed).map_err(|_| Flaw::Mismatch)
+    hmac::verify(&key, text.as_bytes(), &claimed).map_err(|_| SignatureError::Mismatch)
 }
 
-fn canonical_request(request: &Request, authorization: &Authorization<'_>) -> Result<String, Flaw> {
+fn canonical_request(request: &Request, authorization: &Authorization<'_>) -> Result<String, SignatureError> {
     let mut names: Vec<String> = authorization
         .signed_headers
         .iter()
@@ -80,7 +84,10 @@ fn canonical_request(request: &Request, authorization: &Authorization<'_>) -> Re
     names.sort();
     let mut headers = String::new();
     for name in &names {
-        let value = request.headers.get(name.as_str()).ok_or(Flaw::HeaderMissing)?;
+        let value = request
+            .headers
+            .get(name.as_str())
+            .ok_or(SignatureError::HeaderMissing)?;
         headers.push_str(name);
         headers.push(':');
         headers.push_str(String::from_utf8_lossy(value.as_bytes()).trim());
@@ -117,13 +124,13 @@ fn canonical_query(query: &str) -> String {
 
 /// The last part of the canonical request: the caller may send the hash of the body in a header, or declare that the
 /// body is not signed.
-fn body_hash(request: &Request) -> Result<String, Flaw> {
+fn body_hash(request: &Request) -> Result<String, SignatureError> {
     let actual = sha256_hex(&request.body);
     match request.header("x-sdk-content-sha256") {
         None => Ok(actual),
         Some(word @ "UNSIGNED-PAYLOAD") => Ok(word.to_owned()),
         Some(named) if named == actual => Ok(actual),
-        Some(_) => Err(Flaw::BodyChanged),
+        Some(_) => Err(SignatureError::BodyChanged),
     }
 }
 
@@ -189,7 +196,7 @@ mod tests {
         }
     }
 
-    fn check(request: &Request, secret: &str) -> Result<(), Flaw> {
+    fn check(request: &Request, secret: &str) -> Result<(), SignatureError> {
         let header = request.headers["authorization"].to_str().unwrap().to_owned();
         verify(request, &Authorization::parse(&header).unwrap(), secret)
     }

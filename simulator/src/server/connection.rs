@@ -23,7 +23,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::shared::Shared;
-use crate::cloud::{Answer, MAX_BODY, Request, Response};
+use crate::cloud::{Delivery, MAX_BODY, Request, Response};
 
 /// What every connection needs.
 #[derive(Clone)]
@@ -81,12 +81,12 @@ async fn serve_connection(stream: TcpStream, acceptor: TlsAcceptor, service: Ser
         return;
     };
     let (break_sender, mut breaks) = mpsc::channel(1);
-    let answering = service_fn(move |request| boxed(respond(request, service.clone(), break_sender.clone())));
+    let service = service_fn(move |request| boxed(respond(request, service.clone(), break_sender.clone())));
     let mut connection = http1::Builder::new()
         .header_read_timeout(None)
         // The core sets the `Date` of its responses from its own clock, or omits it.
         .auto_date_header(false)
-        .serve_connection(TokioIo::new(stream), answering);
+        .serve_connection(TokioIo::new(stream), service);
     let how = tokio::select! {
         // However the connection ended, there is nothing left to do.
         _ = &mut connection => return,
@@ -95,11 +95,11 @@ async fn serve_connection(stream: TcpStream, acceptor: TlsAcceptor, service: Ser
     break_off(connection.into_parts().io.into_inner(), how).await;
 }
 
-type Responding = Pin<Box<dyn Future<Output = Result<http::Response<Full<Bytes>>, Infallible>> + Send>>;
+type ResponseFuture = Pin<Box<dyn Future<Output = Result<http::Response<Full<Bytes>>, Infallible>> + Send>>;
 
 fn boxed(
     responding: impl Future<Output = Result<http::Response<Full<Bytes>>, Infallible>> + Send + 'static,
-) -> Responding {
+) -> ResponseFuture {
     Box::pin(responding)
 }
 
@@ -113,27 +113,27 @@ async fn respond(
     let Some(request) = read(request).await else {
         return pending().await;
     };
-    let mut answer = service.shared.handle(&request);
-    if let Answer::Held { delay } = answer {
-        answer = resume_later(&service, request, delay.unsigned()).await;
+    let mut delivery = service.shared.handle(&request);
+    if let Delivery::Held { delay } = delivery {
+        delivery = resume_later(&service, request, delay.unsigned()).await;
     }
-    let how = match answer {
-        Answer::Complete(response) => return Ok(whole(response)),
-        Answer::Delayed { delay, response } => {
+    let how = match delivery {
+        Delivery::Complete(response) => return Ok(into_http(response)),
+        Delivery::Delayed { delay, response } => {
             tokio::time::sleep(delay.unsigned()).await;
-            return Ok(whole(response));
+            return Ok(into_http(response));
         }
-        Answer::Reset => Break::Reset,
-        Answer::Cut { after, response } => Break::Cut(begun(&response, after)),
-        Answer::Dripping { pause, response } => Break::Drip {
-            head: begun(&response, 0),
+        Delivery::Reset => Break::Reset,
+        Delivery::Cut { after, response } => Break::Cut(partial_response(&response, after)),
+        Delivery::Dripping { pause, response } => Break::Drip {
+            head: partial_response(&response, 0),
             body: response.body,
             pause: pause.unsigned(),
         },
-        Answer::Endless(response) => {
+        Delivery::Endless(response) => {
             Break::Endless([&head(&response), &b"\r\n"[..], &response.body].concat())
         }
-        Answer::Timeout | Answer::Held { .. } => return pending().await,
+        Delivery::Timeout | Delivery::Held { .. } => return pending().await,
     };
     // The receiver exists as long as the connection, so this cannot fail.
     let _ = breaks.send(how).await;
@@ -141,16 +141,16 @@ async fn respond(
 }
 
 /// Carries a held request out when its time has come, even when its connection is gone by then.
-async fn resume_later(service: &Service, request: Request, delay: Duration) -> Answer {
+async fn resume_later(service: &Service, request: Request, delay: Duration) -> Delivery {
     let shared = service.shared.clone();
     let stopping = service.stopping.clone();
     let arrival = service.tasks.spawn(async move {
         tokio::select! {
-            () = stopping.cancelled() => Answer::Timeout,
+            () = stopping.cancelled() => Delivery::Timeout,
             () = tokio::time::sleep(delay) => shared.resume(&request),
         }
     });
-    arrival.await.unwrap_or(Answer::Timeout)
+    arrival.await.unwrap_or(Delivery::Timeout)
 }
 
 async fn read(request: http::Request<Incoming>) -> Option<Request> {
@@ -170,7 +170,7 @@ async fn read(request: http::Request<Incoming>) -> Option<Request> {
     })
 }
 
-fn whole(response: Response) -> http::Response<Full<Bytes>> {
+fn into_http(response: Response) -> http::Response<Full<Bytes>> {
     let mut whole = http::Response::new(Full::new(response.body));
     *whole.status_mut() = response.status;
     *whole.headers_mut() = response.headers;
@@ -178,7 +178,7 @@ fn whole(response: Response) -> http::Response<Full<Bytes>> {
 }
 
 /// The bytes of a response that announces its full length and is cut off after some bytes of the body.
-fn begun(response: &Response, after: usize) -> Vec<u8> {
+fn partial_response(response: &Response, after: usize) -> Vec<u8> {
     let mut bytes = head(response);
     bytes.extend_from_slice(format!("content-length: {}\r\n\r\n", response.body.len()).as_bytes());
     bytes.extend_from_slice(&response.body[..after.min(response.body.len())]);

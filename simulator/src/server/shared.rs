@@ -8,7 +8,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use jiff::Timestamp;
 
 use super::Error;
-use crate::cloud::{Answer, Cloud, Request};
+use crate::cloud::{Cloud, Delivery, Request};
 
 /// The core as all connections share it.
 #[derive(Debug)]
@@ -45,16 +45,16 @@ impl Shared {
     }
 
     /// Lets the core decide a request that came in; the ledger is on file before this returns.
-    pub(super) fn handle(&self, request: &Request) -> Answer {
+    pub(super) fn handle(&self, request: &Request) -> Delivery {
         self.decide(|cloud, now| cloud.handle(now, request))
     }
 
     /// Lets the core decide a request that was held.
-    pub(super) fn resume(&self, request: &Request) -> Answer {
+    pub(super) fn resume(&self, request: &Request) -> Delivery {
         self.decide(|cloud, now| cloud.resume(now, request))
     }
 
-    fn decide(&self, act: impl FnOnce(&mut Cloud, Timestamp) -> Answer) -> Answer {
+    fn decide(&self, act: impl FnOnce(&mut Cloud, Timestamp) -> Delivery) -> Delivery {
         let mut state = self.lock();
         let answer = act(&mut state.cloud, now());
         state.write_ledger();

@@ -26,7 +26,7 @@ pub struct Account {
 
     /// Tokens that exist from the start.
     #[serde(default)]
-    pub tokens: Vec<ReadyToken>,
+    pub tokens: Vec<StaticToken>,
 }
 
 /// One access key.
@@ -74,7 +74,7 @@ pub struct User {
 /// A token that exists from the start.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct ReadyToken {
+pub struct StaticToken {
     /// The text of `X-Auth-Token`.
     pub token: String,
 

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{FieldAnswer, Span};
-use crate::digest::made_up_id;
+use super::{FieldOverride, Span};
+use crate::digest::derived_id;
 
 /// One desktop. Only `id` is required.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
@@ -81,7 +81,7 @@ pub struct Desktop {
 
     /// Fields that read otherwise, after those of the switch `fields`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub fields: Vec<FieldAnswer>,
+    pub fields: Vec<FieldOverride>,
 
     /// What the deletion of this desktop will do.
     #[serde(default)]
@@ -103,7 +103,7 @@ impl Desktop {
     /// Id of its pool, if it is of one.
     pub(crate) fn pool_id(&self) -> Option<String> {
         match self.pool.as_str() {
-            "" => (self.kind == DesktopType::Pooled).then(|| made_up_id(0, "pool", &self.project)),
+            "" => (self.kind == DesktopType::Pooled).then(|| derived_id(0, "pool", &self.project)),
             pool => Some(pool.to_owned()),
         }
     }
@@ -170,7 +170,7 @@ pub enum DesktopType {
 
 impl DesktopType {
     /// Its value in queries.
-    pub(crate) fn word(self) -> &'static str {
+    pub(crate) fn as_str(self) -> &'static str {
         match self {
             Self::Dedicated => "DEDICATED",
             Self::Shared => "SHARED",

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{FieldAnswer, Span};
+use super::{FieldOverride, Span};
 
 /// Every behaviour that the vendor's documentation does not specify, or that differs by region or version.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
@@ -22,13 +22,13 @@ pub struct Switches {
     pub duplicate_ids: DuplicateIds,
 
     /// A batch names a desktop that runs a task, is in maintenance or frozen. Default: `conflict`.
-    pub busy_desktop: Reception,
+    pub busy_desktop: RestrictedDesktop,
 
     /// A batch names a prepaid desktop. Default: `refuse`.
-    pub prepaid_desktop: Reception,
+    pub prepaid_desktop: RestrictedDesktop,
 
     /// A batch without `is_force_delete` names a desktop that a user is connected to. Default: `delete`.
-    pub connected_desktop: Reception,
+    pub connected_desktop: RestrictedDesktop,
 
     /// The caller may delete some desktops of the batch, but not all. Default: `refuse`.
     pub mixed_authorization: MixedAuthorization,
@@ -55,7 +55,7 @@ pub struct Switches {
     pub lower_case_status: bool,
 
     /// Fields with overridden values for every desktop. Default: none.
-    pub fields: Vec<FieldAnswer>,
+    pub fields: Vec<FieldOverride>,
 
     /// The status of a parent job that succeeded, `SUCCESS` or `COMPLETE`. Default: `SUCCESS`.
     pub parent_success: String,
@@ -101,9 +101,9 @@ impl Default for Switches {
             unknown_desktop: UnknownDesktop::default(),
             repeated_desktop: RepeatedDesktop::default(),
             duplicate_ids: DuplicateIds::default(),
-            busy_desktop: Reception::Conflict,
-            prepaid_desktop: Reception::Refuse,
-            connected_desktop: Reception::Delete,
+            busy_desktop: RestrictedDesktop::Conflict,
+            prepaid_desktop: RestrictedDesktop::Refuse,
+            connected_desktop: RestrictedDesktop::Delete,
             mixed_authorization: MixedAuthorization::default(),
             deleted_desktop: DeletedDesktop::default(),
             lists_show_deleted: false,
@@ -173,7 +173,7 @@ pub enum DuplicateIds {
 /// What a batch does about a desktop in a special condition.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub enum Reception {
+pub enum RestrictedDesktop {
     /// It is deleted like any other.
     Delete,
     /// The whole call is rejected with 409 `WKS.00010032`.

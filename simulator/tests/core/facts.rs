@@ -1,7 +1,7 @@
 //! What reads of desktops tell of each: whose it is, its session, its billing; how that changes, and what it may lack.
 
 use serde_json::{Map, Value, json};
-use workspace_simulator::world::{Desktop, FieldAnswer};
+use workspace_simulator::world::{Desktop, FieldOverride};
 
 use super::support::Sim;
 
@@ -285,7 +285,7 @@ fn a_field_of_every_desktop_may_read_otherwise_in_one_operation_only() {
     sim.cloud.set_switches(switches);
     assert_eq!(row(&mut sim, "desktops", "a")["user_name"], "anna");
     let misspelt = json!({"field": "tags", "is_absent": true});
-    assert!(serde_json::from_value::<FieldAnswer>(misspelt).is_err());
+    assert!(serde_json::from_value::<FieldOverride>(misspelt).is_err());
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! Faults: which requests they strike, and what happens to them.
 
 use serde_json::{Value, json};
-use workspace_simulator::cloud::{Answer, Fault};
+use workspace_simulator::cloud::{Delivery, Fault};
 
 use super::support::{KEY, PROJECT, Sim, batch_delete, get, read, signed};
 
@@ -10,7 +10,7 @@ fn add(sim: &mut Sim, fault: Value) {
     sim.cloud.add_fault(fault).unwrap();
 }
 
-fn delete(sim: &mut Sim, ids: &[&str]) -> Answer {
+fn delete(sim: &mut Sim, ids: &[&str]) -> Delivery {
     let request = signed(batch_delete(&json!({"desktop_ids": ids})), sim.now, KEY);
     sim.handle(&request)
 }
@@ -76,14 +76,14 @@ fn a_fault_of_a_desktop_strikes_where_the_desktop_is_named() {
     add(&mut sim, json!({"desktop": "b", "answer": "reset"}));
     let ask = |sim: &mut Sim, target: &str| {
         let request = signed(get(&format!("/v2/{PROJECT}/{target}")), sim.now, KEY);
-        sim.handle(&request) == Answer::Reset
+        sim.handle(&request) == Delivery::Reset
     };
     assert!(ask(&mut sim, "desktops/b"));
     assert!(!ask(&mut sim, "desktops/a"));
     assert!(ask(&mut sim, "desktops?desktop_id=a&desktop_id=b"));
     assert!(!ask(&mut sim, "desktops"));
-    assert_eq!(delete(&mut sim, &["a", "b"]), Answer::Reset);
-    assert!(matches!(delete(&mut sim, &["a"]), Answer::Complete(_)));
+    assert_eq!(delete(&mut sim, &["a", "b"]), Delivery::Reset);
+    assert!(matches!(delete(&mut sim, &["a"]), Delivery::Complete(_)));
 }
 
 #[test]
@@ -114,8 +114,8 @@ fn the_effect_comes_first_only_where_the_fault_says_so() {
             );
             let got = delete(&mut sim, &["a"]);
             match (answer.as_str(), got) {
-                (None, Answer::Complete(response)) => assert_eq!(response.status.as_u16(), 504),
-                (Some("reset"), Answer::Reset) | (Some("timeout"), Answer::Timeout) => {}
+                (None, Delivery::Complete(response)) => assert_eq!(response.status.as_u16(), 504),
+                (Some("reset"), Delivery::Reset) | (Some("timeout"), Delivery::Timeout) => {}
                 (_, other) => panic!("{answer}: {other:?}"),
             }
             assert_eq!(
@@ -169,7 +169,7 @@ fn a_delay_after_the_effect_holds_back_the_answer() {
         &mut sim,
         json!({"effectFirst": true, "nth": 1, "answer": {"delay": "3s"}}),
     );
-    let Answer::Delayed { delay, response } = delete(&mut sim, &["a"]) else {
+    let Delivery::Delayed { delay, response } = delete(&mut sim, &["a"]) else {
         panic!("not delayed")
     };
     assert_eq!(delay.unsigned().as_secs(), 3);
@@ -185,10 +185,10 @@ fn a_delay_before_the_effect_holds_back_the_request() {
         json!({"operation": "batchDelete", "answer": {"delay": "3s"}}),
     );
     let request = signed(batch_delete(&json!({"desktop_ids": ["a"]})), sim.now, KEY);
-    assert!(matches!(sim.handle(&request), Answer::Held { .. }));
+    assert!(matches!(sim.handle(&request), Delivery::Held { .. }));
     assert_eq!(sim.cloud.ledger().len(), 0, "it has not arrived");
     sim.pass(3);
-    let Answer::Complete(response) = sim.cloud.resume(sim.now, &request) else {
+    let Delivery::Complete(response) = sim.cloud.resume(sim.now, &request) else {
         panic!("not answered")
     };
     assert_eq!(response.status.as_u16(), 202);
@@ -203,9 +203,9 @@ fn a_request_that_is_held_beyond_the_life_of_its_signature_is_refused() {
         json!({"operation": "batchDelete", "answer": {"delay": "901s"}}),
     );
     let request = signed(batch_delete(&json!({"desktop_ids": ["a"]})), sim.now, KEY);
-    assert!(matches!(sim.handle(&request), Answer::Held { .. }));
+    assert!(matches!(sim.handle(&request), Delivery::Held { .. }));
     sim.pass(901);
-    let Answer::Complete(response) = sim.cloud.resume(sim.now, &request) else {
+    let Delivery::Complete(response) = sim.cloud.resume(sim.now, &request) else {
         panic!("not answered")
     };
     assert_eq!(response.status.as_u16(), 401);
@@ -219,7 +219,7 @@ fn a_cut_answer_belongs_to_a_request_that_was_carried_out() {
         &mut sim,
         json!({"operation": "batchDelete", "answer": {"cutAfter": 12}}),
     );
-    let Answer::Cut { after: 12, response } = delete(&mut sim, &["a"]) else {
+    let Delivery::Cut { after: 12, response } = delete(&mut sim, &["a"]) else {
         panic!("not cut")
     };
     assert_eq!(response.status.as_u16(), 202);
@@ -237,11 +237,11 @@ fn a_slow_or_endless_answer_belongs_to_a_request_that_was_carried_out() {
         &mut sim,
         json!({"operation": "batchDelete", "nth": 2, "answer": "endless"}),
     );
-    let Answer::Dripping { response, .. } = delete(&mut sim, &["a"]) else {
+    let Delivery::Dripping { response, .. } = delete(&mut sim, &["a"]) else {
         panic!("not slow")
     };
     assert_eq!((response.status.as_u16(), sim.last().took_effect), (202, true));
-    let Answer::Endless(response) = delete(&mut sim, &["b"]) else {
+    let Delivery::Endless(response) = delete(&mut sim, &["b"]) else {
         panic!("not endless")
     };
     assert_eq!((response.status.as_u16(), sim.last().took_effect), (202, true));

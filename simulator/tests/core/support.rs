@@ -6,7 +6,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use jiff::{SignedDuration, Timestamp};
 use ring::{digest, hmac};
 use serde_json::{Value, json};
-use workspace_simulator::cloud::{Answer, Cloud, LedgerEntry, Request, Response};
+use workspace_simulator::cloud::{Cloud, Delivery, LedgerEntry, Request, Response};
 use workspace_simulator::world::World;
 
 /// The first project, to which the desktops belong.
@@ -86,14 +86,14 @@ impl Sim {
         self.now += SignedDuration::from_secs(seconds);
     }
 
-    pub(crate) fn handle(&mut self, request: &Request) -> Answer {
+    pub(crate) fn handle(&mut self, request: &Request) -> Delivery {
         self.cloud.handle(self.now, request)
     }
 
     /// The answer to a request that is expected to get a whole one.
     pub(crate) fn ask(&mut self, request: &Request) -> Response {
         match self.handle(request) {
-            Answer::Complete(response) => response,
+            Delivery::Complete(response) => response,
             other => panic!("expected a whole answer, got {other:?}"),
         }
     }

@@ -9,25 +9,25 @@ use serde::Serialize;
 use serde_json::json;
 use tokio::time::Instant;
 
-use crate::Verdict;
+use crate::ExitStatus;
 use crate::args::Approve;
 use crate::connection::Cluster;
 use crate::error::Error;
 use crate::output::{self, Format, escaped};
-use crate::plan::Shown;
-use crate::request::Request;
+use crate::plan::PlanView;
+use crate::request::RequestExt;
 
 /// Maximum number of tries if the object, but not its plan, was changed in the meantime.
-const ATTEMPTS: u32 = 10;
+const MAX_TRIES: u32 = 10;
 
 /// The hash of no plan.
 const NO_PLAN: &str = "sha256:0000000000000000000000000000000000000000000000000000000000000000";
 
 /// Timeout for the operator to observe that an approval that it did not accept was replaced.
-const FORGOTTEN_WITHIN: Duration = Duration::from_secs(120);
+const RESET_TIMEOUT: Duration = Duration::from_secs(120);
 
 /// Pause between two reads meanwhile.
-const PAUSE: Duration = Duration::from_millis(500);
+const POLL_INTERVAL: Duration = Duration::from_millis(500);
 
 const CHANGED: &str = "the plan has changed since it was shown: nothing was approved; check the new plan";
 
@@ -37,50 +37,50 @@ const CHANGED: &str = "the plan has changed since it was shown: nothing was appr
 struct Outcome<'a> {
     approved: bool,
     #[serde(flatten)]
-    shown: &'a Shown,
+    shown: &'a PlanView,
 }
 
-pub(crate) async fn run(cluster: &Cluster, args: &Approve, format: Format) -> Result<Verdict, Error> {
+pub(crate) async fn run(cluster: &Cluster, args: &Approve, format: Format) -> Result<ExitStatus, Error> {
     let name = &args.request.name;
     let request = cluster.request(name).await?;
-    let shown = Shown::of(&request, &cluster.namespace)?;
+    let shown = PlanView::of(&request, &cluster.namespace)?;
     if format == Format::Text {
         output::print(&shown.text());
     }
-    let hash = may_be_approved(&request, &shown)?;
+    let hash = approvable_hash(&request, &shown)?;
     let named = request.spec.approved_plan.as_deref() == Some(hash);
     let approved = if named && !is_refused(&request) {
-        tell(
+        print_result(
             format,
             &format!("desktopdeletion.cloud-desktops.dev/{name} already approved"),
         );
         true
     } else if args.yes || confirmed("Approve this plan?") {
         approve(cluster, request.clone(), &shown, hash).await?;
-        tell(
+        print_result(
             format,
             &format!("desktopdeletion.cloud-desktops.dev/{name} approved"),
         );
         true
     } else {
-        output::note("not approved");
+        output::print_to_stderr("not approved");
         false
     };
     if format == Format::Json {
         let shown = &shown;
         output::print_json(&Outcome { approved, shown })?;
     }
-    Ok(if approved { Verdict::Yes } else { Verdict::No })
+    Ok(if approved { ExitStatus::Yes } else { ExitStatus::No })
 }
 
-fn tell(format: Format, line: &str) {
+fn print_result(format: Format, line: &str) {
     if format == Format::Text {
         output::print(&format!("\n{}\n", escaped(line)));
     }
 }
 
 /// The hash of the plan, if an approval has any effect.
-fn may_be_approved<'a>(request: &DesktopDeletion, shown: &'a Shown) -> Result<&'a str, Error> {
+fn approvable_hash<'a>(request: &DesktopDeletion, shown: &'a PlanView) -> Result<&'a str, Error> {
     if request.is_finished() {
         return Err(Error::other(
             "the request is finished: there is nothing to approve",
@@ -93,7 +93,7 @@ fn may_be_approved<'a>(request: &DesktopDeletion, shown: &'a Shown) -> Result<&'
     let plan = shown.plan.as_ref();
     let plan = plan.ok_or_else(|| Error::other("the request has no plan to approve; see the condition Planned, or set spec.suspend to true to have the plan shown"))?;
     if plan.blocked > 0 {
-        output::note(&format!(
+        output::print_to_stderr(&format!(
             "warning: blocked desktops: {}; the whole request waits until no desktop is blocked",
             plan.blocked
         ));
@@ -112,10 +112,10 @@ fn is_refused(request: &DesktopDeletion) -> bool {
 async fn approve(
     cluster: &Cluster,
     mut request: DesktopDeletion,
-    shown: &Shown,
+    shown: &PlanView,
     hash: &str,
 ) -> Result<(), Error> {
-    for _ in 0..ATTEMPTS {
+    for _ in 0..MAX_TRIES {
         match write(cluster, &request, shown, hash).await {
             Ok(()) => return Ok(()),
             Err(error) if error.is_conflict() => {}
@@ -123,8 +123,8 @@ async fn approve(
         }
         // The object was changed. The plan may still be approved if it is unchanged.
         request = cluster.request(&shown.name).await?;
-        let now = Shown::of(&request, &cluster.namespace)?;
-        if !now.is_the_plan_of(shown) || request.is_finished() || request.is_submitted() {
+        let now = PlanView::of(&request, &cluster.namespace)?;
+        if !now.shows_same_plan(shown) || request.is_finished() || request.is_submitted() {
             return Err(Error::other(CHANGED));
         }
     }
@@ -133,18 +133,23 @@ async fn approve(
     ))
 }
 
-async fn write(cluster: &Cluster, request: &DesktopDeletion, shown: &Shown, hash: &str) -> Result<(), Error> {
+async fn write(
+    cluster: &Cluster,
+    request: &DesktopDeletion,
+    shown: &PlanView,
+    hash: &str,
+) -> Result<(), Error> {
     let mut version = request.metadata.resource_version.clone();
     if is_refused(request) {
         set(cluster, shown, version, NO_PLAN).await?;
-        version = until_forgotten(cluster, shown).await?.metadata.resource_version;
+        version = wait_until_reset(cluster, shown).await?.metadata.resource_version;
     }
     set(cluster, shown, version, hash).await
 }
 
 /// Writes `spec.approvedPlan`. The resource version is the condition: the API server refuses the patch if the object has
 /// changed.
-async fn set(cluster: &Cluster, shown: &Shown, version: Option<String>, value: &str) -> Result<(), Error> {
+async fn set(cluster: &Cluster, shown: &PlanView, version: Option<String>, value: &str) -> Result<(), Error> {
     let patch = json!({
         "metadata": {"resourceVersion": version},
         "spec": {"approvedPlan": value},
@@ -161,11 +166,11 @@ async fn set(cluster: &Cluster, shown: &Shown, version: Option<String>, value: &
 /// Waits until the operator has observed that the value that it did not accept is gone; otherwise the same value would
 /// not be a new approval. In the meantime the field has another value: if it were empty, a request whose project
 /// requires no approval would be submitted.
-async fn until_forgotten(cluster: &Cluster, shown: &Shown) -> Result<DesktopDeletion, Error> {
-    let end = Instant::now() + FORGOTTEN_WITHIN;
+async fn wait_until_reset(cluster: &Cluster, shown: &PlanView) -> Result<DesktopDeletion, Error> {
+    let end = Instant::now() + RESET_TIMEOUT;
     loop {
         let request = cluster.request(&shown.name).await?;
-        if !Shown::of(&request, &cluster.namespace)?.is_the_plan_of(shown) {
+        if !PlanView::of(&request, &cluster.namespace)?.shows_same_plan(shown) {
             return Err(Error::other(CHANGED));
         }
         let status = request.status.as_ref();
@@ -177,13 +182,13 @@ async fn until_forgotten(cluster: &Cluster, shown: &Shown) -> Result<DesktopDele
                 "spec.approvedPlan was reset, and the operator has not observed it yet: nothing was approved; try again later",
             ));
         }
-        tokio::time::sleep(PAUSE).await;
+        tokio::time::sleep(POLL_INTERVAL).await;
     }
 }
 
-impl Shown {
+impl PlanView {
     /// Whether both show the same plan of the same object.
-    fn is_the_plan_of(&self, other: &Self) -> bool {
+    fn shows_same_plan(&self, other: &Self) -> bool {
         let hash = |shown: &Self| shown.plan.as_ref().map(|plan| plan.hash.clone());
         self.uid == other.uid && hash(self) == hash(other) && self.desktops == other.desktops
     }

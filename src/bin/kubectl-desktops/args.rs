@@ -40,11 +40,11 @@ pub(crate) struct Args {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Show the desktops that a request will delete; exit code 1 if it is blocked or there is no plan
-    Plan(Named),
+    Plan(RequestArgs),
     /// Approve the plan of a request, exactly as it is shown
     Approve(Approve),
     /// Show how the plan differs from the approved one; exit code 1 if it does
-    Diff(Named),
+    Diff(RequestArgs),
     /// Wait until a request is finished; exit code 0 if all desktops are gone, 1 if not
     Wait(Wait),
     /// Print a manifest for the desktops that a finished request did not delete
@@ -56,7 +56,7 @@ pub(crate) enum Command {
 }
 
 #[derive(Debug, Group)]
-pub(crate) struct Named {
+pub(crate) struct RequestArgs {
     /// Name of the request
     #[arg(value_parser = name)]
     pub(crate) name: String,
@@ -65,7 +65,7 @@ pub(crate) struct Named {
 #[derive(Debug, Group)]
 pub(crate) struct Approve {
     #[command(flatten)]
-    pub(crate) request: Named,
+    pub(crate) request: RequestArgs,
 
     /// Skip the confirmation prompt
     #[arg(short, long)]
@@ -75,7 +75,7 @@ pub(crate) struct Approve {
 #[derive(Debug, Group)]
 pub(crate) struct Wait {
     #[command(flatten)]
-    pub(crate) request: Named,
+    pub(crate) request: RequestArgs,
 
     /// Stop after this time with exit code 3, such as 90s or 3h [default: wait without limit]
     #[arg(long, value_parser = duration::parse)]
@@ -85,7 +85,7 @@ pub(crate) struct Wait {
 #[derive(Debug, Group)]
 pub(crate) struct Retry {
     #[command(flatten)]
-    pub(crate) request: Named,
+    pub(crate) request: RequestArgs,
 
     /// Name of the new request [default: NAME-retry; for a request named NAME-retry, NAME-retry-2]
     #[arg(long, value_name = "NAME", value_parser = name)]
@@ -95,10 +95,10 @@ pub(crate) struct Retry {
 #[derive(Debug, Group)]
 pub(crate) struct Resolve {
     #[command(flatten)]
-    pub(crate) request: Named,
+    pub(crate) request: RequestArgs,
 
     #[command(flatten)]
-    pub(crate) answer: Answer,
+    pub(crate) resolution: Resolution,
 
     /// ID of the attempt [default: the last one]
     #[arg(long, value_name = "ID")]
@@ -111,7 +111,7 @@ pub(crate) struct Resolve {
 
 #[derive(Debug, Group)]
 #[group(required = true, multiple = false)]
-pub(crate) struct Answer {
+pub(crate) struct Resolution {
     /// Adopt this job as the result of the delete request
     #[arg(long, value_name = "JOB")]
     pub(crate) adopt: Option<String>,

@@ -18,14 +18,14 @@ use crate::output;
 const NAME: &str = "kubectl_complete-desktops";
 
 /// Timeout for the list of names: a later completion is of no use.
-const PATIENCE: Duration = Duration::from_secs(3);
+const LIST_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// "No file names": a directive of the Cobra library, which kubectl hands to the shell.
 const NO_FILES: &str = ":4";
 const FILES: &str = ":0";
 
 /// The words to complete, if this process was started for a completion.
-pub(crate) fn asked() -> Option<Vec<String>> {
+pub(crate) fn completion_words() -> Option<Vec<String>> {
     let mut words = std::env::args();
     let program = words.next()?;
     (Path::new(&program).file_stem()? == NAME).then(|| words.collect())
@@ -42,7 +42,7 @@ pub(crate) async fn run(words: &[String]) {
         Some("split") => directive = FILES,
         Some(_) if !last.starts_with('-') && !expects_value(before) => {
             let connection = connection(before);
-            let names = tokio::time::timeout(PATIENCE, names(&connection)).await;
+            let names = tokio::time::timeout(LIST_TIMEOUT, names(&connection)).await;
             lines.extend(names.ok().flatten().unwrap_or_default());
         }
         _ => {}

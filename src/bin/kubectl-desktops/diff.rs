@@ -7,12 +7,12 @@ use desktop_deletion_operator::crd::conditions::ConditionType;
 use desktop_deletion_operator::crd::deletion::ApprovedDesktop;
 use serde::Serialize;
 
-use crate::Verdict;
-use crate::args::Named;
+use crate::ExitStatus;
+use crate::args::RequestArgs;
 use crate::connection::Cluster;
 use crate::error::Error;
 use crate::output::{self, Format, escaped, table};
-use crate::request::{Desktop, Request};
+use crate::request::{Desktop, RequestExt};
 
 /// The difference between the approved plan and the current one.
 #[derive(Debug, PartialEq, Serialize)]
@@ -48,16 +48,16 @@ enum Kind {
     User,
 }
 
-pub(crate) async fn run(cluster: &Cluster, args: &Named, format: Format) -> Result<Verdict, Error> {
+pub(crate) async fn run(cluster: &Cluster, args: &RequestArgs, format: Format) -> Result<ExitStatus, Error> {
     let difference = Difference::of(&cluster.request(&args.name).await?)?;
     match format {
         Format::Json => output::print_json(&difference)?,
         Format::Text => output::print(&difference.text()),
     }
     Ok(if difference.is_none() {
-        Verdict::Yes
+        ExitStatus::Yes
     } else {
-        Verdict::No
+        ExitStatus::No
     })
 }
 

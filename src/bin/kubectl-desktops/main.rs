@@ -37,7 +37,7 @@ mod wait;
 
 /// The exit status of a command.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Verdict {
+enum ExitStatus {
     /// 0: the answer is yes, or the action was done.
     Yes,
     /// 1: the answer is no, or the action was not done.
@@ -49,12 +49,12 @@ enum Verdict {
 /// Exit code of an error, as for a wrong argument.
 const ERROR: u8 = 2;
 
-impl From<Verdict> for ExitCode {
-    fn from(verdict: Verdict) -> Self {
-        match verdict {
-            Verdict::Yes => Self::SUCCESS,
-            Verdict::No => Self::from(1),
-            Verdict::Undecided => Self::from(3),
+impl From<ExitStatus> for ExitCode {
+    fn from(status: ExitStatus) -> Self {
+        match status {
+            ExitStatus::Yes => Self::SUCCESS,
+            ExitStatus::No => Self::from(1),
+            ExitStatus::Undecided => Self::from(3),
         }
     }
 }
@@ -66,7 +66,7 @@ fn main() -> ExitCode {
         Ok(runtime) => runtime,
         Err(error) => return fail(&Error::other(format!("failed to start: {error}"))),
     };
-    if let Some(words) = complete::asked() {
+    if let Some(words) = complete::completion_words() {
         runtime.block_on(complete::run(&words));
         return ExitCode::SUCCESS;
     }
@@ -76,7 +76,7 @@ fn main() -> ExitCode {
     }
 }
 
-async fn run(args: Args) -> Result<Verdict, Error> {
+async fn run(args: Args) -> Result<ExitStatus, Error> {
     let output = args.output;
     // The one command that needs no cluster.
     if let Command::Split(split) = &args.command {

@@ -7,12 +7,12 @@ use desktop_deletion_operator::crd::deletion::DesktopState;
 use desktop_deletion_operator::crd::{DesktopDeletion, limits};
 use serde_json::{Map, Value, json};
 
-use crate::Verdict;
+use crate::ExitStatus;
 use crate::args::{Retry, Split};
 use crate::connection::Cluster;
 use crate::error::Error;
 use crate::output::{self, Format};
-use crate::request::{Desktop, Request};
+use crate::request::{Desktop, RequestExt};
 
 const API_VERSION: &str = "cloud-desktops.dev/v1alpha1";
 const KIND: &str = "DesktopDeletion";
@@ -24,17 +24,17 @@ const OWN_ANNOTATIONS: [&str; 3] = [
     "kubectl.kubernetes.io/last-applied-configuration",
 ];
 
-pub(crate) async fn retry(cluster: &Cluster, args: &Retry, format: Format) -> Result<Verdict, Error> {
+pub(crate) async fn retry(cluster: &Cluster, args: &Retry, format: Format) -> Result<ExitStatus, Error> {
     let request = cluster.request(&args.request.name).await?;
     let Some((comments, manifest)) = retried(&request, &cluster.namespace, args.new_name.as_deref())? else {
-        output::note("every desktop is gone: there is nothing to retry");
-        return Ok(Verdict::No);
+        output::print_to_stderr("every desktop is gone: there is nothing to retry");
+        return Ok(ExitStatus::No);
     };
     print(&[(comments, manifest)], format)?;
-    Ok(Verdict::Yes)
+    Ok(ExitStatus::Yes)
 }
 
-pub(crate) fn split(args: &Split, format: Format) -> Result<Verdict, Error> {
+pub(crate) fn split(args: &Split, format: Format) -> Result<ExitStatus, Error> {
     let mut text = String::new();
     let read = if args.file.as_os_str() == "-" {
         std::io::stdin().read_to_string(&mut text).map(drop)
@@ -47,7 +47,7 @@ pub(crate) fn split(args: &Split, format: Format) -> Result<Verdict, Error> {
     let parts = parts(&manifest, args.size as usize)?;
     let parts: Vec<_> = parts.into_iter().map(|part| (Vec::new(), part)).collect();
     print(&parts, format)?;
-    Ok(Verdict::Yes)
+    Ok(ExitStatus::Yes)
 }
 
 /// Reads JSON, or YAML, which does not take every character that JSON does.
@@ -84,7 +84,7 @@ fn retried(
     namespace: &str,
     new_name: Option<&str>,
 ) -> Result<Option<(Vec<String>, Value)>, Error> {
-    let (name, _) = request.identity()?;
+    let (name, _) = request.name_and_uid()?;
     if !request.is_finished() {
         return Err(Error::other(format!(
             "{name} is not finished: the operator is still processing it"

@@ -33,7 +33,7 @@ pub(crate) fn print(text: &str) {
 }
 
 /// Prints a line to standard error.
-pub(crate) fn note(line: &str) {
+pub(crate) fn print_to_stderr(line: &str) {
     writeln!(io::stderr(), "{}", escaped(line)).ok();
 }
 

@@ -6,17 +6,17 @@ use desktop_deletion_operator::crd::DesktopDeletion;
 use desktop_deletion_operator::crd::conditions::ConditionType;
 use serde::Serialize;
 
-use crate::Verdict;
-use crate::args::Named;
+use crate::ExitStatus;
+use crate::args::RequestArgs;
 use crate::connection::Cluster;
 use crate::error::Error;
 use crate::output::{self, Format, escaped, table};
-use crate::request::{Desktop, Request};
+use crate::request::{Desktop, RequestExt};
 
 /// A request and its plan, as they are shown.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub(crate) struct Shown {
+pub(crate) struct PlanView {
     pub(crate) namespace: String,
     pub(crate) name: String,
     pub(crate) uid: String,
@@ -49,13 +49,13 @@ pub(crate) struct Plan {
 /// The conditions of a plan.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 struct Conditions {
-    planned: Statement,
-    approved: Statement,
+    planned: ConditionSummary,
+    approved: ConditionSummary,
 }
 
 /// Status, reason and message of a condition.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
-struct Statement {
+struct ConditionSummary {
     #[serde(skip_serializing_if = "Option::is_none")]
     status: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -64,22 +64,22 @@ struct Statement {
     message: Option<String>,
 }
 
-pub(crate) async fn run(cluster: &Cluster, args: &Named, format: Format) -> Result<Verdict, Error> {
-    let shown = Shown::of(&cluster.request(&args.name).await?, &cluster.namespace)?;
+pub(crate) async fn run(cluster: &Cluster, args: &RequestArgs, format: Format) -> Result<ExitStatus, Error> {
+    let shown = PlanView::of(&cluster.request(&args.name).await?, &cluster.namespace)?;
     match format {
         Format::Json => output::print_json(&shown)?,
         Format::Text => output::print(&shown.text()),
     }
     Ok(if shown.is_ready() {
-        Verdict::Yes
+        ExitStatus::Yes
     } else {
-        Verdict::No
+        ExitStatus::No
     })
 }
 
-impl Shown {
+impl PlanView {
     pub(crate) fn of(request: &DesktopDeletion, namespace: &str) -> Result<Self, Error> {
-        let (name, uid) = request.identity()?;
+        let (name, uid) = request.name_and_uid()?;
         let status = request.status.as_ref();
         let plan = status.and_then(|status| status.plan.as_ref()).map(|plan| Plan {
             hash: plan.hash.clone(),
@@ -102,8 +102,8 @@ impl Shown {
             force: request.spec.force,
             plan,
             conditions: Conditions {
-                planned: Statement::of(request, ConditionType::Planned),
-                approved: Statement::of(request, ConditionType::Approved),
+                planned: ConditionSummary::of(request, ConditionType::Planned),
+                approved: ConditionSummary::of(request, ConditionType::Approved),
             },
             desktops: request.desktops(),
         })
@@ -174,7 +174,7 @@ fn row(desktop: &Desktop) -> [String; 5] {
     ]
 }
 
-impl Statement {
+impl ConditionSummary {
     fn of(request: &DesktopDeletion, kind: ConditionType) -> Self {
         request
             .condition(kind)
@@ -203,8 +203,8 @@ mod tests {
     use super::*;
     use crate::request::tests::{condition, hash, request};
 
-    fn shown(status: &serde_json::Value) -> Shown {
-        Shown::of(&request(status), "vdi-prod").unwrap()
+    fn shown(status: &serde_json::Value) -> PlanView {
+        PlanView::of(&request(status), "vdi-prod").unwrap()
     }
 
     #[test]

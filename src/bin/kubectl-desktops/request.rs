@@ -67,9 +67,9 @@ fn state(state: DesktopState) -> String {
 }
 
 /// Reading a request.
-pub(crate) trait Request {
+pub(crate) trait RequestExt {
     /// Name and uid, which every object of the API server has.
-    fn identity(&self) -> Result<(&str, &str), Error>;
+    fn name_and_uid(&self) -> Result<(&str, &str), Error>;
     /// The desktops of the status.
     fn desktops(&self) -> Vec<Desktop>;
     /// A condition of the status.
@@ -84,8 +84,8 @@ pub(crate) trait Request {
     fn is_submitted(&self) -> bool;
 }
 
-impl Request for DesktopDeletion {
-    fn identity(&self) -> Result<(&str, &str), Error> {
+impl RequestExt for DesktopDeletion {
+    fn name_and_uid(&self) -> Result<(&str, &str), Error> {
         let name = self.metadata.name.as_deref();
         let identity = name.zip(self.metadata.uid.as_deref());
         identity.ok_or_else(|| Error::other("the API server returned an object without name or uid"))

@@ -9,15 +9,15 @@ use desktop_deletion_operator::plan::resolve::Resolve as Annotation;
 use kube::api::{Patch, PatchParams};
 use serde_json::json;
 
-use crate::Verdict;
+use crate::ExitStatus;
 use crate::approve::confirmed;
-use crate::args::{Answer, Resolve};
+use crate::args::{Resolution, Resolve};
 use crate::connection::Cluster;
 use crate::error::Error;
 use crate::output::{self, Format, escaped};
-use crate::request::Request;
+use crate::request::RequestExt;
 
-pub(crate) async fn run(cluster: &Cluster, args: &Resolve, format: Format) -> Result<Verdict, Error> {
+pub(crate) async fn run(cluster: &Cluster, args: &Resolve, format: Format) -> Result<ExitStatus, Error> {
     let name = &args.request.name;
     let request = cluster.request(name).await?;
     if request.is_finished() {
@@ -26,14 +26,14 @@ pub(crate) async fn run(cluster: &Cluster, args: &Resolve, format: Format) -> Re
         ));
     }
     let attempt = attempt(&request, args.attempt.as_deref())?;
-    let value = format!("{}={}", attempt.id, args.answer.text());
+    let value = format!("{}={}", attempt.id, args.resolution.text());
     Annotation::parse(&value).map_err(|form| Error::other(format!("invalid value {value}: {form}")))?;
     if format == Format::Text {
         output::print(&description(&request, attempt));
     }
     let question = format!(
         "Annotate {name} with {RESOLVE_ANNOTATION}={value}? {}",
-        args.answer.effect()
+        args.resolution.effect()
     );
     let resolved = args.yes || confirmed(&escaped(&question));
     if resolved {
@@ -59,7 +59,7 @@ pub(crate) async fn run(cluster: &Cluster, args: &Resolve, format: Format) -> Re
             Err(error) => return Err(error),
         }
     } else {
-        output::note("not annotated");
+        output::print_to_stderr("not annotated");
     }
     match format {
         Format::Json => {
@@ -70,10 +70,10 @@ pub(crate) async fn run(cluster: &Cluster, args: &Resolve, format: Format) -> Re
         )),
         Format::Text => {}
     }
-    Ok(if resolved { Verdict::Yes } else { Verdict::No })
+    Ok(if resolved { ExitStatus::Yes } else { ExitStatus::No })
 }
 
-impl Answer {
+impl Resolution {
     fn text(&self) -> String {
         match &self.adopt {
             Some(job) => format!("adopt:{job}"),

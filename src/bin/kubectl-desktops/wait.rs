@@ -9,15 +9,15 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use serde::Serialize;
 use tokio::time::Instant;
 
-use crate::Verdict;
+use crate::ExitStatus;
 use crate::args::Wait;
 use crate::connection::Cluster;
 use crate::error::Error;
 use crate::output::{self, Format, escaped};
-use crate::request::{Desktop, Request};
+use crate::request::{Desktop, RequestExt};
 
 /// Pause between two reads. A watch would need another permission, and the operator reads the cloud less often.
-const PAUSE: Duration = Duration::from_secs(2);
+const POLL_INTERVAL: Duration = Duration::from_secs(2);
 
 /// The result, as JSON.
 #[derive(Serialize)]
@@ -34,7 +34,7 @@ struct Outcome {
     desktops: Vec<Desktop>,
 }
 
-pub(crate) async fn run(cluster: &Cluster, args: &Wait, format: Format) -> Result<Verdict, Error> {
+pub(crate) async fn run(cluster: &Cluster, args: &Wait, format: Format) -> Result<ExitStatus, Error> {
     let name = &args.request.name;
     let end = args
         .timeout
@@ -51,9 +51,9 @@ pub(crate) async fn run(cluster: &Cluster, args: &Wait, format: Format) -> Resul
         if request.is_finished() {
             break;
         }
-        let next = Instant::now() + PAUSE;
+        let next = Instant::now() + POLL_INTERVAL;
         if end.is_some_and(|end| end < next) {
-            output::note(&format!("error: timed out waiting for {name}"));
+            output::print_to_stderr(&format!("error: timed out waiting for {name}"));
             break;
         }
         tokio::time::sleep_until(next).await;
@@ -69,11 +69,11 @@ pub(crate) async fn run(cluster: &Cluster, args: &Wait, format: Format) -> Resul
             }
             Err(error @ Error::Refused(_)) => return Err(error),
             // The API server may be restarting.
-            Err(error) => output::note(&format!("warning: {error}; retrying")),
+            Err(error) => output::print_to_stderr(&format!("warning: {error}; retrying")),
         }
     }
     let succeeded = request.condition(ConditionType::Succeeded);
-    let verdict = verdict(&request, succeeded);
+    let status = exit_status(&request, succeeded);
     if format == Format::Json {
         output::print_json(&Outcome {
             name: name.clone(),
@@ -84,14 +84,14 @@ pub(crate) async fn run(cluster: &Cluster, args: &Wait, format: Format) -> Resul
             desktops: request.desktops(),
         })?;
     }
-    Ok(verdict)
+    Ok(status)
 }
 
-fn verdict(request: &DesktopDeletion, succeeded: Option<&Condition>) -> Verdict {
+fn exit_status(request: &DesktopDeletion, succeeded: Option<&Condition>) -> ExitStatus {
     match succeeded.map(|condition| condition.status.as_str()) {
-        _ if !request.is_finished() => Verdict::Undecided,
-        Some("True") => Verdict::Yes,
-        _ => Verdict::No,
+        _ if !request.is_finished() => ExitStatus::Undecided,
+        Some("True") => ExitStatus::Yes,
+        _ => ExitStatus::No,
     }
 }
 
@@ -163,11 +163,11 @@ mod tests {
     #[test]
     fn the_verdict_is_that_of_a_finished_request() {
         for (succeeded, finished, expected) in [
-            ("True", true, Verdict::Yes),
-            ("False", true, Verdict::No),
-            ("Unknown", false, Verdict::Undecided),
+            ("True", true, ExitStatus::Yes),
+            ("False", true, ExitStatus::No),
+            ("Unknown", false, ExitStatus::Undecided),
             // Decided, and not stored as finished yet.
-            ("True", false, Verdict::Undecided),
+            ("True", false, ExitStatus::Undecided),
         ] {
             let mut status =
                 json!({"conditions": [condition(ConditionType::Succeeded, succeeded, "Any", "")]});
@@ -176,7 +176,11 @@ mod tests {
             }
             let request = request(&status);
             let condition = request.condition(ConditionType::Succeeded);
-            assert_eq!(verdict(&request, condition), expected, "{succeeded}, {finished}");
+            assert_eq!(
+                exit_status(&request, condition),
+                expected,
+                "{succeeded}, {finished}"
+            );
         }
     }
 }

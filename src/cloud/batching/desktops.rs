@@ -32,7 +32,7 @@ pub struct DesktopQuery {
 
 /// The result of a read of desktops.
 #[derive(Debug)]
-pub struct Read {
+pub struct DesktopRead {
     /// When it began.
     pub began: Instant,
     /// Whether the list was read to its end.
@@ -45,9 +45,9 @@ pub struct Read {
 
 /// The reads with one set of credentials and of one priority; clones share them.
 #[derive(Clone, Default)]
-pub(super) struct Desktops {
+pub(super) struct SharedDesktopReads {
     queue: Arc<Mutex<Queue>>,
-    pages: Arc<Mutex<Vec<Arc<Read>>>>,
+    pages: Arc<Mutex<Vec<Arc<DesktopRead>>>>,
 }
 
 /// Queries that wait for a read.
@@ -61,12 +61,12 @@ struct Queue {
 struct PendingQuery {
     query: DesktopQuery,
     upcoming: Vec<DesktopID>,
-    answer: oneshot::Sender<Result<Arc<Read>, Error>>,
+    result_sender: oneshot::Sender<Result<Arc<DesktopRead>, Error>>,
     /// The span of the caller.
     span: Span,
 }
 
-impl Desktops {
+impl SharedDesktopReads {
     /// Reads desktops, together with those of concurrent and recent queries. A call also includes as many as it can of
     /// `upcoming`, the desktops that other requests will query soon.
     pub(super) async fn read(
@@ -74,13 +74,13 @@ impl Desktops {
         cloud: impl ClientsWithPermit,
         query: DesktopQuery,
         upcoming: impl FnOnce() -> Vec<DesktopID>,
-    ) -> Result<Arc<Read>, Error> {
+    ) -> Result<Arc<DesktopRead>, Error> {
         let known = self
             .pages
             .lock()
             .iter()
             .rev()
-            .find(|read| read.answers(&query))
+            .find(|read| read.satisfies(&query))
             .cloned();
         if let Some(known) = known {
             return Ok(known);
@@ -92,7 +92,7 @@ impl Desktops {
             queue.waiting.push(PendingQuery {
                 query,
                 upcoming,
-                answer,
+                result_sender: answer,
                 span: Span::current(),
             });
             !std::mem::replace(&mut queue.reading, true)
@@ -112,7 +112,7 @@ impl Desktops {
 /// Reads for all queries that wait, until none does. A query that arrives while a call waits for its permit is included.
 async fn read(
     queue: Arc<Mutex<Queue>>,
-    pages: Arc<Mutex<Vec<Arc<Read>>>>,
+    pages: Arc<Mutex<Vec<Arc<DesktopRead>>>>,
     clients: Arc<impl ClientsWithPermit>,
 ) {
     // If this task ends early, the callers that wait notice it, and the next query starts a new task.
@@ -132,7 +132,7 @@ async fn read(
                 pages.retain(|page| page.began.elapsed() < RETENTION);
                 pages.push(read.clone());
             }
-            queue.lock().answer(read);
+            queue.lock().complete_waiting(read);
         }
         let ids_rejected = result.as_ref().is_err_and(listing::is_about_the_ids);
         for pending in batch {
@@ -144,7 +144,7 @@ async fn read(
                 result.clone()
             };
             // The caller may have been cancelled.
-            pending.answer.send(share).ok();
+            pending.result_sender.send(share).ok();
         }
     }
 }
@@ -173,12 +173,12 @@ fn ids_of(batch: &[PendingQuery]) -> Vec<DesktopID> {
     ids.into_iter().collect()
 }
 
-async fn read_now(cloud: &dyn Workspace, ids: Vec<DesktopID>) -> Result<Arc<Read>, Error> {
+async fn read_now(cloud: &dyn Workspace, ids: Vec<DesktopID>) -> Result<Arc<DesktopRead>, Error> {
     let began = Instant::now();
     let listing = listing::list(cloud, &ids).await?;
     let mut queried: HashSet<_> = ids.into_iter().collect();
-    queried.retain(|id| !listing.refused.contains(id));
-    Ok(Arc::new(Read {
+    queried.retain(|id| !listing.rejected_ids.contains(id));
+    Ok(Arc::new(DesktopRead {
         began,
         complete: listing.complete,
         queried,
@@ -208,11 +208,11 @@ impl Queue {
     }
 
     /// Answers queries that arrived during a read which includes their desktops.
-    fn answer(&mut self, read: &Arc<Read>) {
-        let is_answered = |pending: &mut PendingQuery| read.answers(&pending.query);
+    fn complete_waiting(&mut self, read: &Arc<DesktopRead>) {
+        let is_answered = |pending: &mut PendingQuery| read.satisfies(&pending.query);
         for pending in self.waiting.extract_if(.., is_answered) {
             // The caller may have been cancelled.
-            pending.answer.send(Ok(read.clone())).ok();
+            pending.result_sender.send(Ok(read.clone())).ok();
         }
     }
 }
@@ -229,21 +229,21 @@ impl Drop for Reset {
     }
 }
 
-impl Read {
+impl DesktopRead {
     /// A desktop, if it exists; the ID is compared ignoring case.
-    pub fn shows(&self, id: &DesktopID) -> Option<&Desktop> {
+    pub fn get(&self, id: &DesktopID) -> Option<&Desktop> {
         self.desktops.get(&id.folded())
     }
 
     /// Whether a desktop that it does not contain does not exist.
-    pub fn proves_missing(&self, id: &DesktopID) -> bool {
+    pub fn confirms_missing(&self, id: &DesktopID) -> bool {
         self.complete && self.queried.contains(id)
     }
 
     /// Whether it is a result for a query.
-    fn answers(&self, query: &DesktopQuery) -> bool {
+    fn satisfies(&self, query: &DesktopQuery) -> bool {
         self.began >= query.since
             && query.ids.iter().all(|id| self.queried.contains(id))
-            && !(query.gone_only && query.ids.iter().any(|id| self.shows(id).is_some()))
+            && !(query.gone_only && query.ids.iter().any(|id| self.get(id).is_some()))
     }
 }

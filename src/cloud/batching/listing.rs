@@ -22,7 +22,7 @@ pub(super) struct Listing {
     /// it is read, this is not known.
     pub(super) complete: bool,
     /// The IDs that the service refuses: nothing is known about them.
-    pub(super) refused: BTreeSet<DesktopID>,
+    pub(super) rejected_ids: BTreeSet<DesktopID>,
 }
 
 /// Lists desktops, at most [`MAX_BATCH`](crate::workspace::api::MAX_BATCH).
@@ -31,7 +31,7 @@ pub(super) struct Listing {
 /// As [`Workspace::list_desktops`].
 pub(super) async fn list(cloud: &dyn Workspace, ids: &[DesktopID]) -> Result<Listing, Error> {
     match read(cloud, ids).await {
-        Err(error) if is_about_the_ids(&error) => narrow(cloud, ids, error).await,
+        Err(error) if is_about_the_ids(&error) => bisect(cloud, ids, error).await,
         result => result,
     }
 }
@@ -43,11 +43,11 @@ pub(super) fn is_about_the_ids(error: &Error) -> bool {
         ErrorClass::UnknownRefusal,
         ErrorClass::NotFound,
     ];
-    error.refusal().is_some() && classes.contains(&classify(error))
+    error.error_response().is_some() && classes.contains(&classify(error))
 }
 
 /// Lists halves of the IDs that are refused, until the refused IDs are known.
-async fn narrow(cloud: &dyn Workspace, ids: &[DesktopID], error: Error) -> Result<Listing, Error> {
+async fn bisect(cloud: &dyn Workspace, ids: &[DesktopID], error: Error) -> Result<Listing, Error> {
     let mut listing = Listing {
         complete: true,
         ..Listing::default()
@@ -56,7 +56,7 @@ async fn narrow(cloud: &dyn Workspace, ids: &[DesktopID], error: Error) -> Resul
     let mut calls = 0;
     while let Some(part) = parts.pop() {
         if let [id] = part {
-            listing.refused.insert(id.clone());
+            listing.rejected_ids.insert(id.clone());
             continue;
         }
         let (first, second) = part.split_at(part.len() / 2);
@@ -86,18 +86,18 @@ async fn read(cloud: &dyn Workspace, ids: &[DesktopID]) -> Result<Listing, Error
     let complete = if rows.unrequested == 0 {
         complete
     } else {
-        read_on(cloud, ids, &mut rows).await?
+        read_remaining(cloud, ids, &mut rows).await?
     };
     Ok(Listing {
         desktops: rows.found,
         complete,
-        refused: BTreeSet::new(),
+        rejected_ids: BTreeSet::new(),
     })
 }
 
 /// Reads the other pages of a list that ignores the filter, until every queried desktop was found or the list ends; returns
 /// whether the result is complete. Makes no more calls than one for each desktop.
-async fn read_on(cloud: &dyn Workspace, ids: &[DesktopID], rows: &mut Rows) -> Result<bool, Error> {
+async fn read_remaining(cloud: &dyn Workspace, ids: &[DesktopID], rows: &mut Rows) -> Result<bool, Error> {
     let max_pages = ids.len().min(MAX_PAGES as usize);
     for _ in 0..max_pages {
         let offset = u32::try_from(rows.received).unwrap_or(u32::MAX);

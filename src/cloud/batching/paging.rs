@@ -18,7 +18,7 @@ pub type RowKey = u64;
 
 /// The rows of a list, as far as it was read.
 #[derive(Debug, Default)]
-pub struct Listed {
+pub struct SubJobRows {
     /// Readable rows, each once.
     pub sub_jobs: Vec<SubJob>,
     /// Their keys.
@@ -41,13 +41,13 @@ pub enum Extent {
 ///
 /// # Errors
 /// As [`Workspace::list_sub_jobs`].
-pub async fn list(cloud: &dyn Workspace, query: SubJobQuery, extent: Extent) -> Result<Listed, Error> {
+pub async fn list(cloud: &dyn Workspace, query: SubJobQuery, extent: Extent) -> Result<SubJobRows, Error> {
     let mut query = SubJobQuery {
         offset: 0,
         limit: PAGE,
         ..query
     };
-    let mut listed = Listed::default();
+    let mut listed = SubJobRows::default();
     let (mut received, mut highest, mut steady, mut readable) = (0_u64, 0, true, true);
     let max_pages = match extent {
         Extent::ToTheEnd => MAX_PAGES,
@@ -60,7 +60,7 @@ pub async fn list(cloud: &dyn Workspace, query: SubJobQuery, extent: Extent) -> 
         received += page.rows as u64;
         let short = page.rows < PAGE as usize;
         // A row that cannot be read may name any desktop.
-        readable &= page.sub_jobs.len() == page.rows && page.named;
+        readable &= page.sub_jobs.len() == page.rows && page.has_list;
         // Each further page would cost a call and be as useless.
         let nothing_readable = page.sub_jobs.is_empty();
         steady &= listed.add(page.sub_jobs);
@@ -77,7 +77,7 @@ pub async fn list(cloud: &dyn Workspace, query: SubJobQuery, extent: Extent) -> 
     Ok(listed)
 }
 
-impl Listed {
+impl SubJobRows {
     /// Adds a page; returns whether all of its rows are new.
     fn add(&mut self, page: Vec<SubJob>) -> bool {
         let mut new = true;

@@ -10,10 +10,10 @@ use crate::crd::deletion::ProjectCoordinates;
 use crate::ids::JobID;
 use crate::runtime::traces::tests::Recorded;
 use crate::workspace::api::{
-    Answer, BatchDelete, Desktop, DesktopDetails, DesktopPage, Job, Lookup, MAX_BATCH, SignedRequest, SubJob,
-    SubJobPage, SubJobQuery, SubJobStatus,
+    ApiResponse, BatchDelete, Desktop, DesktopDetails, DesktopPage, Job, Lookup, MAX_BATCH, SignedRequest,
+    SubJob, SubJobPage, SubJobQuery, SubJobStatus,
 };
-use crate::workspace::error::{Failure, Operation, Refusal};
+use crate::workspace::error::{ErrorResponse, Failure, Operation};
 
 /// A cloud with some desktops, that promises a billion sub-jobs and brings one row at a time.
 #[derive(Debug, Default)]
@@ -40,8 +40,8 @@ struct Fake {
     sub_jobs: Mutex<Vec<(u32, u64, Vec<SubJob>)>>,
 }
 
-fn answer<T>(value: T) -> Answer<T> {
-    Answer {
+fn answer<T>(value: T) -> ApiResponse<T> {
+    ApiResponse {
         value,
         status: 200,
         service_time: None,
@@ -50,21 +50,21 @@ fn answer<T>(value: T) -> Answer<T> {
 
 #[async_trait]
 impl Workspace for Fake {
-    async fn list_sub_jobs(&self, query: &SubJobQuery) -> Result<Answer<SubJobPage>, Error> {
+    async fn list_sub_jobs(&self, query: &SubJobQuery) -> Result<ApiResponse<SubJobPage>, Error> {
         self.pages.fetch_add(1, Ordering::Relaxed);
         let planned = self.sub_jobs.lock();
         if let Some((_, total, rows)) = planned.iter().find(|(offset, ..)| *offset == query.offset) {
             return Ok(answer(SubJobPage {
                 total: *total,
                 rows: rows.len(),
-                named: !self.unnamed,
+                has_list: !self.unnamed,
                 sub_jobs: rows.clone(),
             }));
         }
         Ok(answer(SubJobPage {
             total: 1_000_000_000,
             rows: 1,
-            named: true,
+            has_list: true,
             sub_jobs: if self.unreadable {
                 vec![]
             } else {
@@ -73,19 +73,19 @@ impl Workspace for Fake {
         }))
     }
 
-    async fn list_desktops(&self, ids: &[DesktopID]) -> Result<Answer<DesktopPage>, Error> {
+    async fn list_desktops(&self, ids: &[DesktopID]) -> Result<ApiResponse<DesktopPage>, Error> {
         let queried: BTreeSet<_> = ids.iter().map(ToString::to_string).collect();
         self.lists.lock().push(queried.clone());
         tokio::time::sleep(self.takes).await;
         if self.refused.iter().any(|id| queried.contains(*id)) {
-            let refusal = Refusal {
+            let refusal = ErrorResponse {
                 status: 400,
                 json: true,
-                ..Refusal::default()
+                ..ErrorResponse::default()
             };
             return Err(Error {
                 operation: Operation::ListDesktops,
-                failure: Failure::Refused(Box::new(refusal)),
+                failure: Failure::ErrorResponse(Box::new(refusal)),
                 service_time: None,
             });
         }
@@ -101,7 +101,11 @@ impl Workspace for Fake {
         }))
     }
 
-    async fn list_desktops_from(&self, _: &[DesktopID], offset: u32) -> Result<Answer<DesktopPage>, Error> {
+    async fn list_desktops_from(
+        &self,
+        _: &[DesktopID],
+        offset: u32,
+    ) -> Result<ApiResponse<DesktopPage>, Error> {
         let mut offsets = self.offsets.lock();
         offsets.push(offset);
         let last = self.unfiltered.last().map_or(0, |(total, _)| *total);
@@ -112,15 +116,15 @@ impl Workspace for Fake {
         )))
     }
 
-    async fn list_desktop_details(&self, _: &[DesktopID]) -> Result<Answer<Vec<DesktopDetails>>, Error> {
+    async fn list_desktop_details(&self, _: &[DesktopID]) -> Result<ApiResponse<Vec<DesktopDetails>>, Error> {
         unreachable!("not called")
     }
 
-    async fn show_desktop(&self, _: &DesktopID) -> Result<Answer<Lookup>, Error> {
+    async fn show_desktop(&self, _: &DesktopID) -> Result<ApiResponse<Lookup>, Error> {
         unreachable!("not called")
     }
 
-    async fn show_job(&self, _: &JobID) -> Result<Answer<Job>, Error> {
+    async fn show_job(&self, _: &JobID) -> Result<ApiResponse<Job>, Error> {
         unreachable!("not called")
     }
 
@@ -128,7 +132,7 @@ impl Workspace for Fake {
         unreachable!("not called")
     }
 
-    async fn send(&self, _: SignedRequest) -> Result<Answer<JobID>, Error> {
+    async fn send(&self, _: SignedRequest) -> Result<ApiResponse<JobID>, Error> {
         unreachable!("not called")
     }
 }
@@ -171,10 +175,10 @@ fn query(names: &[&str], since: Instant) -> DesktopQuery {
     }
 }
 
-fn shown(read: &Read, names: &[&str]) -> Vec<String> {
+fn shown(read: &DesktopRead, names: &[&str]) -> Vec<String> {
     let ids = ids(names);
     ids.iter()
-        .filter_map(|id| Some(read.shows(id)?.id.to_string()))
+        .filter_map(|id| Some(read.get(id)?.id.to_string()))
         .collect()
 }
 
@@ -184,7 +188,7 @@ async fn a_read_takes_along_what_is_asked_for_next() {
         present: &["a", "b", "c"],
         ..Fake::default()
     });
-    let (reads, start) = (Desktops::default(), Instant::now());
+    let (reads, start) = (SharedDesktopReads::default(), Instant::now());
     let first = reads
         .read(cloud.clone(), query(&["a"], start), || ids(&["b", "gone"]))
         .await
@@ -214,7 +218,7 @@ async fn who_asks_for_what_is_being_read_gets_that_answer() {
         takes: Duration::from_secs(2),
         ..Fake::default()
     });
-    let (reads, start) = (Desktops::default(), Instant::now());
+    let (reads, start) = (SharedDesktopReads::default(), Instant::now());
     let later = Duration::from_secs(1);
     let ask = async |after, name: &'static str, since| {
         tokio::time::sleep(after).await;
@@ -240,7 +244,7 @@ async fn a_result_older_than_the_query_is_read_again() {
         present: &["a"],
         ..Fake::default()
     });
-    let (reads, start) = (Desktops::default(), Instant::now());
+    let (reads, start) = (SharedDesktopReads::default(), Instant::now());
     let first = reads
         .read(cloud.clone(), query(&["a"], start), || ids(&[]))
         .await
@@ -260,7 +264,7 @@ async fn after_a_submission_only_that_a_desktop_is_gone_is_known_from_before() {
         present: &["here"],
         ..Fake::default()
     });
-    let (reads, start) = (Desktops::default(), Instant::now());
+    let (reads, start) = (SharedDesktopReads::default(), Instant::now());
     let after = |name| DesktopQuery {
         gone_only: true,
         ..query(&[name], start)
@@ -300,7 +304,7 @@ async fn a_list_that_was_cut_answers_nobody_else() {
         cut: true,
         ..Fake::default()
     });
-    let (reads, start) = (Desktops::default(), Instant::now());
+    let (reads, start) = (SharedDesktopReads::default(), Instant::now());
     for _ in 0..2 {
         let read = reads
             .read(cloud.clone(), query(&["a"], start), || ids(&["a"]))
@@ -318,20 +322,20 @@ async fn the_ids_of_one_are_not_the_trouble_of_another() {
         refused: &["odd"],
         ..Fake::default()
     });
-    let (reads, start) = (Desktops::default(), Instant::now());
+    let (reads, start) = (SharedDesktopReads::default(), Instant::now());
     let ask = |names: &'static [&str], upcoming: &'static [&str]| {
         reads.read(cloud.clone(), query(names, start), || ids(upcoming))
     };
     let (odd, good) = tokio::join!(ask(&["odd"], &[]), ask(&["a", "gone"], &[]));
-    assert!(!odd.unwrap().proves_missing(&ids(&["odd"])[0]));
+    assert!(!odd.unwrap().confirms_missing(&ids(&["odd"])[0]));
     let good = good.unwrap();
     assert_eq!(shown(&good, &["a"]), ["a"]);
-    assert!(good.proves_missing(&ids(&["gone"])[0]));
+    assert!(good.confirms_missing(&ids(&["gone"])[0]));
     let good = ask(&["b"], &["odd"]).await;
     assert_eq!(shown(&good.unwrap(), &["b"]), ["b"]);
     let odd = ask(&["odd"], &[]).await.unwrap();
     assert!(
-        !odd.proves_missing(&ids(&["odd"])[0]),
+        !odd.confirms_missing(&ids(&["odd"])[0]),
         "nor is it known from before"
     );
 }
@@ -340,7 +344,7 @@ async fn the_ids_of_one_are_not_the_trouble_of_another() {
 async fn a_shared_read_is_in_the_trace_of_one_who_asked_and_linked_by_the_others() {
     let (recorded, _guard) = Recorded::start();
     let cloud = Arc::new(Fake::default());
-    let (reads, start) = (Desktops::default(), Instant::now());
+    let (reads, start) = (SharedDesktopReads::default(), Instant::now());
     let ask = |id: &'static str| {
         let question = DesktopQuery {
             ids: ids(&[id]),
@@ -387,7 +391,7 @@ async fn which_desktop_a_list_may_not_name_is_found_by_halves() {
         };
         let names = hundred();
         let listing = listing::list(&cloud, &ids(&own(&names))).await.unwrap();
-        let found: Vec<_> = listing.refused.iter().map(ToString::to_string).collect();
+        let found: Vec<_> = listing.rejected_ids.iter().map(ToString::to_string).collect();
         assert_eq!(found, refused);
         assert!(listing.complete);
         assert_eq!(listing.desktops.len(), 2, "{:#?}", listing.desktops);
@@ -405,7 +409,7 @@ async fn a_service_that_refuses_every_list_is_not_asked_for_ever() {
     };
     let names = hundred();
     let error = listing::list(&cloud, &ids(&own(&names))).await.unwrap_err();
-    assert_eq!(error.refusal().unwrap().status, 400);
+    assert_eq!(error.error_response().unwrap().status, 400);
     assert_eq!(cloud.lists.lock().len(), 51);
 }
 
@@ -488,7 +492,7 @@ async fn a_list_that_ignores_the_filter_is_read_no_further_than_to_the_last_desk
 #[tokio::test(start_paused = true)]
 async fn a_call_has_a_hundred_desktops_at_most() {
     let cloud = Arc::new(Fake::default());
-    let (reads, start) = (Desktops::default(), Instant::now());
+    let (reads, start) = (SharedDesktopReads::default(), Instant::now());
     let names: Vec<_> = (0..250).map(|n| format!("pc-{n}")).collect();
     let names: Vec<_> = names.iter().map(String::as_str).collect();
     let all = names

@@ -15,18 +15,18 @@ use crate::plan::observed::Circuit;
 use crate::workspace::error::{Error, Operation};
 
 /// Consecutive lost responses that open the circuit.
-const LOST_IN_A_ROW: u32 = 3;
+const MAX_LOST_RESPONSES: u32 = 3;
 
 /// How long after its pause a breaker is removed that no call has tried to close: its credentials may be gone.
-const FORGOTTEN: Duration = Duration::from_secs(3600);
+const RETENTION: Duration = Duration::from_secs(3600);
 
 /// The last submissions with one set of credentials to one endpoint.
 #[derive(Debug)]
 pub(super) struct Breaker {
     /// Consecutive lost responses; at least one.
-    pub(super) lost: u32,
+    pub(super) lost_responses: u32,
     /// When the pause after the last of them is over.
-    until: Instant,
+    retry_at: Instant,
     /// A read that began after the pause has succeeded: the circuit is half-open.
     half_open: bool,
     /// The permit of the half-open circuit, while it is in use.
@@ -49,14 +49,16 @@ impl Breaker {
         let submits = operation == Operation::BatchDelete;
         match result {
             Err(error) if submits && error.operation == operation => match classify(error) {
-                ErrorClass::InDoubt => Some(Self::lost(before.map_or(0, |known| known.lost), timing)),
+                ErrorClass::InDoubt => {
+                    Some(Self::lost(before.map_or(0, |known| known.lost_responses), timing))
+                }
                 // The call was not sent.
                 _ if error.was_not_sent() => before,
                 _ => None,
             },
             Ok(_) if submits => None,
             Ok(_) => before.map(|known| Self {
-                half_open: known.half_open || began >= known.until,
+                half_open: known.half_open || began >= known.retry_at,
                 ..known
             }),
             Err(_) => before,
@@ -67,8 +69,8 @@ impl Breaker {
     fn lost(before: u32, timing: &Timing) -> Self {
         let lost = before.saturating_add(1);
         Self {
-            lost,
-            until: Instant::now() + deadlines::exponential(lost, timing),
+            lost_responses: lost,
+            retry_at: Instant::now() + deadlines::exponential(lost, timing),
             half_open: false,
             permit: Weak::new(),
         }
@@ -76,14 +78,14 @@ impl Breaker {
 
     /// Submissions are suppressed, or admitted one at a time.
     pub(super) fn is_open(&self) -> bool {
-        self.lost >= LOST_IN_A_ROW
+        self.lost_responses >= MAX_LOST_RESPONSES
     }
 
     /// Its state for a submission with that permit, or none.
     pub(super) fn state(&self, permit: Option<&HalfOpenPermit>) -> Circuit {
         if !self.is_open() {
             Circuit::Closed
-        } else if Instant::now() < self.until {
+        } else if Instant::now() < self.retry_at {
             Circuit::Open
         } else if !self.half_open {
             Circuit::NeedsRead
@@ -112,15 +114,15 @@ impl Breaker {
     }
 
     /// The last lost response is too old to be relevant.
-    pub(super) fn is_forgotten(&self) -> bool {
-        Instant::now() >= self.until + FORGOTTEN
+    pub(super) fn is_expired(&self) -> bool {
+        Instant::now() >= self.retry_at + RETENTION
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::workspace::error::{Failure, Refusal};
+    use crate::workspace::error::{ErrorResponse, Failure};
 
     /// The result of a call.
     #[derive(Debug, Clone, Copy)]
@@ -159,10 +161,10 @@ mod tests {
                 Answered => None,
                 Lost => Some(Failure::NoResponse { reason: reason() }),
                 NotSent => Some(Failure::NotSent { reason: reason() }),
-                Refused(status) => Some(Failure::Refused(Box::new(Refusal {
+                Refused(status) => Some(Failure::ErrorResponse(Box::new(ErrorResponse {
                     status,
                     json: true,
-                    ..Refusal::default()
+                    ..ErrorResponse::default()
                 }))),
             };
             let outcome = failure.map_or(Ok(()), |failure| {
@@ -292,8 +294,8 @@ mod tests {
     async fn it_is_forgotten_long_after_its_last_use() {
         let tried = Tried::after(&[Lost, Lost, Lost]);
         pass(3619).await;
-        assert!(!tried.breaker.as_ref().unwrap().is_forgotten());
+        assert!(!tried.breaker.as_ref().unwrap().is_expired());
         pass(1).await;
-        assert!(tried.breaker.as_ref().unwrap().is_forgotten());
+        assert!(tried.breaker.as_ref().unwrap().is_expired());
     }
 }

@@ -171,12 +171,12 @@ async fn who_went_away_takes_no_turn() {
 async fn a_lower_limit_holds_once_what_is_taken_has_ended() {
     let permits = RateLimiter::new(2, None);
     let (first, second) = (permits.acquire(Poll, "a").await, permits.acquire(Poll, "a").await);
-    permits.limit(1);
+    permits.set_max_concurrent(1);
     drop(first);
     assert_eq!(permits.acquire(Poll, "a").now_or_never().map(drop), None);
     drop(second);
     let only = permits.acquire(Poll, "a").await;
     assert_eq!(permits.acquire(Poll, "a").now_or_never().map(drop), None);
-    permits.limit(2);
+    permits.set_max_concurrent(2);
     drop((permits.acquire(Poll, "a").await, only));
 }

@@ -43,7 +43,7 @@ async fn a_copy_that_is_older_than_our_own_write_waits_for_the_watch() {
         );
         assert_eq!(source(&cache), then, "{version}");
     }
-    assert!(cache.0.ahead.lock().is_empty());
+    assert!(cache.0.lags.lock().is_empty());
 }
 
 #[tokio::test(start_paused = true)]
@@ -51,7 +51,7 @@ async fn a_write_whose_event_came_before_its_answer_is_not_waited_for() {
     let (cache, _writer) = showing(9);
     cache.record_version(&object(9));
     assert_eq!(source(&cache), Source::Cache);
-    assert!(cache.0.ahead.lock().is_empty());
+    assert!(cache.0.lags.lock().is_empty());
 }
 
 #[tokio::test(start_paused = true)]
@@ -95,7 +95,7 @@ async fn what_this_process_has_released_is_not_reconciled_from_what_the_watch_st
     tokio::time::advance(WATCH_LAG).await;
     assert_eq!(source(&cache), Source::Live);
     cache.forget("u1");
-    assert!(cache.0.ahead.lock().is_empty());
+    assert!(cache.0.lags.lock().is_empty());
 
     let (cache, _writer) = showing(7);
     cache.mark_not_found(&object(7));
@@ -130,14 +130,14 @@ async fn nothing_is_kept_of_a_request_that_its_watch_no_longer_shows() {
     writer.apply_watcher_event(&Event::Delete(object(10)));
     cache.forget("u1");
     cache.record_version(&object(10));
-    assert!(cache.0.ahead.lock().is_empty());
+    assert!(cache.0.lags.lock().is_empty());
 
     let (cache, _writer) = showing(7);
     cache.record_version(&object(9));
     cache.retain_listed(&Scope::Namespace("other".to_owned()), &HashSet::new());
-    assert_eq!(cache.0.ahead.lock().len(), 1);
+    assert_eq!(cache.0.lags.lock().len(), 1);
     cache.retain_listed(&Scope::All, &HashSet::new());
-    assert!(cache.0.ahead.lock().is_empty());
+    assert!(cache.0.lags.lock().is_empty());
 }
 
 #[tokio::test(start_paused = true)]

@@ -12,11 +12,11 @@ use crate::plan::in_flight::InFlight;
 use crate::plan::overlap;
 
 /// Most claims of deleted requests. A new one takes the place of the one that ends soonest.
-pub(super) const MOST: usize = 10_000;
+pub(super) const MAX_CLAIMS: usize = 10_000;
 
 /// A deleted request, and what it still reserves.
 #[derive(Debug)]
-pub(super) struct Deleted {
+pub(super) struct DeletedClaim {
     pub(super) namespace: String,
     pub(super) name: String,
     pub(super) project: ProjectKey,
@@ -31,7 +31,7 @@ pub(super) struct Deleted {
     pub(super) attempts: Vec<InFlight>,
 }
 
-impl Deleted {
+impl DeletedClaim {
     /// The claim of a request on what its attempts may still take effect on; `None` if there is nothing.
     pub(super) fn begin(
         (namespace, name): (String, String),
@@ -63,7 +63,7 @@ impl Deleted {
     }
 
     /// Time until it no longer reserves anything.
-    fn left(&self, time: &ClaimClock) -> Duration {
+    fn remaining(&self, time: &ClaimClock) -> Duration {
         let clocks = time.at(&self.project.origin);
         let left = self
             .attempts
@@ -76,14 +76,19 @@ impl Deleted {
 /// All deleted requests that still reserve desktops.
 #[derive(Debug, Default)]
 pub(super) struct DeletedRequests {
-    by_uid: HashMap<Uid, Deleted>,
+    by_uid: HashMap<Uid, DeletedClaim>,
     by_desktop: HashMap<DesktopID, BTreeSet<Uid>>,
 }
 
 impl DeletedRequests {
     /// A claim begins. If there are too many, the one that ends soonest is removed and returned.
-    pub(super) fn insert(&mut self, uid: Uid, deleted: Deleted, time: &ClaimClock) -> Option<Deleted> {
-        let displaced = if self.by_uid.len() >= MOST {
+    pub(super) fn insert(
+        &mut self,
+        uid: Uid,
+        deleted: DeletedClaim,
+        time: &ClaimClock,
+    ) -> Option<DeletedClaim> {
+        let displaced = if self.by_uid.len() >= MAX_CLAIMS {
             self.make_room(time)
         } else {
             None
@@ -96,11 +101,11 @@ impl DeletedRequests {
     }
 
     /// Removes expired claims; if there are none, the claim that ends first.
-    fn make_room(&mut self, time: &ClaimClock) -> Option<Deleted> {
+    fn make_room(&mut self, time: &ClaimClock) -> Option<DeletedClaim> {
         let left: Vec<_> = self
             .by_uid
             .iter()
-            .map(|(uid, d)| (d.left(time), uid.clone()))
+            .map(|(uid, d)| (d.remaining(time), uid.clone()))
             .collect();
         let over: Vec<_> = left.iter().filter(|(left, _)| left.is_zero()).collect();
         for (_, uid) in &over {
@@ -111,26 +116,26 @@ impl DeletedRequests {
     }
 
     /// The claim of that request, if it has one.
-    pub(super) fn get(&self, uid: &str) -> Option<&Deleted> {
+    pub(super) fn get(&self, uid: &str) -> Option<&DeletedClaim> {
         self.by_uid.get(uid)
     }
 
     /// The same, to change it.
-    pub(super) fn get_mut(&mut self, uid: &str) -> Option<&mut Deleted> {
+    pub(super) fn get_mut(&mut self, uid: &str) -> Option<&mut DeletedClaim> {
         self.by_uid.get_mut(uid)
     }
 
     /// Takes the whole claim of a request away.
-    pub(super) fn remove(&mut self, uid: &str) -> Option<Deleted> {
+    pub(super) fn remove(&mut self, uid: &str) -> Option<DeletedClaim> {
         let deleted = self.by_uid.remove(uid)?;
         for id in deleted.attempts.iter().flat_map(|a| &a.desktops) {
-            unlist(&mut self.by_desktop, id, uid);
+            remove_from_index(&mut self.by_desktop, id, uid);
         }
         Some(deleted)
     }
 
     /// The deleted request that reserves a desktop of a cloud project now.
-    pub(super) fn holder(&self, folded: &DesktopID, project: &ProjectKey) -> Option<(&Uid, &Deleted)> {
+    pub(super) fn holder(&self, folded: &DesktopID, project: &ProjectKey) -> Option<(&Uid, &DeletedClaim)> {
         let uids = self.by_desktop.get(folded)?;
         let mut holders = uids.iter().filter_map(|uid| self.by_uid.get_key_value(uid));
         // Only the project ID determines where a call may take effect: two endpoints may be names of the same service.
@@ -145,7 +150,7 @@ impl DeletedRequests {
             let over = self
                 .by_uid
                 .get(&uid)
-                .is_some_and(|deleted| deleted.left(time).is_zero());
+                .is_some_and(|deleted| deleted.remaining(time).is_zero());
             ended |= over && self.remove(&uid).is_some();
         }
         ended
@@ -153,7 +158,7 @@ impl DeletedRequests {
 
     /// Number of requests that reserve desktops now.
     pub(super) fn count(&self, time: &ClaimClock) -> usize {
-        let holds = |deleted: &&Deleted| !deleted.left(time).is_zero();
+        let holds = |deleted: &&DeletedClaim| !deleted.remaining(time).is_zero();
         self.by_uid.values().filter(holds).count()
     }
 
@@ -177,7 +182,7 @@ impl DeletedRequests {
         ended.retain(|id| !held(id));
         let nothing_left = deleted.attempts.is_empty();
         for id in &ended {
-            unlist(&mut self.by_desktop, id, uid);
+            remove_from_index(&mut self.by_desktop, id, uid);
         }
         if nothing_left {
             self.by_uid.remove(uid);
@@ -186,7 +191,11 @@ impl DeletedRequests {
 }
 
 /// Removes a request from the index of a desktop.
-pub(super) fn unlist(by_desktop: &mut HashMap<DesktopID, BTreeSet<Uid>>, id: &DesktopID, uid: &str) {
+pub(super) fn remove_from_index(
+    by_desktop: &mut HashMap<DesktopID, BTreeSet<Uid>>,
+    id: &DesktopID,
+    uid: &str,
+) {
     if let Some(uids) = by_desktop.get_mut(id) {
         uids.remove(uid);
         if uids.is_empty() {

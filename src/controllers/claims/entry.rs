@@ -33,7 +33,7 @@ pub(super) struct Entry {
     /// `spec.notBefore`.
     pub(super) not_before: Option<Timestamp>,
     /// It submits nothing: it is suspended, being deleted, or waits for a reason that reserves nothing.
-    pub(super) idle: bool,
+    pub(super) inactive: bool,
     /// Attempts that may have reached the cloud.
     pub(super) attempts: Vec<InFlight>,
     /// It cannot be decoded; the fields are taken from its JSON.
@@ -64,7 +64,7 @@ impl Entry {
             desktops: object.spec.desktop_ids.iter().map(DesktopID::folded).collect(),
             created: created(&object.metadata),
             not_before: object.spec.not_before.as_ref().map(|time| time.0),
-            idle: object.spec.suspend
+            inactive: object.spec.suspend
                 || object.metadata.deletion_timestamp.is_some()
                 || status.is_some_and(reserves_nothing),
             attempts: attempts
@@ -93,7 +93,7 @@ impl Entry {
             project_key: coordinates.ok().map(|project| project.key()),
             created: created(metadata),
             not_before: Time::deserialize(&spec["notBefore"]).ok().map(|time| time.0),
-            idle: spec["suspend"] == true || metadata.deletion_timestamp.is_some(),
+            inactive: spec["suspend"] == true || metadata.deletion_timestamp.is_some(),
             attempts: attempts(status, &desktops, first_seen),
             desktops,
             undecodable: true,
@@ -109,8 +109,8 @@ impl Entry {
     }
 
     /// When this process first saw an attempt.
-    pub(super) fn first_saw(&self, attempt: &AttemptID) -> Option<Duration> {
-        first_saw(&self.attempts, attempt)
+    pub(super) fn first_seen_at(&self, attempt: &AttemptID) -> Option<Duration> {
+        first_seen_at(&self.attempts, attempt)
     }
 
     /// Its cloud project, if an attempt may have reached the cloud.
@@ -119,7 +119,7 @@ impl Entry {
     }
 
     /// Some attempt may have reached the cloud, and where cannot be read.
-    pub(super) fn may_be_anywhere(&self) -> bool {
+    pub(super) fn has_unknown_project(&self) -> bool {
         self.undecodable && self.project_key.is_none() && !self.attempts.is_empty()
     }
 
@@ -128,14 +128,14 @@ impl Entry {
         &'a self,
         now: Option<&'a Self>,
     ) -> impl Iterator<Item = &'a DesktopID> {
-        let still = move |id: &AttemptID| now.is_some_and(|now| now.first_saw(id).is_some());
+        let still = move |id: &AttemptID| now.is_some_and(|now| now.first_seen_at(id).is_some());
         let no_longer_in_flight = self.attempts.iter().filter(move |a| !still(&a.id));
         no_longer_in_flight.flat_map(|attempt| &attempt.desktops)
     }
 }
 
 /// When this process first saw an attempt that is among these.
-pub(super) fn first_saw(attempts: &[InFlight], attempt: &AttemptID) -> Option<Duration> {
+pub(super) fn first_seen_at(attempts: &[InFlight], attempt: &AttemptID) -> Option<Duration> {
     let known = attempts.iter().find(|a| a.id == *attempt);
     known.map(|attempt| attempt.first_seen)
 }

@@ -15,12 +15,12 @@ const FORBIDDEN: u16 = 403;
 pub(super) struct ListState {
     /// It was read completely once.
     pub(super) synced: bool,
-    refused: Option<Refused>,
+    refused: Option<MissingPermission>,
 }
 
 /// The last time that a list or watch was forbidden.
 #[derive(Debug)]
-struct Refused {
+struct MissingPermission {
     /// The missing permission.
     permission: String,
     /// In time since the start of the process.
@@ -29,16 +29,16 @@ struct Refused {
 
 impl ListState {
     /// The list was read completely.
-    pub(super) fn read(&mut self) {
+    pub(super) fn mark_synced(&mut self) {
         self.synced = true;
         self.refused = None;
     }
 
     /// The API server forbids the list; returns whether that was not known before.
-    pub(super) fn refuse(&mut self, permission: String, now: Duration) -> bool {
-        let news = self.missing_permission(now) != Some(&permission);
-        self.refused = Some(Refused { permission, at: now });
-        news
+    pub(super) fn record_forbidden(&mut self, permission: String, now: Duration) -> bool {
+        let is_new = self.missing_permission(now) != Some(&permission);
+        self.refused = Some(MissingPermission { permission, at: now });
+        is_new
     }
 
     /// The right without which it cannot be read now.

@@ -6,10 +6,10 @@ use std::time::Duration;
 use crate::ids::DesktopID;
 
 /// Maximum number of desktops that are remembered individually.
-const MOST: usize = 100_000;
+const MAX_DESKTOPS: usize = 100_000;
 
 /// From this size on, outdated entries are removed.
-const FIRST_PRUNING: usize = 1024;
+const MIN_PRUNE_SIZE: usize = 1024;
 
 /// When the last claim of a request in flight ended, by folded desktop id. Moments are times since the start of the process.
 #[derive(Debug)]
@@ -29,23 +29,23 @@ impl ReleaseTimes {
             kept_for,
             at: HashMap::new(),
             any_until: None,
-            prune_at: FIRST_PRUNING,
+            prune_at: MIN_PRUNE_SIZE,
         }
     }
 
     /// Claims on these desktops end now.
-    pub(super) fn note<'a>(&mut self, desktops: impl IntoIterator<Item = &'a DesktopID>, now: Duration) {
+    pub(super) fn record<'a>(&mut self, desktops: impl IntoIterator<Item = &'a DesktopID>, now: Duration) {
         self.at.extend(desktops.into_iter().map(|id| (id.folded(), now)));
         if self.at.len() < self.prune_at {
             return;
         }
         let kept_for = self.kept_for;
         self.at.retain(|_, at| now.saturating_sub(*at) <= kept_for);
-        if self.at.len() > MOST {
+        if self.at.len() > MAX_DESKTOPS {
             self.at = HashMap::new();
             self.any_until = Some(now);
         }
-        self.prune_at = FIRST_PRUNING.max(self.at.len() * 2);
+        self.prune_at = MIN_PRUNE_SIZE.max(self.at.len() * 2);
     }
 
     /// When the last of these desktops was released; `None` if that is no longer relevant.
@@ -77,8 +77,8 @@ mod tests {
     fn the_last_release_of_any_of_the_desktops_counts() {
         let mut released = ReleaseTimes::new(KEPT);
         assert_eq!(released.latest(&[id("a")]), None);
-        released.note(&[id("A"), id("b")], at(5));
-        released.note(&[id("b")], at(7));
+        released.record(&[id("A"), id("b")], at(5));
+        released.record(&[id("b")], at(7));
         assert_eq!(released.latest(&[id("a")]), Some(at(5)));
         assert_eq!(released.latest(&[id("a"), id("B")]), Some(at(7)));
         assert_eq!(released.latest(&[id("c")]), None);
@@ -87,8 +87,8 @@ mod tests {
     #[test]
     fn what_is_old_is_forgotten() {
         let mut released = ReleaseTimes::new(KEPT);
-        released.note(&many("old", FIRST_PRUNING - 1), at(0));
-        released.note(&[id("new")], at(121));
+        released.record(&many("old", MIN_PRUNE_SIZE - 1), at(0));
+        released.record(&[id("new")], at(121));
         assert_eq!(released.at.len(), 1);
         assert_eq!(released.latest(&[id("new")]), Some(at(121)));
     }
@@ -96,9 +96,9 @@ mod tests {
     #[test]
     fn too_many_to_remember_each_are_remembered_as_all() {
         let mut released = ReleaseTimes::new(KEPT);
-        released.note(&many("some", MOST), at(1));
+        released.record(&many("some", MAX_DESKTOPS), at(1));
         assert_eq!(released.latest(&[id("other")]), None);
-        released.note(&many("more", MOST + 1), at(2));
+        released.record(&many("more", MAX_DESKTOPS + 1), at(2));
         assert_eq!(released.at.len(), 0);
         assert_eq!(released.latest(&[id("other")]), Some(at(2)));
     }

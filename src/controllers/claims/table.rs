@@ -9,7 +9,7 @@ use kube::ResourceExt;
 use kube::runtime::reflector::{ObjectRef, Store};
 use serde_json::Value;
 
-use super::deleted::{Deleted, DeletedRequests, unlist};
+use super::deleted::{DeletedClaim, DeletedRequests, remove_from_index};
 use super::entry::{self, Entry, created};
 use super::listing::ListState;
 use super::released::ReleaseTimes;
@@ -33,7 +33,7 @@ pub(super) struct Table {
     by_desktop: HashMap<DesktopID, BTreeSet<Uid>>,
     /// The cloud projects of the requests that this process is submitting, or that may have reached the cloud according
     /// to their live status.
-    pub(super) reserved_by: HashMap<Uid, ProjectKey>,
+    pub(super) reserved_in: HashMap<Uid, ProjectKey>,
     /// Deleted requests, and what they still reserve.
     pub(super) deleted: DeletedRequests,
     /// When desktops were last released.
@@ -58,7 +58,7 @@ pub(super) struct Watch {
 }
 
 /// Whether an older request that was not submitted yet reserves its desktops.
-enum Reservation {
+enum Precedence {
     No,
     /// This is known after the first check of its project.
     Unknown,
@@ -72,7 +72,7 @@ impl Table {
             watches: HashMap::new(),
             entries: HashMap::new(),
             by_desktop: HashMap::new(),
-            reserved_by: HashMap::new(),
+            reserved_in: HashMap::new(),
             deleted: DeletedRequests::default(),
             released: ReleaseTimes::new(time.timing.job_visibility_timeout),
             finished: HashMap::new(),
@@ -138,13 +138,14 @@ impl Table {
         }
         let (now, gone) = (self.time.uptime(), self.deleted.get(&uid));
         let first_seen = |attempt: &AttemptID| {
-            let known = before.and_then(|entry| entry.first_saw(attempt));
-            let gone = || entry::first_saw(&gone?.attempts, attempt);
+            let known = before.and_then(|entry| entry.first_seen_at(attempt));
+            let gone = || entry::first_seen_at(&gone?.attempts, attempt);
             known.or_else(gone).unwrap_or(now)
         };
         let entry = entry(&first_seen);
         if let Some(before) = before {
-            self.released.note(before.no_longer_in_flight(Some(&entry)), now);
+            self.released
+                .record(before.no_longer_in_flight(Some(&entry)), now);
         }
         // The object exists after all, so it is not deleted.
         self.deleted.remove(&uid);
@@ -173,14 +174,14 @@ impl Table {
     /// This process has finished the request, or seen that it is finished: it no longer reserves anything. Until its
     /// watch reports that, older copies may still arrive.
     pub(super) fn finish(&mut self, uid: &str) {
-        if let Some(entry) = self.take(uid) {
+        if let Some(entry) = self.remove_entry(uid) {
             self.released
-                .note(entry.no_longer_in_flight(None), self.time.uptime());
+                .record(entry.no_longer_in_flight(None), self.time.uptime());
             self.finished.insert(uid.to_owned(), entry.scope);
         }
         if let Some(deleted) = self.deleted.remove(uid) {
             let desktops = deleted.attempts.iter().flat_map(|a| &a.desktops);
-            self.released.note(desktops, self.time.uptime());
+            self.released.record(desktops, self.time.uptime());
         }
     }
 
@@ -198,16 +199,17 @@ impl Table {
 
     /// The object is gone. Attempts that may still take effect reserve their desktops until they no longer can.
     pub(super) fn delete(&mut self, uid: &str) {
-        let reserved_by = self.reserved_by.get(uid).cloned();
-        let Some(entry) = self.take(uid) else {
+        let reserved_by = self.reserved_in.get(uid).cloned();
+        let Some(entry) = self.remove_entry(uid) else {
             return;
         };
         let project = entry.project_key.clone().or(reserved_by);
         let in_flight = entry.attempts.clone();
         let name = (entry.namespace.clone(), entry.name.clone());
         self.released
-            .note(entry.no_longer_in_flight(None), self.time.uptime());
-        let Some(claim) = project.and_then(|project| Deleted::begin(name, project, in_flight, &self.time))
+            .record(entry.no_longer_in_flight(None), self.time.uptime());
+        let Some(claim) =
+            project.and_then(|project| DeletedClaim::begin(name, project, in_flight, &self.time))
         else {
             return;
         };
@@ -229,7 +231,7 @@ impl Table {
             return;
         };
         let desktops = deleted.attempts.iter().flat_map(|a| &a.desktops);
-        self.released.note(desktops, self.time.uptime());
+        self.released.record(desktops, self.time.uptime());
         for attempt in deleted
             .attempts
             .iter_mut()
@@ -240,7 +242,7 @@ impl Table {
         }
         deleted.attempts.retain(|a| !had_no_effect(a.outcome));
         let name = (deleted.namespace, deleted.name);
-        if let Some(claim) = Deleted::begin(name, deleted.project, deleted.attempts, &self.time) {
+        if let Some(claim) = DeletedClaim::begin(name, deleted.project, deleted.attempts, &self.time) {
             self.deleted.insert(uid.to_owned(), claim, &self.time);
         }
     }
@@ -254,11 +256,11 @@ impl Table {
     }
 
     /// A list was read completely: objects that it did not contain are gone.
-    pub(super) fn listed(&mut self, scope: &Scope) -> Vec<Uid> {
+    pub(super) fn finish_list(&mut self, scope: &Scope) -> Vec<Uid> {
         let Some(known) = self.watches.get_mut(scope) else {
             return Vec::new();
         };
-        known.request_list.read();
+        known.request_list.mark_synced();
         let listed = std::mem::take(&mut known.listed);
         self.finished
             .retain(|uid, within| within != scope || listed.contains(uid));
@@ -297,12 +299,12 @@ impl Table {
             let Some(entry) = self.entries.get(other) else {
                 continue;
             };
-            let idle = entry.idle || self.time.is_scheduled(entry.not_before, project_key);
+            let idle = entry.inactive || self.time.is_scheduled(entry.not_before, project_key);
             let older = !idle && (entry.created, other.as_str()) < ours;
             // Two endpoints may be names of one service, so the project decides alone where a call may take effect.
-            let known = self.reserved_by.get(other).or(entry.in_flight());
+            let known = self.reserved_in.get(other).or(entry.in_flight());
             let holds = known.is_some_and(|theirs| theirs.project_id == project_key.project_id);
-            let holds = holds || (known.is_none() && entry.may_be_anywhere());
+            let holds = holds || (known.is_none() && entry.has_unknown_project());
             let conflict = ConflictingRequest {
                 desktop: id.clone(),
                 name: visible(object, &entry.namespace, &entry.name),
@@ -316,13 +318,13 @@ impl Table {
                 return Some(held(conflict));
             }
             match if older {
-                self.reservation(other, project_key)
+                self.precedence(other, project_key)
             } else {
-                Reservation::No
+                Precedence::No
             } {
-                Reservation::Yes => return Some(held(conflict)),
-                Reservation::Unknown => return Some(Claim::OlderProjectUnchecked(conflict)),
-                Reservation::No => {}
+                Precedence::Yes => return Some(held(conflict)),
+                Precedence::Unknown => return Some(Claim::OlderProjectUnchecked(conflict)),
+                Precedence::No => {}
             }
         }
         None
@@ -337,7 +339,7 @@ impl Table {
     ) -> Option<Claim> {
         let folded = id.folded();
         if self.deleted.expire(&folded, &self.time) {
-            self.released.note([&folded], self.time.uptime());
+            self.released.record([&folded], self.time.uptime());
         }
         let (uid, deleted) = self.deleted.holder(&folded, project_key)?;
         Some(Claim::ReservedByDeleted(DeletedRequest {
@@ -353,7 +355,7 @@ impl Table {
     /// Whether a request that was not submitted yet will be submitted in the project `project_key`. Without verified
     /// credentials a project reserves nothing, so that no request blocks desktops that it cannot delete; right after
     /// the start of the operator, this is not known before the first check of the project.
-    fn reservation(&mut self, uid: &str, project_key: &ProjectKey) -> Reservation {
+    fn precedence(&mut self, uid: &str, project_key: &ProjectKey) -> Precedence {
         let project = self.entries.get(uid).and_then(|entry| {
             let reference = ObjectRef::new(&entry.project).within(&entry.namespace);
             self.watches.get(&entry.scope)?.projects.get(&reference)
@@ -362,7 +364,7 @@ impl Table {
             !project.spec.suspend && coordinates(&project.spec).key() == *project_key
         };
         let Some(project) = project.filter(|project| uses_project(project)) else {
-            return Reservation::No;
+            return Precedence::No;
         };
         let project_uid = project.uid().unwrap_or_default();
         // The result of the check of the current generation of the project.
@@ -370,17 +372,17 @@ impl Table {
         if let Some(ready) = ready.filter(|c| c.status != ConditionStatus::Unknown) {
             self.unchecked.remove(&project_uid);
             return if ready.status == ConditionStatus::True {
-                Reservation::Yes
+                Precedence::Yes
             } else {
-                Reservation::No
+                Precedence::No
             };
         }
         let now = self.time.uptime();
         let since = *self.unchecked.entry(project_uid).or_insert(now);
         if first_check_is_awaited(since, now) {
-            Reservation::Unknown
+            Precedence::Unknown
         } else {
-            Reservation::No
+            Precedence::No
         }
     }
 
@@ -390,11 +392,11 @@ impl Table {
         self.finished.len()
     }
 
-    fn take(&mut self, uid: &str) -> Option<Entry> {
-        self.reserved_by.remove(uid);
+    fn remove_entry(&mut self, uid: &str) -> Option<Entry> {
+        self.reserved_in.remove(uid);
         let entry = self.entries.remove(uid)?;
         for id in &entry.desktops {
-            unlist(&mut self.by_desktop, id, uid);
+            remove_from_index(&mut self.by_desktop, id, uid);
         }
         Some(entry)
     }

@@ -10,7 +10,7 @@ use tokio::time::Instant;
 
 use super::*;
 use crate::cli::tests::config;
-use crate::clock::Source;
+use crate::clock::TimeSource;
 use crate::cloud::session::ServiceClocks;
 use crate::controllers::api::ApiServerClock;
 use crate::crd::deletion::Outcome;
@@ -36,7 +36,7 @@ fn start() -> Timestamp {
 #[derive(Debug)]
 struct Running(Instant);
 
-impl Source for Running {
+impl TimeSource for Running {
     fn now(&self) -> Timestamp {
         after(start(), self.0.elapsed())
     }
@@ -61,7 +61,7 @@ impl World {
         let clock = Arc::new(Running(Instant::now()));
         let sources = ClockSources {
             uptime: api_server.uptime(),
-            ours: clock.clone(),
+            local: clock.clone(),
             services: services.clone(),
             api_server,
         };

@@ -90,7 +90,7 @@ pub async fn step(reconciliation: &mut Reconciliation, step: Step, context: &Con
         Step::RefuseResolve(refusal) => {
             let status = status::refuse_resolve(&reconciliation.observed.request, &refusal);
             write::status(reconciliation, status, "RefuseResolve", context).await?;
-            report::refused(reconciliation, &refusal, context).await;
+            report::resolve_refused(reconciliation, &refusal, context).await;
             Ok(())
         }
         Step::RecordProgress(progress) => {
@@ -109,7 +109,7 @@ pub async fn step(reconciliation: &mut Reconciliation, step: Step, context: &Con
             write::status(reconciliation, status, "Finish", context).await?;
             let desktops = reconciliation.observed.request.status.summary.unwrap_or_default();
             context.process.metrics.completed(completion.succeeded, desktops);
-            context.requests.claims.finished(&reconciliation.uid());
+            context.requests.claims.mark_finished(&reconciliation.uid());
             Ok(())
         }
         Step::Sign(_) | Step::Post => Err(Error::Fault("a submission outside of its task")),
@@ -251,7 +251,10 @@ pub async fn post(reconciliation: &mut Reconciliation, signed: Signed, context: 
     };
     (reconciliation.permit, reconciliation.half_open_permit) = (None, None);
     reconciliation.observed.permit = SendPermit::None;
-    reconciliation.observed.submission = Submission::Responded { attempt, answer };
+    reconciliation.observed.submission = Submission::Responded {
+        attempt,
+        result: answer,
+    };
 }
 
 fn refused(
@@ -266,13 +269,13 @@ fn refused(
         at: context.process.uptime.now(),
         class: classify(error),
         in_a_row: 1,
-        retry_after: error.refusal().and_then(|refusal| refusal.retry_after),
+        retry_after: error.error_response().and_then(|refusal| refusal.retry_after),
         credentials: reconciliation
             .project_session
             .as_ref()
             .map(|project_session| project_session.version.clone()),
     };
-    reconciliation.remember(context, |memory| memory.refused(refusal));
+    reconciliation.remember(context, |memory| memory.record_failure(refusal));
     match classify(error) {
         _ if error.was_not_sent() => PostResult::NotSent(stored),
         ErrorClass::InDoubt => PostResult::OutcomeUnknown(stored),
@@ -287,6 +290,6 @@ fn count(outcome_update: &OutcomeUpdate, context: &Context) {
         outcome => context
             .process
             .metrics
-            .settled(outcome, class.map(ErrorClass::as_str)),
+            .attempt_settled(outcome, class.map(ErrorClass::as_str)),
     }
 }

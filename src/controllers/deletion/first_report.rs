@@ -16,17 +16,17 @@ use crate::crd::DesktopDeletion;
 use crate::plan::deadlines;
 
 /// How often requests without conditions are searched.
-const PERIOD: Duration = Duration::from_secs(1);
+const CHECK_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Maximum number of reports that are written concurrently.
-const AT_ONCE: usize = 4;
+const MAX_CONCURRENT_REPORTS: usize = 4;
 
 /// Reports until the operator stops.
 pub async fn run(context: Arc<Context>) {
     let mut unreported = Unreported::default();
     let stopping = &context.process.stopping;
     while stopping
-        .run_until_cancelled(tokio::time::sleep(PERIOD))
+        .run_until_cancelled(tokio::time::sleep(CHECK_INTERVAL))
         .await
         .is_some()
     {
@@ -42,7 +42,7 @@ pub async fn run(context: Arc<Context>) {
             .into_iter()
             .map(|request| try_report(request, context.clone()));
         let reports = futures::stream::iter(reports)
-            .buffer_unordered(AT_ONCE)
+            .buffer_unordered(MAX_CONCURRENT_REPORTS)
             .collect::<()>();
         stopping.run_until_cancelled(reports).await;
     }
@@ -94,7 +94,7 @@ async fn report(request: &DesktopDeletion, context: &Context) -> Result<(), Erro
     let underway = context
         .requests
         .submissions
-        .is_underway(&copy.uid().unwrap_or_default());
+        .is_in_progress(&copy.uid().unwrap_or_default());
     if underway
         || !context.process.leadership.holds()
         || copy.metadata.resource_version != request.metadata.resource_version

@@ -18,7 +18,7 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use super::super::cache::RequestCache;
-use crate::cloud::rate_limiter::{Priority, Shares, until};
+use crate::cloud::rate_limiter::{Priority, Shares, sleep_until};
 use crate::crd::DesktopDeletion;
 use crate::ids::DesktopID;
 
@@ -79,7 +79,7 @@ struct State {
     /// When requests become due without an event.
     timers: BTreeSet<(Instant, Key)>,
     /// Those that are due, by priority.
-    due: [FairQueue; Priority::ALL],
+    due: [FairQueue; Priority::COUNT],
     shares: Shares,
     /// How many of each project are being reconciled.
     running: HashMap<Project, usize>,
@@ -139,16 +139,16 @@ impl WorkQueue {
 
     /// A request is due now, or as soon as its present reconciliation has ended.
     pub fn add(&self, key: impl Into<Key>) {
-        self.put(key.into(), Trigger::Other);
+        self.enqueue(key.into(), Trigger::Other);
     }
 
     /// A watch shows a version of a request: as [`WorkQueue::add`], unless the decision is based on it already.
     pub fn add_version(&self, key: Key, version: Option<u64>) {
-        self.put(key, version.map_or(Trigger::Other, Trigger::Version));
+        self.enqueue(key, version.map_or(Trigger::Other, Trigger::Version));
     }
 
-    fn put(&self, key: Key, news: Trigger) {
-        self.shared.state.lock().put(key, news, &self.cache);
+    fn enqueue(&self, key: Key, trigger: Trigger) {
+        self.shared.state.lock().put(key, trigger, &self.cache);
         self.shared.changed.notify_one();
     }
 
@@ -190,14 +190,14 @@ impl WorkQueue {
             }
             tokio::select! {
                 () = self.shared.changed.notified() => {}
-                () = until(timer) => {}
+                () = sleep_until(timer) => {}
             }
         }
     }
 
     /// The desktops of the due requests with the same project and priority as `object`, in queue order: whole requests,
     /// at most this many desktops.
-    pub fn upcoming_desktops(&self, object: &DesktopDeletion, most: usize) -> Vec<DesktopID> {
+    pub fn upcoming_desktops(&self, object: &DesktopDeletion, max: usize) -> Vec<DesktopID> {
         let state = self.shared.state.lock();
         let due = &state.due[Priority::of(object) as usize];
         let namespace = object.namespace().unwrap_or_default();
@@ -206,7 +206,7 @@ impl WorkQueue {
             let Some(next) = self.cache.get(&namespace, name) else {
                 continue;
             };
-            if ids.len() + next.spec.desktop_ids.len() > most {
+            if ids.len() + next.spec.desktop_ids.len() > max {
                 break;
             }
             ids.extend(next.spec.desktop_ids.iter().cloned());

@@ -88,7 +88,7 @@ impl Reconciliation {
         context.requests.memory.change(&uid, |memory| {
             memory.first_seen.get_or_insert(since);
         });
-        let submission = if context.requests.submissions.is_underway(&uid) {
+        let submission = if context.requests.submissions.is_in_progress(&uid) {
             Submission::InProgress
         } else {
             Submission::None

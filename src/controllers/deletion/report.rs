@@ -5,7 +5,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::{Resource, ResourceExt};
 
 use super::super::Context;
-use super::super::events::{Kind, NewEvent};
+use super::super::events::{EventType, NewEvent};
 use super::reconciliation::Reconciliation;
 use crate::crd::RESOLVE_ANNOTATION;
 use crate::crd::conditions::{ConditionStatus, ConditionType, Reason, find};
@@ -20,12 +20,12 @@ use crate::runtime::metrics::Incident;
 pub async fn changed(before: &DesktopDeletionStatus, reconciliation: &Reconciliation, context: &Context) {
     let after = &reconciliation.observed.request.status;
     let (name, namespace) = (reconciliation.object.name_any(), reconciliation.namespace());
-    if let Some(submitted) = too_late(before, &reconciliation.observed.request) {
+    if let Some(submitted) = suspended_too_late(before, &reconciliation.observed.request) {
         warn(reconciliation, "SuspendedTooLate", &submitted.message, context).await;
     }
     // No Event for `Queued`: many queued requests would cause as many Events.
-    let worth_telling = |news: &&Condition| news.reason != Reason::Queued;
-    let Some(news) = news(before, after).filter(worth_telling) else {
+    let is_reported = |news: &&Condition| news.reason != Reason::Queued;
+    let Some(news) = main_change(before, after).filter(is_reported) else {
         return;
     };
     let (reason, message) = (&news.reason, &news.message);
@@ -33,16 +33,16 @@ pub async fn changed(before: &DesktopDeletionStatus, reconciliation: &Reconcilia
         || (news.type_ == ConditionType::Succeeded && news.status == ConditionStatus::False);
     let kind = if warning {
         tracing::warn!(namespace, name, reason, "{message}");
-        Kind::Warning
+        EventType::Warning
     } else {
         tracing::info!(namespace, name, reason, "{message}");
-        Kind::Normal
+        EventType::Normal
     };
     publish(reconciliation, kind, reason, message, context).await;
 }
 
 /// The condition `Submitted`, if a change of the object has just set `suspend` after the submission.
-fn too_late<'a>(before: &'a DesktopDeletionStatus, request: &'a Request) -> Option<&'a Condition> {
+fn suspended_too_late<'a>(before: &'a DesktopDeletionStatus, request: &'a Request) -> Option<&'a Condition> {
     let took_effect = |status: &'a DesktopDeletionStatus| {
         find(&status.conditions, ConditionType::Submitted).filter(|c| c.status == ConditionStatus::True)
     };
@@ -53,7 +53,10 @@ fn too_late<'a>(before: &'a DesktopDeletionStatus, request: &'a Request) -> Opti
 }
 
 /// The most important changed condition: the final result, else `Stalled`, else the submission.
-fn news<'a>(before: &DesktopDeletionStatus, after: &'a DesktopDeletionStatus) -> Option<&'a Condition> {
+fn main_change<'a>(
+    before: &DesktopDeletionStatus,
+    after: &'a DesktopDeletionStatus,
+) -> Option<&'a Condition> {
     [
         ConditionType::Succeeded,
         ConditionType::Stalled,
@@ -78,10 +81,16 @@ async fn warn(reconciliation: &Reconciliation, reason: &str, note: &str, context
         name = reconciliation.object.name_any(),
         "{note}"
     );
-    publish(reconciliation, Kind::Warning, reason, note, context).await;
+    publish(reconciliation, EventType::Warning, reason, note, context).await;
 }
 
-async fn publish(reconciliation: &Reconciliation, kind: Kind, reason: &str, note: &str, context: &Context) {
+async fn publish(
+    reconciliation: &Reconciliation,
+    kind: EventType,
+    reason: &str,
+    note: &str,
+    context: &Context,
+) {
     publish_about(reconciliation, None, kind, reason, note, context).await;
 }
 
@@ -90,12 +99,12 @@ async fn publish(reconciliation: &Reconciliation, kind: Kind, reason: &str, note
 async fn publish_about(
     reconciliation: &Reconciliation,
     related: Option<ObjectReference>,
-    kind: Kind,
+    kind: EventType,
     reason: &str,
     note: &str,
     context: &Context,
 ) {
-    let news = NewEvent {
+    let event = NewEvent {
         kind,
         reason,
         note,
@@ -104,14 +113,18 @@ async fn publish_about(
     context
         .kube
         .events
-        .publish(&reconciliation.object.object_ref(&()), news)
+        .publish(&reconciliation.object.object_ref(&()), event)
         .await;
 }
 
 /// The outcome of a submission cannot be stored, usually because the object was removed: it is logged, counted and
 /// published.
 pub async fn outcome_not_recorded(reconciliation: &Reconciliation, context: &Context) {
-    let Submission::Responded { attempt, answer } = &reconciliation.observed.submission else {
+    let Submission::Responded {
+        attempt,
+        result: answer,
+    } = &reconciliation.observed.submission
+    else {
         return;
     };
     let (name, namespace) = (reconciliation.object.name_any(), reconciliation.namespace());
@@ -125,23 +138,35 @@ pub async fn outcome_not_recorded(reconciliation: &Reconciliation, context: &Con
     );
     tracing::error!(namespace, name, %attempt, "{message}");
     context.process.metrics.incident(Incident::JobLost);
-    publish(reconciliation, Kind::Warning, "JobLost", &message, context).await;
+    publish(reconciliation, EventType::Warning, "JobLost", &message, context).await;
 }
 
 /// An annotation was refused.
-pub async fn refused(reconciliation: &Reconciliation, refusal: &RefusedAnnotation, context: &Context) {
+pub async fn resolve_refused(
+    reconciliation: &Reconciliation,
+    refusal: &RefusedAnnotation,
+    context: &Context,
+) {
     let (name, namespace) = (reconciliation.object.name_any(), reconciliation.namespace());
     // Escaped, so that the author of the annotation cannot write into the log.
     let value = refusal.value.escape_debug();
-    let note = format!("annotation {RESOLVE_ANNOTATION}={value}: {}", refusal.why);
+    let note = format!("annotation {RESOLVE_ANNOTATION}={value}: {}", refusal.reason);
     tracing::warn!(namespace, name, "{note}");
     // Each refused annotation belongs to one resourceVersion.
-    let answered_in = ObjectReference {
+    let object_version = ObjectReference {
         resource_version: reconciliation.object.resource_version(),
         ..reconciliation.object.object_ref(&())
     };
-    let (type_, reason) = (Kind::Warning, "ResolveRefused");
-    publish_about(reconciliation, Some(answered_in), type_, reason, &note, context).await;
+    let (type_, reason) = (EventType::Warning, "ResolveRefused");
+    publish_about(
+        reconciliation,
+        Some(object_version),
+        type_,
+        reason,
+        &note,
+        context,
+    )
+    .await;
 }
 
 /// A submission that was taken to have had no effect shows one: the cloud let it be seen later than assumed.
@@ -154,7 +179,7 @@ pub async fn late_effect(reconciliation: &Reconciliation, outcome_update: &Outco
     );
     tracing::error!(namespace, name, "{note}");
     context.process.metrics.incident(Incident::LateEffect);
-    publish(reconciliation, Kind::Warning, "LateEffect", &note, context).await;
+    publish(reconciliation, EventType::Warning, "LateEffect", &note, context).await;
 }
 
 /// The finalizer was removed while a call may take effect, and is there again.

@@ -13,19 +13,19 @@ pub struct Slot {
     namespace: String,
     slots: RateLimiter,
     /// `None` while it waits for the cloud.
-    working: Option<Permit>,
+    permit: Option<Permit>,
 }
 
 impl Slots {
     /// Maximum number of concurrent reconciliations.
-    pub fn new(at_once: usize) -> Self {
-        Self(RateLimiter::new(at_once, None))
+    pub fn new(max_concurrent: usize) -> Self {
+        Self(RateLimiter::new(max_concurrent, None))
     }
 
     /// Waits for the slot of a reconciliation that begins.
     pub async fn acquire(&self, namespace: &str) -> Slot {
         Slot {
-            working: Some(self.0.acquire(Priority::Submission, namespace).await),
+            permit: Some(self.0.acquire(Priority::Submission, namespace).await),
             slots: self.0.clone(),
             namespace: namespace.to_owned(),
         }
@@ -35,13 +35,13 @@ impl Slots {
 impl Slot {
     /// Lets another reconciliation work from now on.
     pub fn release(&mut self) {
-        self.working = None;
+        self.permit = None;
     }
 
     /// Works again, before any reconciliation that has not begun.
     pub async fn reacquire(&mut self) {
-        if self.working.is_none() {
-            self.working = Some(self.slots.acquire(Priority::Resumption, &self.namespace).await);
+        if self.permit.is_none() {
+            self.permit = Some(self.slots.acquire(Priority::Resumption, &self.namespace).await);
         }
     }
 }

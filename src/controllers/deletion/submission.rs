@@ -20,11 +20,11 @@ use crate::plan::plan;
 use crate::plan::step::{Batch, Step};
 
 /// First and longest pause between two tries to store the outcome of a submission.
-const RECORD_PAUSES: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
+const RECORD_BACKOFF: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
 
 /// How often the API server may reject the outcome of a submission, before it is reported only in log, metrics and
 /// Events.
-const MOST_REFUSALS: u32 = 20;
+const MAX_REFUSALS: u32 = 20;
 
 /// The submissions that are under way; clones share them.
 #[derive(Debug, Clone, Default)]
@@ -35,19 +35,19 @@ pub struct Submissions {
 
 impl Submissions {
     /// A task of this process is sending or recording for the object.
-    pub fn is_underway(&self, uid: &str) -> bool {
+    pub fn is_in_progress(&self, uid: &str) -> bool {
         self.uids.lock().contains(uid)
     }
 
     /// Waits until the last submission is recorded.
-    pub async fn finished(&self) {
+    pub async fn wait_until_recorded(&self) {
         self.tasks.close();
         self.tasks.wait().await;
     }
 
-    fn begin(&self, uid: String) -> Underway {
+    fn begin(&self, uid: String) -> InProgressGuard {
         self.uids.lock().insert(uid.clone());
-        Underway {
+        InProgressGuard {
             uid,
             uids: self.uids.clone(),
         }
@@ -55,12 +55,12 @@ impl Submissions {
 }
 
 /// Marks a submission until it is dropped, also by a panic.
-struct Underway {
+struct InProgressGuard {
     uid: String,
     uids: Arc<Mutex<HashSet<String>>>,
 }
 
-impl Drop for Underway {
+impl Drop for InProgressGuard {
     fn drop(&mut self) {
         self.uids.lock().remove(&self.uid);
     }
@@ -146,7 +146,7 @@ async fn store_intent(
 ) -> Result<(), Error> {
     let error = match execute::step(reconciliation, step, context).await {
         Err(Error::Api(
-            error @ (api::Error::Conflict | api::Error::Failed { .. } | api::Error::Unanswered { .. }),
+            error @ (api::Error::Conflict | api::Error::Failed { .. } | api::Error::NoResponse { .. }),
         )) => error,
         Err(Error::Api(api::Error::Refused { reason, .. })) => return Err(Error::IntentRefused(reason)),
         result => return result,
@@ -174,7 +174,7 @@ async fn store_outcome(
     mut step: Step,
     context: &Context,
 ) -> Result<(), Error> {
-    let mut pause = RECORD_PAUSES.0;
+    let mut pause = RECORD_BACKOFF.0;
     let mut refusals = 0;
     loop {
         let result = execute::step(reconciliation, step.clone(), context).await;
@@ -182,7 +182,7 @@ async fn store_outcome(
         match result {
             Ok(()) => return Ok(()),
             // The attempt stays open; recovery decides its outcome by evidence.
-            Err(_) if refusals > MOST_REFUSALS => {
+            Err(_) if refusals > MAX_REFUSALS => {
                 report::outcome_not_recorded(reconciliation, context).await;
                 return Err(Error::StartOver);
             }
@@ -197,7 +197,7 @@ async fn store_outcome(
                 let (name, namespace) = (reconciliation.object.name_any(), reconciliation.namespace());
                 tracing::warn!(namespace, name, %error, "the outcome of a submission could not be stored, retrying");
                 tokio::time::sleep(pause).await;
-                pause = (pause * 2).min(RECORD_PAUSES.1);
+                pause = (pause * 2).min(RECORD_BACKOFF.1);
                 if let Err(error) =
                     reload(reconciliation, context, &error.to_string(), ReloadPolicy::Endless).await
                 {
@@ -223,7 +223,7 @@ async fn outcome_not_stored(
     context: &Context,
 ) -> Error {
     if matches!(error, Error::Api(_)) {
-        context.requests.claims.deleted(&reconciliation.uid());
+        context.requests.claims.mark_deleted(&reconciliation.uid());
         if let Step::RecordOutcome(outcome_update) = step {
             context
                 .requests
@@ -253,24 +253,24 @@ async fn reload(
     reconciliation: &mut Reconciliation,
     context: &Context,
     why: &str,
-    patience: ReloadPolicy,
+    policy: ReloadPolicy,
 ) -> Result<(), Error> {
     let (name, uid) = (reconciliation.object.name_any(), reconciliation.object.uid());
     let requests = reconciliation.requests(context);
-    let mut pause = RECORD_PAUSES.0;
+    let mut pause = RECORD_BACKOFF.0;
     loop {
         match api::call("read the DesktopDeletion", requests.get_opt(&name)).await {
             Ok(Some(object)) if object.uid() == uid => {
                 return reconciliation.update(object, context);
             }
             Ok(_) => return Err(Error::Api(api::Error::NotFound)),
-            Err(error @ api::Error::Refused { .. }) if patience == ReloadPolicy::UntilRefused => {
+            Err(error @ api::Error::Refused { .. }) if policy == ReloadPolicy::UntilRefused => {
                 return Err(Error::Api(error));
             }
             Err(error) => {
                 tracing::warn!(namespace = reconciliation.namespace(), name, why, %error, "failed to read the object; retrying");
                 tokio::time::sleep(pause).await;
-                pause = (pause * 2).min(RECORD_PAUSES.1);
+                pause = (pause * 2).min(RECORD_BACKOFF.1);
             }
         }
     }

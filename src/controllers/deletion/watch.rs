@@ -13,7 +13,7 @@ use kube::{Api, ResourceExt};
 use super::super::context::Requests;
 use super::super::raw::Raw;
 use super::super::undecodable::{Change, DecodedEvent};
-use super::super::{Context, Scope, cache, not_listed, stopped_unsynced, watchdog};
+use super::super::{Context, Scope, cache, not_listed, wait_for_sync, watchdog};
 use super::queue::Key;
 use crate::crd::DesktopDeletion;
 use crate::runtime::health::Check;
@@ -26,20 +26,20 @@ pub async fn run(context: Arc<Context>, scope: Scope) {
     let (store, writer) = reflector::store();
     context.requests.cache.watch(scope.clone(), store.clone());
     let submissions = context.requests.submissions.clone();
-    let underway = move |uid: &str| submissions.is_underway(uid);
+    let underway = move |uid: &str| submissions.is_in_progress(uid);
     context.process.metrics.watch_requests(store.clone(), underway);
-    let ready = context.process.health.check(scope.check("desktopdeletions"));
-    let unsynced = stopped_unsynced(store.clone(), ready.clone(), context.process.stopping.clone());
+    let ready = context.process.health.check(scope.check_name("desktopdeletions"));
+    let unsynced = wait_for_sync(store.clone(), ready.clone(), context.process.stopping.clone());
     let interval = context.process.config.timing.watch_check;
-    let pulse = context.process.health.register_heartbeat(
-        format!("watch of {}", scope.check("desktopdeletions")),
+    let heartbeat = context.process.health.register_heartbeat(
+        format!("watch of {}", scope.check_name("desktopdeletions")),
         interval * 3,
     );
     let watchdog = watchdog::run(
         (context.kube.client.clone(), scope.clone(), UNFINISHED),
         (store.clone(), context.requests.undecodable.clone()),
         interval,
-        pulse,
+        heartbeat,
         context.process.stopping.clone(),
     );
     let watch = Watch {
@@ -63,12 +63,12 @@ struct Watch<'a> {
     store: Store<DesktopDeletion>,
     writer: Writer<DesktopDeletion>,
     /// The list that is being read: the store has it once it has been read to its end.
-    listed: Vec<Listed>,
+    listed: Vec<ShownObject>,
     ready: Check,
 }
 
 /// The relevant properties of an object that a watch delivers.
-struct Listed {
+struct ShownObject {
     key: Key,
     uid: String,
     version: Option<u64>,
@@ -101,7 +101,7 @@ impl Watch<'_> {
         match context
             .requests
             .undecodable
-            .sort(&self.scope, event, &self.store, now)
+            .classify_event(&self.scope, event, &self.store, now)
         {
             DecodedEvent::Known(event, decodable_again) => {
                 for gone in context.requests.claims.apply_event(&self.scope, &event) {
@@ -142,7 +142,7 @@ impl Watch<'_> {
     /// Updates the cache, and requeues requests that changed; the event of a write of this process changes nothing.
     fn apply(&mut self, mut event: Event<DesktopDeletion>, partial: bool) {
         let shown = match &mut event {
-            Event::InitApply(object) | Event::Apply(object) => Some(self.shown(object, partial)),
+            Event::InitApply(object) | Event::Apply(object) => Some(self.prepare(object, partial)),
             Event::Init | Event::InitDone | Event::Delete(_) => None,
         };
         self.writer.apply_watcher_event(&event);
@@ -154,10 +154,10 @@ impl Watch<'_> {
                 let uids = listed.iter().map(|listed| listed.uid.as_str()).collect();
                 self.context.requests.cache.retain_listed(&self.scope, &uids);
                 for listed in listed {
-                    self.show(listed);
+                    self.publish(listed);
                 }
             }
-            (Event::Apply(_), shown) => shown.into_iter().for_each(|shown| self.show(shown)),
+            (Event::Apply(_), shown) => shown.into_iter().for_each(|shown| self.publish(shown)),
             (Event::Delete(object), _) => self
                 .context
                 .requests
@@ -167,23 +167,23 @@ impl Watch<'_> {
     }
 
     /// Trims an object before it is stored, and returns what is new in it.
-    fn shown(&self, object: &mut DesktopDeletion, partial: bool) -> Listed {
+    fn prepare(&self, object: &mut DesktopDeletion, partial: bool) -> ShownObject {
         cache::trim(object);
         let uid = object.uid().unwrap_or_default();
         if partial {
             self.context.requests.cache.mark_partial(&uid);
         }
-        Listed {
+        ShownObject {
             key: Key::of(object),
             uid,
             version: cache::version(&object.metadata),
-            is_new_version: self.is_news(object),
+            is_new_version: self.is_new_version(object),
             partial,
         }
     }
 
     /// The store shows it now.
-    fn show(&self, shown: Listed) {
+    fn publish(&self, shown: ShownObject) {
         let Requests { cache, queue, .. } = &self.context.requests;
         if cache.record_shown(&shown.uid, shown.version, shown.partial) {
             queue.add(shown.key);
@@ -193,7 +193,7 @@ impl Watch<'_> {
     }
 
     /// The store does not have this version yet.
-    fn is_news(&self, object: &DesktopDeletion) -> bool {
+    fn is_new_version(&self, object: &DesktopDeletion) -> bool {
         let cached = self.store.get(&ObjectRef::from_obj(object));
         cached.is_none_or(|cached| {
             (cached.uid(), cached.resource_version()) != (object.uid(), object.resource_version())

@@ -39,7 +39,7 @@ impl AffectedRequests {
 
 /// What is new in a project.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Shown {
+pub(super) struct ProjectChange {
     /// The requests to requeue.
     pub(super) affected: AffectedRequests,
     /// The guardrails that were relaxed.
@@ -48,7 +48,7 @@ pub(super) struct Shown {
 
 impl Changes {
     /// Stores a project as the watch shows it, and returns what is new.
-    pub(super) fn update(&mut self, project: &WorkspaceProject) -> Shown {
+    pub(super) fn update(&mut self, project: &WorkspaceProject) -> ProjectChange {
         let previous = self.0.insert(project.uid().unwrap_or_default(), project.clone());
         let affected = previous.as_ref().map_or(AffectedRequests::All, |previous| {
             affected_requests(previous, project)
@@ -56,7 +56,7 @@ impl Changes {
         let before = previous.and_then(|previous| previous.spec.guardrails);
         let now = project.spec.guardrails.as_ref();
         let relaxed = before.map_or_else(Vec::new, |before| relaxed(&before, now));
-        Shown { affected, relaxed }
+        ProjectChange { affected, relaxed }
     }
 
     /// A project is gone.

@@ -21,7 +21,7 @@ use crate::crd::WorkspaceProject;
 #[derive(Clone)]
 pub(super) struct Checks {
     /// By the uid of the project.
-    known: Arc<Mutex<HashMap<String, Known>>>,
+    known: Arc<Mutex<HashMap<String, CheckEntry>>>,
     /// What the watch shows. It shows less before [`Checks::forget`] or [`Checks::keep`] is called.
     projects: Store<WorkspaceProject>,
     /// Takes the projects whose check has ended.
@@ -30,7 +30,7 @@ pub(super) struct Checks {
 }
 
 /// State of the check for one version of a project's credentials.
-struct Known {
+struct CheckEntry {
     /// Generation and fingerprint of the credentials.
     version: String,
     last: Option<CredentialCheck>,
@@ -58,7 +58,7 @@ impl Checks {
     ///
     /// # Errors
     /// The check has panicked; the next call begins another one.
-    pub(super) fn result<F>(
+    pub(super) fn get_or_start<F>(
         &self,
         project: &WorkspaceProject,
         version: &str,
@@ -75,7 +75,7 @@ impl Checks {
         if self.stopping.is_cancelled() || !self.projects.get(&object).as_ref().is_some_and(exists) {
             return Ok(None);
         }
-        let new = || Known {
+        let new = || CheckEntry {
             version: version.to_owned(),
             last: None,
             task: None,
@@ -89,7 +89,7 @@ impl Checks {
                 return Ok(None);
             }
             known.task = None;
-            return Err(api::Error::Unanswered {
+            return Err(api::Error::NoResponse {
                 action: "verify the credentials",
                 reason: "panic; see the log".to_owned(),
             });
@@ -113,7 +113,7 @@ impl Checks {
         version: String,
         check: impl Future<Output = CredentialCheck>,
     ) {
-        let Some(proof) = self.stopping.run_until_cancelled(check).await else {
+        let Some(check_result) = self.stopping.run_until_cancelled(check).await else {
             return;
         };
         let uid = object.extra.uid.as_deref().unwrap_or_default();
@@ -123,7 +123,7 @@ impl Checks {
             .get_mut(uid)
             .filter(|known| known.version == version)
         {
-            known.last = Some(proof);
+            known.last = Some(check_result);
             known.task = None;
         }
         // The controller is gone only when the operator stops.
@@ -188,8 +188,8 @@ mod tests {
         ) -> Result<Option<Reason>, api::Error> {
             let found = self
                 .checks
-                .result(&project(name), version, |_| false, |_| check)?;
-            Ok(found.map(|proof| proof.verdict.reason))
+                .get_or_start(&project(name), version, |_| false, |_| check)?;
+            Ok(found.map(|proof| proof.ready.reason))
         }
 
         async fn ended(&mut self) -> String {
@@ -210,7 +210,7 @@ mod tests {
     fn found(reason: Reason) -> CredentialCheck {
         CredentialCheck {
             at: Instant::now(),
-            verdict: ReadyCondition::failed(reason, String::new(), RetryPolicy::Soon),
+            ready: ReadyCondition::failed(reason, String::new(), RetryPolicy::Soon),
             failures: 0,
         }
     }

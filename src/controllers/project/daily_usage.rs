@@ -16,7 +16,7 @@ use crate::crd::{DesktopDeletion, WorkspaceProject, WorkspaceProjectStatus};
 use crate::plan::daily_usage::{self, ReservationOwner};
 
 /// Maximum number of requests that are read concurrently.
-const AT_ONCE: usize = 8;
+const MAX_CONCURRENT_READS: usize = 8;
 
 /// Removes what no longer counts, and settles reservations. Returns the delay until the next check; `None` if nothing
 /// is reserved.
@@ -48,7 +48,7 @@ pub(super) async fn settle_reservations(
     let namespace = cached.namespace().unwrap_or_default();
     let requests = stream::iter(usage.reservations.clone())
         .map(|reservation| read(reservation, &namespace, context))
-        .buffered(AT_ONCE)
+        .buffered(MAX_CONCURRENT_READS)
         .collect()
         .await;
     let usage = daily_usage::settle_reservations(&usage, requests, &context.process.config.timing);

@@ -5,7 +5,7 @@ use k8s_openapi::api::core::v1::ObjectReference;
 use kube::{Resource, ResourceExt};
 
 use crate::controllers::Context;
-use crate::controllers::events::{Kind, NewEvent};
+use crate::controllers::events::{EventType, NewEvent};
 use crate::crd::WorkspaceProject;
 use crate::crd::deletion::DesktopDeletionStatus;
 use crate::crd::project::{Approval, Guardrails, Permission};
@@ -115,13 +115,13 @@ pub(super) async fn report(project: &WorkspaceProject, relaxed: &[&str], context
         resource_version: project.resource_version(),
         ..project.object_ref(&())
     };
-    let news = NewEvent {
-        kind: Kind::Warning,
+    let event = NewEvent {
+        kind: EventType::Warning,
         reason: "GuardrailsRelaxed",
         note: &note,
         related: Some(version),
     };
-    context.kube.events.publish(&project.object_ref(&()), news).await;
+    context.kube.events.publish(&project.object_ref(&()), event).await;
 }
 
 #[cfg(test)]

@@ -55,7 +55,7 @@ pub enum MissingFact {
 
 impl MissingFact {
     /// The fact, as text for users.
-    pub fn words(self) -> &'static str {
+    pub fn description(self) -> &'static str {
         match self {
             Self::ComputerName => "the computer name",
             Self::Users => "the users",

@@ -391,7 +391,7 @@ impl DesktopStatus {
     }
 
     /// A desktop in that state, and why.
-    pub fn because(id: &DesktopID, state: DesktopState, code: Option<&str>, message: &str) -> Self {
+    pub fn with_message(id: &DesktopID, state: DesktopState, code: Option<&str>, message: &str) -> Self {
         Self {
             code: code.map(ToOwned::to_owned),
             message: Some(message.to_owned()),

@@ -10,10 +10,10 @@ use crate::plan::clocks::{Clocks, after};
 use crate::plan::in_flight::InFlight;
 
 /// How long a request waits for the first check of the project of an older one. A check is a read or two of the cloud.
-const FIRST_CHECK: Duration = Duration::from_secs(60);
+const FIRST_CHECK_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// How long a forbidden list or watch counts without another one: a watch is tried again within a minute.
-const REFUSAL_COUNTS: Duration = Duration::from_secs(180);
+const REFUSAL_MAX_AGE: Duration = Duration::from_secs(180);
 
 /// Messages contain whole minutes, so that they do not change with small clock drifts.
 const MINUTE: i64 = 60;
@@ -44,7 +44,7 @@ pub fn until_unreadable_call_ends(first_seen: Duration, uptime: Duration, timing
 
 /// The minute by which a claim that lasts so much longer will have ended, by this machine's clock.
 pub fn claim_ends_by(left: Duration, clocks: &Clocks) -> Timestamp {
-    let second = after(clocks.ours, left).as_second();
+    let second = after(clocks.local, left).as_second();
     let minute = second.div_euclid(MINUTE).saturating_add(1).saturating_mul(MINUTE);
     Timestamp::from_second(minute).unwrap_or(Timestamp::MAX)
 }
@@ -52,13 +52,13 @@ pub fn claim_ends_by(left: Duration, clocks: &Clocks) -> Timestamp {
 /// Whether a younger request still waits for the first check of a project that this process first saw unchecked at
 /// `since`. A check that does not come about must not hold up others for long.
 pub fn first_check_is_awaited(since: Duration, uptime: Duration) -> bool {
-    uptime.saturating_sub(since) < FIRST_CHECK
+    uptime.saturating_sub(since) < FIRST_CHECK_TIMEOUT
 }
 
 /// Whether a watch that was forbidden at `refused` still lacks the permission. It may have been granted without an
 /// event, and an API server that is down does not report it.
 pub fn is_still_refused(refused: Duration, uptime: Duration) -> bool {
-    uptime.saturating_sub(refused) < REFUSAL_COUNTS
+    uptime.saturating_sub(refused) < REFUSAL_MAX_AGE
 }
 
 #[cfg(test)]
@@ -92,7 +92,7 @@ mod tests {
         let at = |seconds| Timestamp::from_second(SIGNED + seconds).unwrap();
         Clocks {
             uptime: Duration::from_secs(1000 + ours.unsigned_abs()),
-            ours: at(ours),
+            local: at(ours),
             service: service.map(at),
             api_server: None,
         }

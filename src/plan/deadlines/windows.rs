@@ -10,7 +10,7 @@ use crate::plan::observed::Window;
 
 /// Number of days that are searched for the next opening: two weeks, since the clocks may skip the only window of one
 /// of them, and one day more whose opening is past already.
-const SEARCHED: i32 = 15;
+const MAX_SEARCH_DAYS: i32 = 15;
 
 /// State of the windows: open while both clocks are inside of one of them.
 pub fn window(windows: &[SubmissionWindow], clocks: &Clocks) -> Window {
@@ -20,9 +20,9 @@ pub fn window(windows: &[SubmissionWindow], clocks: &Clocks) -> Window {
     let Some(hours) = windows.iter().map(Hours::of).collect::<Option<Vec<_>>>() else {
         return Window::Unknown;
     };
-    let inside = |now: Timestamp| hours.iter().any(|hours| hours.hold(now));
-    if !inside(clocks.ours) {
-        let opens = hours.iter().filter_map(|hours| hours.next(clocks.ours)).min();
+    let inside = |now: Timestamp| hours.iter().any(|hours| hours.contains(now));
+    if !inside(clocks.local) {
+        let opens = hours.iter().filter_map(|hours| hours.next(clocks.local)).min();
         return Window::Closed { opens };
     }
     match clocks.other() {
@@ -52,7 +52,7 @@ impl<'a> Hours<'a> {
         })
     }
 
-    fn hold(&self, now: Timestamp) -> bool {
+    fn contains(&self, now: Timestamp) -> bool {
         let today = now.to_zoned(self.zone.clone()).date();
         // One that crosses midnight began the day before.
         [today, today.yesterday().unwrap_or(today)]
@@ -64,7 +64,7 @@ impl<'a> Hours<'a> {
     /// The next opening after `now`.
     fn next(&self, now: Timestamp) -> Option<Timestamp> {
         let today = now.to_zoned(self.zone.clone()).date();
-        (0..SEARCHED)
+        (0..MAX_SEARCH_DAYS)
             .filter_map(|days| self.on(today.checked_add(Span::new().days(days)).ok()?))
             .map(|(from, _)| from.timestamp())
             .find(|from| *from > now)

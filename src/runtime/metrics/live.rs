@@ -28,10 +28,10 @@ const NOT_SEEN: &str = "NotSeen";
 const OTHER: &str = "Other";
 
 /// Returns whether this process is submitting the request with a uid right now.
-type Underway = Arc<dyn Fn(&str) -> bool + Send + Sync>;
+type IsSubmitting = Arc<dyn Fn(&str) -> bool + Send + Sync>;
 
 /// Called at every scrape.
-type Asked<T> = Option<Arc<dyn Fn() -> T + Send + Sync>>;
+type ScrapeCallback<T> = Option<Arc<dyn Fn() -> T + Send + Sync>>;
 
 #[derive(Default)]
 pub(super) struct Live(pub(super) Mutex<Sources>);
@@ -39,14 +39,14 @@ pub(super) struct Live(pub(super) Mutex<Sources>);
 /// The sources of the gauges.
 #[derive(Clone, Default)]
 pub(super) struct Sources {
-    pub(super) requests: Vec<(Store<DesktopDeletion>, Underway)>,
+    pub(super) requests: Vec<(Store<DesktopDeletion>, IsSubmitting)>,
     pub(super) projects: Vec<Store<WorkspaceProject>>,
     /// Number of open breakers of each kind.
-    pub(super) circuit_breaker: Asked<Vec<(BreakerKind, usize)>>,
-    pub(super) claims: Asked<usize>,
-    pub(super) unreadable: Asked<usize>,
+    pub(super) circuit_breaker: ScrapeCallback<Vec<(BreakerKind, usize)>>,
+    pub(super) claims: ScrapeCallback<usize>,
+    pub(super) unreadable: ScrapeCallback<usize>,
     /// How many objects of each kind cannot be decoded.
-    pub(super) undecodable: Asked<Vec<(&'static str, usize)>>,
+    pub(super) undecodable: ScrapeCallback<Vec<(&'static str, usize)>>,
     pub(super) health: Option<Health>,
 }
 

@@ -2,7 +2,7 @@
 
 use secrecy::{ExposeSecret, SecretString};
 
-use super::{InvalidSecret, MIN_REDACTED, REDACTED, SecretData, Secrets, checked, fingerprint, present};
+use super::{InvalidSecret, MIN_REDACTED, REDACTED, Redact, SecretData, checked, fingerprint, present};
 
 /// Key of the Secret for the name of the account.
 pub const DOMAIN_NAME: &str = "domainName";
@@ -12,23 +12,23 @@ pub const USER_NAME: &str = "userName";
 pub const PASSWORD: &str = "password";
 
 /// Longest name or password that is accepted, in bytes: several times what a user would type.
-const MAX: usize = 255;
+const MAX_LENGTH: usize = 255;
 
 /// An IAM user who logs in with a password.
 #[derive(Debug, Clone)]
-pub struct PasswordLogin {
+pub struct PasswordCredentials {
     domain: String,
     user: String,
     password: SecretString,
 }
 
-impl PasswordLogin {
+impl PasswordCredentials {
     /// The user of the keys `domainName`, `userName` and `password`.
     ///
     /// # Errors
     /// Names the key that is missing or cannot be used, and what to do.
     pub fn read(data: &SecretData) -> Result<Self, InvalidSecret> {
-        let value = |key| present(data, key, checked(data, key, MAX, untypable)?);
+        let value = |key| present(data, key, checked(data, key, MAX_LENGTH, invalid_character)?);
         Ok(Self {
             domain: value(DOMAIN_NAME)?,
             user: value(USER_NAME)?,
@@ -64,7 +64,7 @@ impl PasswordLogin {
     }
 }
 
-impl Secrets for PasswordLogin {
+impl Redact for PasswordCredentials {
     fn redact(&self, text: &str) -> String {
         if self.password().len() < MIN_REDACTED {
             return text.to_owned();
@@ -74,7 +74,7 @@ impl Secrets for PasswordLogin {
 }
 
 /// Why this text cannot be a name or password, if it cannot. Names may be of any language, passwords may hold blanks.
-fn untypable(text: &str) -> Option<String> {
+fn invalid_character(text: &str) -> Option<String> {
     if text.trim() != text {
         return Some("begins or ends with whitespace".to_owned());
     }
@@ -95,9 +95,9 @@ mod tests {
         (PASSWORD, "canary pass\"w\u{f6}rd"),
     ];
 
-    fn read(entries: &[(&str, &str)]) -> Result<PasswordLogin, InvalidSecret> {
+    fn read(entries: &[(&str, &str)]) -> Result<PasswordCredentials, InvalidSecret> {
         let entries = entries.iter();
-        PasswordLogin::read(
+        PasswordCredentials::read(
             &entries
                 .map(|(key, value)| ((*key).to_owned(), value.as_bytes().to_vec()))
                 .collect(),
@@ -105,7 +105,7 @@ mod tests {
     }
 
     /// The good login with one value replaced.
-    fn with(key: &str, value: &str) -> Result<PasswordLogin, InvalidSecret> {
+    fn with(key: &str, value: &str) -> Result<PasswordCredentials, InvalidSecret> {
         read(&GOOD.map(|(name, good)| (name, if name == key { value } else { good })))
     }
 

@@ -8,7 +8,7 @@ use ipnet::IpNet;
 /// Refused networks and what they are: those that are not globally reachable according to the special-purpose
 /// registries of IANA, those that embed an IPv4 address, and metadata services. The shared address space 100.64.0.0/10
 /// is not among them: inside the vendor's own network, its services answer from it.
-const REFUSED: &[(IpNet, &str)] = &[
+const BLOCKED_NETWORKS: &[(IpNet, &str)] = &[
     (v4([0, 0, 0, 0], 8), "an unspecified address"),
     (v4([10, 0, 0, 0], 8), "a private address"),
     (v4([100, 100, 100, 200], 32), "an address of a metadata service"),
@@ -82,7 +82,7 @@ const fn v6(parts: [u16; 8], prefix: u8) -> IpNet {
 
 /// What the address is, if it is one that is refused; `None` if it may be connected to. An IPv4-mapped IPv6 address is
 /// checked as the IPv4 address, and one that NAT64 embeds may be connected to if it is public.
-pub fn refusal(address: IpAddr, admitted: &[IpNet]) -> Option<&'static str> {
+pub fn blocked_reason(address: IpAddr, admitted: &[IpNet]) -> Option<&'static str> {
     let address = address.to_canonical();
     if admitted.iter().any(|network| network.contains(&address)) {
         return None;
@@ -104,7 +104,7 @@ fn embedded_by_nat64(address: IpAddr) -> Option<IpAddr> {
 }
 
 fn refused(address: IpAddr) -> Option<&'static str> {
-    REFUSED
+    BLOCKED_NETWORKS
         .iter()
         .find(|(network, _)| network.contains(&address))
         .map(|(_, what)| *what)
@@ -116,14 +116,14 @@ mod tests {
 
     fn judged(address: &str, admitted: &[&str]) -> Option<&'static str> {
         let admitted: Vec<IpNet> = admitted.iter().map(|network| network.parse().unwrap()).collect();
-        refusal(address.parse().unwrap(), &admitted)
+        blocked_reason(address.parse().unwrap(), &admitted)
     }
 
     #[test]
     fn each_refused_network_is_refused_from_its_first_address_to_its_last() {
-        for (network, what) in REFUSED {
+        for (network, what) in BLOCKED_NETWORKS {
             for address in [network.network(), network.broadcast()] {
-                let judged = refusal(address, &[]);
+                let judged = blocked_reason(address, &[]);
                 assert!(judged.is_some(), "{address} of {network}, {what}");
             }
         }

@@ -16,7 +16,7 @@ use super::{Endpoint, address};
 
 /// Resolves host names.
 #[async_trait]
-pub trait Names: fmt::Debug + Send + Sync {
+pub trait HostResolver: fmt::Debug + Send + Sync {
     /// All addresses of a name.
     ///
     /// # Errors
@@ -29,7 +29,7 @@ pub trait Names: fmt::Debug + Send + Sync {
 pub struct System;
 
 #[async_trait]
-impl Names for System {
+impl HostResolver for System {
     async fn addresses(&self, name: &str) -> io::Result<Vec<IpAddr>> {
         let found = tokio::net::lookup_host((name, 0)).await?;
         Ok(found.map(|socket| socket.ip()).collect())
@@ -38,8 +38,8 @@ impl Names for System {
 
 /// A resolver for one endpoint.
 #[derive(Debug, Clone)]
-pub struct Filter {
-    names: Arc<dyn Names>,
+pub struct FilteringResolver {
+    names: Arc<dyn HostResolver>,
     admitted: Arc<[IpNet]>,
 }
 
@@ -59,9 +59,9 @@ enum Unusable {
     },
 }
 
-impl Filter {
+impl FilteringResolver {
     /// A resolver with the rule of `endpoint`, on top of `names`.
-    pub fn of(endpoint: &Endpoint, names: Arc<dyn Names>) -> Self {
+    pub fn of(endpoint: &Endpoint, names: Arc<dyn HostResolver>) -> Self {
         Self {
             names,
             admitted: Arc::clone(&endpoint.networks),
@@ -71,7 +71,7 @@ impl Filter {
     /// The addresses that may be connected to; an error if there is none.
     fn admit(&self, name: &str, found: Vec<IpAddr>) -> Result<Vec<IpAddr>, Unusable> {
         let refused = found.iter().find_map(|&address| {
-            let what = address::refusal(address, &self.admitted)?;
+            let what = address::blocked_reason(address, &self.admitted)?;
             Some(Unusable::Refused {
                 name: name.to_owned(),
                 address,
@@ -80,7 +80,7 @@ impl Filter {
         });
         let admitted: Vec<IpAddr> = found
             .into_iter()
-            .filter(|&address| address::refusal(address, &self.admitted).is_none())
+            .filter(|&address| address::blocked_reason(address, &self.admitted).is_none())
             .collect();
         if admitted.is_empty() {
             return Err(refused.unwrap_or_else(|| Unusable::NoAddress {
@@ -91,7 +91,7 @@ impl Filter {
     }
 }
 
-impl Resolve for Filter {
+impl Resolve for FilteringResolver {
     fn resolve(&self, name: Name) -> Resolving {
         let filter = self.clone();
         Box::pin(async move {
@@ -112,7 +112,7 @@ mod tests {
         let admitted = networks.iter().map(|network| network.parse().unwrap()).collect();
         let found = found.iter().map(|ip| ip.parse().unwrap()).collect();
         let names = Arc::new(System);
-        Filter { names, admitted }
+        FilteringResolver { names, admitted }
             .admit("a.example", found)
             .map(|admitted| admitted.iter().map(IpAddr::to_string).collect())
             .map_err(|error| error.to_string())

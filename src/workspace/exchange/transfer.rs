@@ -8,7 +8,7 @@ use http::{HeaderMap, StatusCode, header};
 use crate::workspace::transport::{Transport, TransportError};
 
 /// A response with its body, with any status.
-pub(in crate::workspace) struct Received {
+pub(in crate::workspace) struct ReceivedResponse {
     pub(in crate::workspace) status: StatusCode,
     pub(in crate::workspace) headers: HeaderMap,
     pub(super) body: Vec<u8>,
@@ -20,9 +20,9 @@ pub(in crate::workspace) struct Received {
 #[derive(Clone, Copy)]
 pub(in crate::workspace) struct Limits {
     /// Maximum body of a success response.
-    pub(in crate::workspace) good: usize,
+    pub(in crate::workspace) max_success_body: usize,
     /// Maximum body of any other response.
-    pub(in crate::workspace) bad: usize,
+    pub(in crate::workspace) max_error_body: usize,
     /// From resolving the name to the last byte of the body.
     pub(in crate::workspace) timeout: Duration,
 }
@@ -32,17 +32,17 @@ pub(super) async fn transfer(
     transport: &dyn Transport,
     call: http::Request<Vec<u8>>,
     limits: Limits,
-) -> Result<Received, TransportError> {
-    let mut call = reqwest::Request::try_from(call).map_err(|error| TransportError::by(&error))?;
+) -> Result<ReceivedResponse, TransportError> {
+    let mut call = reqwest::Request::try_from(call).map_err(|error| TransportError::from_reqwest(&error))?;
     *call.timeout_mut() = Some(limits.timeout);
     let mut response = transport.send(call).await?;
     let (status, headers) = (response.status(), response.headers().clone());
     let max = if status.is_success() {
-        limits.good
+        limits.max_success_body
     } else {
-        limits.bad
+        limits.max_error_body
     };
-    let mut received = Received {
+    let mut received = ReceivedResponse {
         status,
         headers,
         body: Vec::new(),
@@ -51,7 +51,7 @@ pub(super) async fn transfer(
     while let Some(part) = response
         .chunk()
         .await
-        .map_err(|error| TransportError::by(&error))?
+        .map_err(|error| TransportError::from_reqwest(&error))?
     {
         let room = max - received.body.len();
         received.body.extend_from_slice(&part[..part.len().min(room)]);
@@ -63,7 +63,7 @@ pub(super) async fn transfer(
     Ok(received)
 }
 
-impl Received {
+impl ReceivedResponse {
     /// Why the body cannot be read at all.
     pub(super) fn defect(&self) -> Option<String> {
         if self.truncated {

@@ -12,8 +12,8 @@ use secrecy::{ExposeSecret, SecretString};
 
 use super::{CallObserver, Iam, Issued, wire};
 use crate::ids::ProjectID;
-use crate::workspace::api::Answer;
-use crate::workspace::auth::{Credentials, PasswordLogin, Secrets};
+use crate::workspace::api::ApiResponse;
+use crate::workspace::auth::{Credentials, PasswordCredentials, Redact};
 use crate::workspace::error::{Error, Operation};
 use crate::workspace::exchange::{Exchange, Service};
 use crate::workspace::text::Sanitizer;
@@ -41,7 +41,7 @@ impl fmt::Debug for HttpIam {
 impl Iam for HttpIam {
     async fn create_token(
         &self,
-        login: &PasswordLogin,
+        login: &PasswordCredentials,
         project: &ProjectID,
     ) -> Result<Issued<SecretString>, Error> {
         let operation = Operation::CreateToken;
@@ -72,7 +72,7 @@ impl Iam for HttpIam {
         Ok(self.issued(answer))
     }
 
-    async fn token_end(&self, token: &SecretString) -> Result<Timestamp, Error> {
+    async fn token_expiry(&self, token: &SecretString) -> Result<Timestamp, Error> {
         let operation = Operation::ValidateToken;
         let mut call = self.request(operation, Method::GET, TOKENS, String::new())?;
         call.headers_mut()
@@ -106,36 +106,36 @@ impl HttpIam {
         &self,
         operation: Operation,
         call: Request<Vec<u8>>,
-        secrets: &dyn Secrets,
+        secrets: &dyn Redact,
         read: impl FnOnce(&HeaderMap, &[u8]) -> Result<T, Unreadable>,
-    ) -> Result<Answer<T>, Error> {
+    ) -> Result<ApiResponse<T>, Error> {
         let exchange = Exchange {
             operation,
             service: &self.service,
             sanitizer: Sanitizer(secrets),
         };
-        let limits = self.service.limits(self.service.options.max_answer);
+        let limits = self.service.limits(self.service.options.max_body);
         let received = exchange
             .exchange(&*self.service.clients.submissions, call, limits)
             .await;
         let result = received.and_then(|received| {
             let read = |body: &[u8], _: Sanitizer<'_>| read(&received.headers, body);
-            exchange.answer(&received, received.status.is_success(), read)
+            exchange.decode(&received, received.status.is_success(), read)
         });
         let outcome = result.as_ref().map(|answer| answer.status);
         self.observer
-            .note(operation, outcome.map_err(|error| &error.failure));
+            .call_ended(operation, outcome.map_err(|error| &error.failure));
         result
     }
 
     /// The lifetime is computed with the service's own clock, so a wrong local clock does not matter.
-    fn issued<T>(&self, answer: Answer<(T, Timestamp)>) -> Issued<T> {
+    fn issued<T>(&self, answer: ApiResponse<(T, Timestamp)>) -> Issued<T> {
         let (value, ends) = answer.value;
         let now = answer.service_time.unwrap_or_else(|| self.service.clock.now());
         Issued {
             value,
             expires_at: ends,
-            left: Duration::try_from(ends.duration_since(now)).unwrap_or_default(),
+            lifetime: Duration::try_from(ends.duration_since(now)).unwrap_or_default(),
         }
     }
 }

@@ -9,28 +9,28 @@ use crate::workspace::error::{BreakerKind, Error, Operation};
 
 /// Consecutive rejected logins after which no further login is tried. The second try is for a password that becomes
 /// valid a moment after it was stored in the Secret.
-const REFUSALS: u32 = 2;
+const MAX_REJECTIONS: u32 = 2;
 
 /// How long no login is tried then. How many failures lock a user, and for how long, is a setting of each account
 /// (vendor's API reference, tokens); a quarter of an hour leaves most of the failures to interactive users.
-const REST: Duration = Duration::from_secs(15 * 60);
+const LOCKOUT_PAUSE: Duration = Duration::from_secs(15 * 60);
 
 /// Statuses with which IAM rejects a user: wrong name or password, or locked; no programmatic access, or a client
 /// address that is not allowed.
-const REFUSING: [u16; 2] = [401, 403];
+const REJECTION_STATUSES: [u16; 2] = [401, 403];
 
 /// Its holder may log the user in.
 #[derive(Debug, Default)]
 pub(super) struct LoginThrottle {
     /// Consecutive rejected logins, and the time of the last one.
-    refused: u32,
+    rejections: u32,
     refused_at: Option<Instant>,
-    failed: Option<Failed>,
+    failed: Option<LoginFailure>,
 }
 
 /// The last failed login.
 #[derive(Debug)]
-struct Failed {
+struct LoginFailure {
     at: Instant,
     project: ProjectID,
     error: Error,
@@ -42,23 +42,23 @@ impl LoginThrottle {
     /// # Errors
     /// [`Failure::CircuitOpen`], which says why not.
     pub(super) fn check(&self) -> Result<(), Error> {
-        let resting = self.refused_at.is_some_and(|at| at.elapsed() < REST);
-        if self.refused < REFUSALS || !resting {
+        let is_paused = self.refused_at.is_some_and(|at| at.elapsed() < LOCKOUT_PAUSE);
+        if self.rejections < MAX_REJECTIONS || !is_paused {
             return Ok(());
         }
         Err(suppressed(format!(
             "IAM refused this user {} times in a row; further failures would lock the user, so the password is tried again after {} minutes, or once the Secret changes",
-            self.refused,
-            REST.as_secs() / 60
+            self.rejections,
+            LOCKOUT_PAUSE.as_secs() / 60
         )))
     }
 
     /// Takes in whether IAM accepted the password.
-    pub(super) fn note<T>(&mut self, result: &Result<T, Error>) {
+    pub(super) fn record<T>(&mut self, result: &Result<T, Error>) {
         match result {
-            Ok(_) => self.refused = 0,
-            Err(error) if error.is_refused(&REFUSING) => {
-                self.refused = self.refused.saturating_add(1);
+            Ok(_) => self.rejections = 0,
+            Err(error) if error.has_status(&REJECTION_STATUSES) => {
+                self.rejections = self.rejections.saturating_add(1);
                 self.refused_at = Some(Instant::now());
             }
             // The result says nothing about the password.
@@ -67,24 +67,24 @@ impl LoginThrottle {
     }
 
     /// Stores a failure for callers that wait for the same login.
-    pub(super) fn failed(&mut self, project: &ProjectID, error: &Error) {
-        self.failed = Some(Failed {
+    pub(super) fn record_failure(&mut self, project: &ProjectID, error: &Error) {
+        self.failed = Some(LoginFailure {
             at: Instant::now(),
             project: project.clone(),
             error: error.clone(),
         });
     }
 
-    /// The failure of a login that ended since `asked`: callers that waited for it need not try again. IAM may reject a
+    /// The failure of a login that ended after `since`: callers that waited for it need not try again. IAM may reject a
     /// login for one project and accept it for another.
-    pub(super) fn failure_since(&self, asked: Instant, project: &ProjectID) -> Option<Error> {
-        let failed = self.failed.as_ref().filter(|failed| failed.at > asked)?;
-        let refused = failed.error.refusal().is_some();
+    pub(super) fn failure_since(&self, since: Instant, project: &ProjectID) -> Option<Error> {
+        let failed = self.failed.as_ref().filter(|failed| failed.at > since)?;
+        let refused = failed.error.error_response().is_some();
         if refused && failed.project != *project {
             return None;
         }
         // A rejection is counted once, however many callers waited for it.
-        if failed.error.is_refused(&REFUSING) {
+        if failed.error.has_status(&REJECTION_STATUSES) {
             return Some(suppressed(format!(
                 "IAM has just refused this user: {}",
                 failed.error

@@ -5,16 +5,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::login_throttle::LoginThrottle;
-use super::ready::StaticCredentials;
+use super::static_credentials::StaticCredentials;
 use super::user_session::UserSession;
 use super::{CredentialsProvider, Iam};
 use crate::expiring::ExpiringMap;
 use crate::ids::ProjectID;
-use crate::workspace::auth::{Credentials, PasswordLogin};
+use crate::workspace::auth::{Credentials, PasswordCredentials};
 use crate::workspace::transport::ServiceKey;
 
 /// Sessions that were not used for this long are dropped, so that nothing remains of a replaced Secret.
-const IDLE: Duration = Duration::from_secs(3600);
+const IDLE_TIMEOUT: Duration = Duration::from_secs(3600);
 
 /// The sessions of the process.
 #[derive(Debug)]
@@ -28,8 +28,8 @@ pub(in crate::workspace) struct SessionPool {
 impl Default for SessionPool {
     fn default() -> Self {
         Self {
-            sessions: ExpiringMap::new(IDLE),
-            throttles: ExpiringMap::new(IDLE),
+            sessions: ExpiringMap::new(IDLE_TIMEOUT),
+            throttles: ExpiringMap::new(IDLE_TIMEOUT),
         }
     }
 }
@@ -41,15 +41,15 @@ impl SessionPool {
         service_key: ServiceKey,
         iam: Arc<dyn Iam>,
         project: ProjectID,
-        login: PasswordLogin,
+        login: PasswordCredentials,
     ) -> Arc<dyn CredentialsProvider> {
         let fingerprint = login.fingerprint();
         let throttle = self
             .throttles
-            .get((service_key.clone(), fingerprint.clone()), Arc::default);
+            .get_or_insert_with((service_key.clone(), fingerprint.clone()), Arc::default);
         let key = (Some(service_key), project.clone(), fingerprint);
         self.sessions
-            .get(key, || Arc::new(UserSession::new(iam, login, project, throttle)))
+            .get_or_insert_with(key, || Arc::new(UserSession::new(iam, login, project, throttle)))
     }
 
     /// The session of a token from a Secret.
@@ -62,6 +62,6 @@ impl SessionPool {
         let (service_key, iam) = iam.unzip();
         let key = (service_key, project, token.fingerprint());
         self.sessions
-            .get(key, || Arc::new(StaticCredentials::new(iam, token)))
+            .get_or_insert_with(key, || Arc::new(StaticCredentials::new(iam, token)))
     }
 }

@@ -12,29 +12,29 @@ use tokio::time::Instant;
 use super::login_throttle::LoginThrottle;
 use super::{CredentialsProvider, Iam, Issued, IssuedCredentials};
 use crate::ids::ProjectID;
-use crate::workspace::auth::{Credentials, PasswordLogin};
+use crate::workspace::auth::{Credentials, PasswordCredentials};
 use crate::workspace::error::Error;
 
 /// How long before their expiry credentials are renewed: longer than the lifetime of a signature, so that no signature
 /// outlives its access key.
-const MARGIN: Duration = Duration::from_secs(20 * 60);
+const RENEW_MARGIN: Duration = Duration::from_secs(20 * 60);
 
 /// How long before their expiry credentials are no longer used: longer than the time between signing and sending.
-const LAST_USE: Duration = Duration::from_secs(2 * 60);
+const EXPIRY_MARGIN: Duration = Duration::from_secs(2 * 60);
 
 /// Pause after a renewal that failed while what there is can still be used.
 const RETRY: Duration = Duration::from_secs(60);
 
 /// Maximum lifetime that is accepted. IAM issues tokens for a day.
-const LONGEST: Duration = Duration::from_secs(48 * 3600);
+const MAX_LIFETIME: Duration = Duration::from_secs(48 * 3600);
 
 /// Statuses with which IAM refuses to exchange tokens: the user has no permission, or this cloud has no such call.
-const NO_EXCHANGE: [u16; 2] = [403, 404];
+const EXCHANGE_REFUSED_STATUSES: [u16; 2] = [403, 404];
 
 /// A user in a project.
 pub(super) struct UserSession {
     iam: Arc<dyn Iam>,
-    login: PasswordLogin,
+    login: PasswordCredentials,
     project: ProjectID,
     throttle: Arc<tokio::sync::Mutex<LoginThrottle>>,
     cache: Mutex<Cache>,
@@ -43,27 +43,27 @@ pub(super) struct UserSession {
 /// What IAM issued last.
 #[derive(Default)]
 struct Cache {
-    token: Option<Timed<Issued<SecretString>>>,
-    credentials: Option<Timed<IssuedCredentials>>,
+    token: Option<Expiring<Issued<SecretString>>>,
+    credentials: Option<Expiring<IssuedCredentials>>,
 }
 
 /// A value that expires.
 #[derive(Clone)]
-struct Timed<T> {
+struct Expiring<T> {
     value: T,
     renew_at: Instant,
     last_use: Instant,
 }
 
-impl<T> Timed<T> {
+impl<T> Expiring<T> {
     /// `left` is the remaining lifetime. If it is short, the margins are shortened as well.
     fn new(value: T, left: Duration) -> Self {
-        let left = left.min(LONGEST);
+        let left = left.min(MAX_LIFETIME);
         let end = Instant::now() + left;
         Self {
             value,
-            renew_at: end - MARGIN.min(left / 3),
-            last_use: end - LAST_USE.min(left / 10),
+            renew_at: end - RENEW_MARGIN.min(left / 3),
+            last_use: end - EXPIRY_MARGIN.min(left / 10),
         }
     }
 
@@ -80,7 +80,7 @@ impl UserSession {
     /// A session that has not begun yet; `throttle` is shared by all sessions of the user.
     pub(super) fn new(
         iam: Arc<dyn Iam>,
-        login: PasswordLogin,
+        login: PasswordCredentials,
         project: ProjectID,
         throttle: Arc<tokio::sync::Mutex<LoginThrottle>>,
     ) -> Self {
@@ -93,8 +93,8 @@ impl UserSession {
         }
     }
 
-    fn usable(&self) -> Option<Timed<IssuedCredentials>> {
-        self.cache.lock().credentials.clone().filter(Timed::is_usable)
+    fn usable(&self) -> Option<Expiring<IssuedCredentials>> {
+        self.cache.lock().credentials.clone().filter(Expiring::is_usable)
     }
 
     /// Renews credentials that can still be used, unless another caller is doing that; if it fails, returns the present
@@ -120,18 +120,18 @@ impl UserSession {
 
     /// Waits until no other login of the user is in progress and logs in, unless another caller has done so in the
     /// meantime.
-    async fn begin(&self) -> Result<IssuedCredentials, Error> {
-        let asked = Instant::now();
+    async fn log_in(&self) -> Result<IssuedCredentials, Error> {
+        let started = Instant::now();
         let mut throttle = self.throttle.lock().await;
         if let Some(issued) = self.usable() {
             return Ok(issued.value);
         }
-        if let Some(error) = throttle.failure_since(asked, &self.project) {
+        if let Some(error) = throttle.failure_since(started, &self.project) {
             return Err(error);
         }
         let result = self.obtain(&mut throttle).await;
         if let Err(error) = &result {
-            throttle.failed(&self.project, error);
+            throttle.record_failure(&self.project, error);
         }
         result
     }
@@ -142,22 +142,22 @@ impl UserSession {
         if let Some(token) = kept.filter(|token| !token.is_due()) {
             match self.exchange(token).await {
                 // The token became invalid before its expiry.
-                Err(error) if error.is_refused(&[401]) => {}
+                Err(error) if error.has_status(&[401]) => {}
                 result => return result,
             }
         }
         throttle.check()?;
         let result = self.iam.create_token(&self.login, &self.project).await;
-        throttle.note(&result);
+        throttle.record(&result);
         let issued = result?;
-        let left = issued.left;
-        let token = Timed::new(issued, left);
+        let left = issued.lifetime;
+        let token = Expiring::new(issued, left);
         // Kept before it is exchanged: if that fails, the next try needs no password.
         self.cache.lock().token = Some(token.clone());
         self.exchange(token).await
     }
 
-    async fn exchange(&self, token: Timed<Issued<SecretString>>) -> Result<IssuedCredentials, Error> {
+    async fn exchange(&self, token: Expiring<Issued<SecretString>>) -> Result<IssuedCredentials, Error> {
         match self.iam.create_temporary_key(&token.value.value).await {
             Ok(key) => {
                 tracing::debug!(project = %self.project, ends = %key.expires_at, "logged in with a temporary access key");
@@ -165,14 +165,14 @@ impl UserSession {
                     credentials: Arc::new(key.value),
                     expires_at: Some(key.expires_at),
                 };
-                Ok(self.keep(Timed::new(issued, key.left)))
+                Ok(self.keep(Expiring::new(issued, key.lifetime)))
             }
-            Err(error) if error.is_refused(&NO_EXCHANGE) => {
+            Err(error) if error.has_status(&EXCHANGE_REFUSED_STATUSES) => {
                 tracing::info!(
                     project = %self.project, user = self.login.user(), ends = %token.value.expires_at, %error,
                     "IAM provides no temporary access key, so the token itself is sent: a request whose response is lost then waits until the token expires"
                 );
-                Ok(self.keep(Timed {
+                Ok(self.keep(Expiring {
                     value: IssuedCredentials {
                         credentials: Arc::new(Credentials::Token(token.value.value)),
                         expires_at: Some(token.value.expires_at),
@@ -185,7 +185,7 @@ impl UserSession {
         }
     }
 
-    fn keep(&self, issued: Timed<IssuedCredentials>) -> IssuedCredentials {
+    fn keep(&self, issued: Expiring<IssuedCredentials>) -> IssuedCredentials {
         self.cache.lock().credentials.insert(issued).value.clone()
     }
 }
@@ -196,7 +196,7 @@ impl CredentialsProvider for UserSession {
         match self.usable() {
             Some(issued) if issued.is_due() => Ok(self.renew(issued.value).await),
             Some(issued) => Ok(issued.value),
-            None => self.begin().await,
+            None => self.log_in().await,
         }
     }
 
@@ -204,7 +204,7 @@ impl CredentialsProvider for UserSession {
         self.usable().map(|issued| issued.value)
     }
 
-    fn dismiss(&self, refused: &Arc<Credentials>) -> bool {
+    fn invalidate(&self, refused: &Arc<Credentials>) -> bool {
         let mut held = self.cache.lock();
         let issued = held.credentials.as_ref();
         if issued.is_some_and(|issued| Arc::ptr_eq(&issued.value.credentials, refused)) {

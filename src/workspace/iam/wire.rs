@@ -7,7 +7,7 @@ use secrecy::SecretString;
 use serde_json::{Value, json};
 
 use crate::ids::ProjectID;
-use crate::workspace::auth::{Credentials, MAX_TOKEN, PasswordLogin};
+use crate::workspace::auth::{Credentials, MAX_TOKEN, PasswordCredentials};
 use crate::workspace::wire::Unreadable;
 
 /// Header of a new token.
@@ -15,13 +15,13 @@ const SUBJECT_TOKEN: &str = "x-subject-token";
 
 /// Requested lifetime of a temporary access key, in seconds: 900 to 86 400 are allowed. An hour limits the use of a
 /// stolen key, and the delay until a change of the user's permissions takes effect.
-pub(super) const KEY_LIFE: u32 = 3600;
+pub(super) const KEY_LIFETIME_SECONDS: u32 = 3600;
 
 /// Latest end that is believed; Kubernetes cannot store one after the year 9999.
-const LAST_YEAR: i16 = 9998;
+const MAX_YEAR: i16 = 9998;
 
 /// Body of the request for a token for one project.
-pub(super) fn login(login: &PasswordLogin, project: &ProjectID) -> Value {
+pub(super) fn login(login: &PasswordCredentials, project: &ProjectID) -> Value {
     let user = json!({
         "name": login.user(),
         "password": login.password(),
@@ -35,7 +35,7 @@ pub(super) fn login(login: &PasswordLogin, project: &ProjectID) -> Value {
 
 /// Body of the request for a temporary access key; the token is sent in a header.
 pub(super) fn exchange() -> Value {
-    json!({"auth": {"identity": {"methods": ["token"], "token": {"duration_seconds": KEY_LIFE}}}})
+    json!({"auth": {"identity": {"methods": ["token"], "token": {"duration_seconds": KEY_LIFETIME_SECONDS}}}})
 }
 
 /// The token in the headers of a response.
@@ -48,7 +48,7 @@ pub(super) fn token(headers: &HeaderMap) -> Result<SecretString, Unreadable> {
 
 /// When the token in a response expires.
 pub(super) fn token_end(body: &[u8]) -> Result<Timestamp, Unreadable> {
-    end(&parse(body)?["token"]["expires_at"], "token.expires_at")
+    expiry(&parse(body)?["token"]["expires_at"], "token.expires_at")
 }
 
 /// The access key in a response, and when it expires.
@@ -67,7 +67,7 @@ pub(super) fn temporary_key(body: &[u8]) -> Result<(Credentials, Timestamp), Unr
         );
     }
     let key = Credentials::temporary(id, part("secret")?.into(), part("securitytoken")?.into());
-    Ok((key, end(&credential["expires_at"], "credential.expires_at")?))
+    Ok((key, expiry(&credential["expires_at"], "credential.expires_at")?))
 }
 
 fn parse(body: &[u8]) -> Result<Value, Unreadable> {
@@ -79,7 +79,7 @@ fn is_secret(text: &str) -> bool {
 }
 
 /// A time in UTC, rounded up to whole seconds: nothing may be considered expired before it is.
-fn end(value: &Value, name: &str) -> Result<Timestamp, Unreadable> {
+fn expiry(value: &Value, name: &str) -> Result<Timestamp, Unreadable> {
     let unusable = || format!("it has no usable {name}");
     let text = value.as_str().ok_or_else(unusable)?;
     let time: Timestamp = text
@@ -88,7 +88,7 @@ fn end(value: &Value, name: &str) -> Result<Timestamp, Unreadable> {
         .map_err(|_| unusable())?;
     let rounded = Timestamp::from_second(time.as_second() + i64::from(time.subsec_nanosecond() > 0))
         .map_err(|_| unusable())?;
-    if rounded.to_zoned(jiff::tz::TimeZone::UTC).year() > LAST_YEAR {
+    if rounded.to_zoned(jiff::tz::TimeZone::UTC).year() > MAX_YEAR {
         return Err(unusable());
     }
     Ok(rounded)

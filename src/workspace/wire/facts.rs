@@ -89,7 +89,7 @@ impl Fields<'_> {
             Value::Object(_) => "an object".to_owned(),
             word => self
                 .sanitizer
-                .line(&scalar(word).unwrap_or_default(), text::CODE)
+                .line(&scalar(word).unwrap_or_default(), text::MAX_CODE)
                 .unwrap_or_default(),
         };
         Fact::Unreadable(word)
@@ -103,7 +103,10 @@ impl Fields<'_> {
     /// truncation.
     fn plain(self, value: &Value) -> Option<String> {
         let text = scalar(value)?;
-        let shown = self.sanitizer.line(&text, text::SHORT).unwrap_or_default();
+        let shown = self
+            .sanitizer
+            .line(&text, text::MAX_SHORT_TEXT)
+            .unwrap_or_default();
         (shown == text).then_some(text)
     }
 

@@ -327,7 +327,7 @@ impl Decisions {
             Held::Waiting(_) => Submission::InProgress,
             Held::Answered(attempt, answer) => Submission::Responded {
                 attempt: names::attempt(usize::from(attempt)).clone(),
-                answer: shipped_answer(usize::from(attempt), answer),
+                result: shipped_answer(usize::from(attempt), answer),
             },
         }
     }

@@ -61,7 +61,7 @@ impl Memory {
         let mut remembered = self.remembered(request);
         remembered.observe(request, UPTIME);
         std::array::from_fn(|attempt| {
-            let first = remembered.first_saw(names::attempt(attempt))?;
+            let first = remembered.first_seen_at(names::attempt(attempt))?;
             Some(age_of(first, longest))
         })
     }

@@ -158,12 +158,12 @@ impl Rules {
     fn clocks(&self, situation: &Situation) -> Clocks {
         let mut clocks = Clocks {
             uptime: UPTIME,
-            ours: shown(situation.wall),
+            local: shown(situation.wall),
             service: ServiceClock::of(situation.service).shown(),
             api_server: Some(NOW),
         };
         if let (true, Some(other)) = (self.config.lacks(Mutant::OneClockIsEnough), clocks.other()) {
-            clocks.ours = other;
+            clocks.local = other;
             clocks.api_server = Some(other);
         }
         clocks

@@ -291,7 +291,7 @@ fn submissions(request: &Request) -> BoxedStrategy<Submission> {
             let id = pending.id.clone();
             let answered = answers().prop_map(move |answer| Submission::Responded {
                 attempt: id.clone(),
-                answer,
+                result: answer,
             });
             prop_oneof![3 => common, 1 => armed(pending), 2 => answered, 1 => armed(signed)].boxed()
         }
@@ -413,7 +413,7 @@ fn reads() -> impl Strategy<Value = Reads> {
         seen.single_reads.into_values().next()
     };
     let single_read = prop_oneof![
-        Just(Some(SingleRead::Answered)),
+        Just(Some(SingleRead::Succeeded)),
         (error_of_read(), 0_u32..6).prop_map(failed)
     ]
     .prop_filter_map("it is there", |read| read);

@@ -14,7 +14,7 @@ const DAY: i64 = 24 * 60;
 fn clocks(ours: i64, service: Option<i64>) -> Clocks {
     Clocks {
         uptime: std::time::Duration::ZERO,
-        ours: minute(ours).0,
+        local: minute(ours).0,
         service: service.map(|minutes| minute(minutes).0),
         api_server: None,
     }

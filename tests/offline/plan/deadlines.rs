@@ -79,7 +79,7 @@ impl Case {
             memory,
             clocks: Clocks {
                 uptime: Duration::ZERO,
-                ours: at(0),
+                local: at(0),
                 service: Some(at(0)),
                 api_server: Some(at(0)),
             },
@@ -97,7 +97,7 @@ impl Case {
     }
 
     fn ours(mut self, ahead: i64) -> Self {
-        self.clocks.ours += SignedDuration::from_secs(ahead);
+        self.clocks.local += SignedDuration::from_secs(ahead);
         self
     }
 
@@ -417,7 +417,7 @@ fn a_refusal_is_tried_again_after_a_pause_that_no_step_of_a_clock_changes() {
         let mut case = Case::new(vec![refused(class)]);
         // Others before it were refused too, for other reasons.
         case.request.status.refused_attempts = 9;
-        case.memory.refused(SubmissionFailure {
+        case.memory.record_failure(SubmissionFailure {
             attempt: build::attempt("a").id,
             at: Duration::ZERO,
             class,
@@ -457,7 +457,7 @@ fn a_pause_grows_with_the_refusals_of_one_class_in_a_row() {
         (ErrorClass::Conflict, 1),
         (ErrorClass::Conflict, 2),
     ] {
-        case.memory.refused(SubmissionFailure {
+        case.memory.record_failure(SubmissionFailure {
             attempt: build::attempt("a").id,
             at: Duration::ZERO,
             class,

@@ -5,7 +5,7 @@ use super::build::failure;
 use desktop_deletion_operator::crd::deletion::{CloudError, ErrorClass};
 use desktop_deletion_operator::plan::error_policy::classify;
 use desktop_deletion_operator::plan::messages::of_error;
-use desktop_deletion_operator::workspace::error::{BreakerKind, Error, Failure, Operation, Refusal};
+use desktop_deletion_operator::workspace::error::{BreakerKind, Error, ErrorResponse, Failure, Operation};
 
 /// One row is one error. The answer's status, then its code: `GW.` stands for both prefixes of the gateway, `json` for
 /// a JSON body without a code, `page` for a body that is no JSON object. Then: the class, the reason of the conditions,
@@ -184,7 +184,7 @@ fn a_code_of_the_gateway_means_the_same_whatever_the_status() {
         refused && number.is_some_and(|number| !["0201", "9999"].contains(&number))
     });
     for (error, row) in codes {
-        let code = error.refusal().unwrap().code.as_deref();
+        let code = error.error_response().unwrap().code.as_deref();
         for status in [400, 401, 403, 404, 409, 429, 500, 502, 503] {
             let class = classify(&refused(status, code, true));
             assert_eq!(class.as_str(), row[2], "{status} {code:?}");
@@ -195,7 +195,7 @@ fn a_code_of_the_gateway_means_the_same_whatever_the_status() {
 #[test]
 fn no_code_makes_a_redirect_or_an_interim_answer_a_refusal() {
     for (error, _) in rows() {
-        let Some(refusal) = error.refusal() else {
+        let Some(refusal) = error.error_response() else {
             continue;
         };
         for status in [100, 103, 302, 307] {
@@ -343,11 +343,11 @@ fn errors(status: &str, code: &str) -> Vec<Error> {
 }
 
 fn refused(status: u16, code: Option<&str>, json: bool) -> Error {
-    failed(Failure::Refused(Box::new(Refusal {
+    failed(Failure::ErrorResponse(Box::new(ErrorResponse {
         status,
         code: code.map(ToOwned::to_owned),
         json,
-        ..Refusal::default()
+        ..ErrorResponse::default()
     })))
 }
 

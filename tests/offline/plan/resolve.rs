@@ -341,7 +341,7 @@ fn a_refused_annotation_says_why() {
         let Step::RefuseResolve(refusal) = plan(&seen.resolve(value).0) else {
             panic!("{value} is not refused");
         };
-        assert!(refusal.why.contains(why), "no {why:?} in {:?}", refusal.why);
+        assert!(refusal.reason.contains(why), "no {why:?} in {:?}", refusal.reason);
     }
 }
 

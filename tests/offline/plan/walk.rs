@@ -225,7 +225,7 @@ impl Walk {
         let uptime = uptime(self.cloud.now);
         Clocks {
             uptime,
-            ours: self.wall(),
+            local: self.wall(),
             service: self.memory.service_clock.at(uptime),
             api_server: Some(minute(self.cloud.now).0),
         }

@@ -24,7 +24,7 @@ fn at(time: &str) -> Timestamp {
 fn clocks(ours: &str, service: Option<&str>) -> Clocks {
     Clocks {
         uptime: Duration::from_secs(1000),
-        ours: at(ours),
+        local: at(ours),
         service: service.map(at),
         api_server: None,
     }

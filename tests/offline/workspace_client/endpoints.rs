@@ -9,7 +9,7 @@
 
 use std::net::IpAddr;
 
-use desktop_deletion_operator::clock::Source;
+use desktop_deletion_operator::clock::TimeSource;
 use desktop_deletion_operator::workspace::auth::SecretCredentials;
 use desktop_deletion_operator::workspace::connector::{Connector, Target};
 use desktop_deletion_operator::workspace::error::Failure;
@@ -80,7 +80,7 @@ fn report(wrong: &[String], rows: usize) {
 async fn a_trick_in_an_endpoint_is_refused_as_it_is_written() {
     let sink = Sink::open().await;
     let names = Answers::of(&[&["127.0.0.1"]]);
-    let connector = connector(corpus::ALLOWED, patient()).resolving_by(names.clone());
+    let connector = connector(corpus::ALLOWED, patient()).with_resolver(names.clone());
     let mut wrong = Vec::new();
     for (trick, endpoint, what) in corpus::WRITTEN {
         let endpoint = endpoint.replace("PORT", &sink.port.to_string());
@@ -118,7 +118,7 @@ async fn an_allowed_name_leads_to_no_address_that_is_not_the_clouds() {
     for (address, what) in corpus::RESOLVED {
         let names = Answers::of(&[&[address]]);
         let allowed = "named.example;allowed.example=127.0.0.0/8";
-        let connector = connector(allowed, patient()).resolving_by(names.clone());
+        let connector = connector(allowed, patient()).with_resolver(names.clone());
         let told = told(&connector, &endpoint).await;
         let address: IpAddr = address.parse().unwrap();
         let cure = IpNet::from(address.to_canonical());
@@ -141,11 +141,11 @@ async fn an_allowed_address_reaches_the_sink() {
     let sink = Sink::open().await;
     for (came, address) in sink.addresses.iter().enumerate() {
         let names = Answers::of(&[&[&address.to_string()]]);
-        let connector = connector(corpus::ALLOWED, patient()).resolving_by(names.clone());
+        let connector = connector(corpus::ALLOWED, patient()).with_resolver(names.clone());
         let endpoint = format!("https://allowed.example:{}", sink.port);
         let workspace = connector.connect(
             &target(&endpoint, &authority()),
-            SecretCredentials::Ready(access_key()),
+            SecretCredentials::Static(access_key()),
         );
         let error = submit(&*workspace.unwrap()).await.unwrap_err();
         not_sent(&error);
@@ -178,12 +178,12 @@ async fn a_name_that_leads_elsewhere_after_it_was_checked_is_not_followed() {
     let (good, bad): (&[&str], &[&str]) = (&["127.0.0.1"], &["127.0.0.2"]);
     let answers = [good, bad].repeat(10);
     let names = Answers::of(&answers);
-    let connector = connector("localhost=127.0.0.1/32", patient()).resolving_by(names.clone());
+    let connector = connector("localhost=127.0.0.1/32", patient()).with_resolver(names.clone());
     let endpoint = format!("https://localhost:{}", cloud.port());
     let workspace = connector
         .connect(
             &target(&endpoint, &authority()),
-            SecretCredentials::Ready(access_key()),
+            SecretCredentials::Static(access_key()),
         )
         .unwrap();
     for number in 0..answers.len() {
@@ -208,11 +208,11 @@ async fn of_several_addresses_the_refused_ones_are_never_tried() {
     let (cloud, sink) = cloud_and_sink().await;
     let endpoint = format!("https://localhost:{}", cloud.port());
     let names = Answers::of(&[&["127.0.0.2", "127.0.0.1", "127.1.2.3"]]);
-    let connector = connector("localhost=127.0.0.1/32", patient()).resolving_by(names);
+    let connector = connector("localhost=127.0.0.1/32", patient()).with_resolver(names);
     let workspace = connector
         .connect(
             &target(&endpoint, &authority()),
-            SecretCredentials::Ready(access_key()),
+            SecretCredentials::Static(access_key()),
         )
         .unwrap();
     submit(&*workspace).await.unwrap();

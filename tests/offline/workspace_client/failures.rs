@@ -27,7 +27,7 @@ async fn a_refused_connection_means_not_sent() {
     let workspace = connector("127.0.0.1=127.0.0.0/8", patient())
         .connect(
             &target(&endpoint, &authority()),
-            SecretCredentials::Ready(access_key()),
+            SecretCredentials::Static(access_key()),
         )
         .unwrap();
     let error = submit(&*workspace).await.unwrap_err();
@@ -49,7 +49,7 @@ async fn a_certificate_of_an_unknown_authority_means_not_sent() {
     let workspace = connector("127.0.0.1=127.0.0.0/8", patient())
         .connect(
             &target(&server.endpoint(), &stranger),
-            SecretCredentials::Ready(access_key()),
+            SecretCredentials::Static(access_key()),
         )
         .unwrap();
     let error = submit(&*workspace).await.unwrap_err();
@@ -63,7 +63,7 @@ async fn the_certificate_of_an_authority_as_a_servers_own_is_called_that() {
     let workspace = connector("127.0.0.1=127.0.0.0/8", patient())
         .connect(
             &target(&server.endpoint(), &authority),
-            SecretCredentials::Ready(access_key()),
+            SecretCredentials::Static(access_key()),
         )
         .unwrap();
     let error = submit(&*workspace).await.unwrap_err();
@@ -101,7 +101,7 @@ async fn a_name_without_an_address_means_not_sent() {
     let workspace = connector("nowhere.invalid", patient())
         .connect(
             &target("https://nowhere.invalid", &authority()),
-            SecretCredentials::Ready(access_key()),
+            SecretCredentials::Static(access_key()),
         )
         .unwrap();
     let error = submit(&*workspace).await.unwrap_err();
@@ -116,7 +116,7 @@ async fn a_name_that_leads_to_a_refused_address_is_not_connected_to() {
         connector(allowed, patient())
             .connect(
                 &target(&endpoint, &authority()),
-                SecretCredentials::Ready(access_key()),
+                SecretCredentials::Static(access_key()),
             )
             .unwrap()
     };
@@ -204,7 +204,7 @@ async fn an_endless_body_is_left_after_the_limit() {
 async fn an_endless_refusal_is_a_refusal_without_words() {
     let server = Server::start(Play::Endless(b"HTTP/1.1 503 Busy\r\n\r\n".to_vec())).await;
     let error = submit(&*workspace(&server)).await.unwrap_err();
-    let refusal = error.refusal().unwrap();
+    let refusal = error.error_response().unwrap();
     assert_eq!(
         (refusal.status, refusal.json, &refusal.message),
         (503, false, &None)

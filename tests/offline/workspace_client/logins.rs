@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex};
 
-use desktop_deletion_operator::clock::{Source, System};
+use desktop_deletion_operator::clock::{SystemClock, TimeSource};
 use desktop_deletion_operator::workspace::api::{Authentication, Workspace};
 use desktop_deletion_operator::workspace::auth::SecretCredentials;
 use desktop_deletion_operator::workspace::connector::{ConnectError, Connector, Target};
@@ -52,7 +52,7 @@ async fn change(cloud: &Running, method: reqwest::Method, what: &str, value: &Va
 
 fn connector() -> Connector {
     let allowed = vec!["127.0.0.1=127.0.0.0/8".parse().unwrap()];
-    Connector::new(patient(), allowed, Arc::new(System))
+    Connector::new(patient(), allowed, Arc::new(SystemClock))
 }
 
 fn of(cloud: &Running) -> Target {
@@ -93,7 +93,7 @@ fn count(cloud: &Running, operation: Operation) -> usize {
 
 async fn authentication(workspace: &dyn Workspace) -> Authentication {
     workspace.list_desktops(&[]).await.unwrap();
-    let signed = workspace.sign_batch_delete(&batch(), System.now()).unwrap();
+    let signed = workspace.sign_batch_delete(&batch(), SystemClock.now()).unwrap();
     signed.authentication()
 }
 
@@ -104,11 +104,11 @@ async fn a_password_is_made_into_a_key_that_signs() {
     assert!(cloud.ledger().is_empty(), "nobody is asked before it is needed");
     let page = workspace.list_desktops(&[desktop(ALICE)]).await.unwrap();
     assert_eq!(page.value.total, 1);
-    let signed = workspace.sign_batch_delete(&batch(), System.now()).unwrap();
+    let signed = workspace.sign_batch_delete(&batch(), SystemClock.now()).unwrap();
     let Authentication::Signature { key_ends: Some(end) } = signed.authentication() else {
         panic!("{:?}", signed.authentication());
     };
-    let left = end.duration_since(System.now());
+    let left = end.duration_since(SystemClock.now());
     assert!(left > SignedDuration::from_mins(50), "{left}");
     workspace.send(signed).await.unwrap();
     assert_eq!(
@@ -156,7 +156,7 @@ async fn where_the_exchange_is_refused_the_token_is_sent_and_its_end_is_known() 
     let Authentication::Token { ends: Some(end) } = authentication(&*workspace).await else {
         panic!("no token with an end");
     };
-    let left = end.duration_since(System.now());
+    let left = end.duration_since(SystemClock.now());
     assert!(left > SignedDuration::from_hours(23), "{left}");
     workspace.list_desktops(&[]).await.unwrap();
     assert_eq!(count(&cloud, Operation::CreateTemporaryAccessKey), 1);
@@ -183,21 +183,23 @@ async fn a_submission_that_is_refused_is_not_repeated_but_the_next_one_has_a_new
     let cloud = cloud(json!({})).await;
     let workspace = connector().connect(&of(&cloud), right()).unwrap();
     workspace.list_desktops(&[]).await.unwrap();
-    let signed = workspace.sign_batch_delete(&batch(), System.now()).unwrap();
+    let signed = workspace.sign_batch_delete(&batch(), SystemClock.now()).unwrap();
     let same = account("canary pass\"word");
     change(&cloud, reqwest::Method::POST, "accounts", &same).await;
     let error = workspace.send(signed).await.unwrap_err();
-    assert_eq!(error.refusal().map(|refusal| refusal.status), Some(401));
+    assert_eq!(error.error_response().map(|refusal| refusal.status), Some(401));
     assert_eq!(count(&cloud, Operation::BatchDelete), 1);
-    let error = workspace.sign_batch_delete(&batch(), System.now()).unwrap_err();
+    let error = workspace
+        .sign_batch_delete(&batch(), SystemClock.now())
+        .unwrap_err();
     assert!(error.was_not_sent(), "{error}");
     workspace.list_desktops(&[]).await.unwrap();
-    let signed = workspace.sign_batch_delete(&batch(), System.now()).unwrap();
+    let signed = workspace.sign_batch_delete(&batch(), SystemClock.now()).unwrap();
     workspace.send(signed).await.unwrap();
 }
 
 fn refused(error: &Error) -> u16 {
-    error.refusal().map_or(0, |refusal| refusal.status)
+    error.error_response().map_or(0, |refusal| refusal.status)
 }
 
 #[tokio::test]
@@ -282,7 +284,7 @@ async fn a_password_is_shown_to_no_iam_that_is_not_allowed() {
 struct Ear(Mutex<Vec<(Call, Option<u16>)>>);
 
 impl CallObserver for Ear {
-    fn note(&self, operation: Call, outcome: Result<u16, &Failure>) {
+    fn call_ended(&self, operation: Call, outcome: Result<u16, &Failure>) {
         self.0.lock().unwrap().push((operation, outcome.ok()));
     }
 }

@@ -97,10 +97,10 @@ fn proxy_with_credentials(address: SocketAddr) -> Option<CloudProxy> {
 /// The calls of `https://localhost:PORT`, an address that may not be connected to directly.
 fn beyond(proxy: Option<CloudProxy>, port: u16, options: Options) -> Arc<dyn Workspace> {
     connector("localhost", options)
-        .through(proxy)
+        .with_proxy(proxy)
         .connect(
             &target(&format!("https://localhost:{port}"), &authority()),
-            SecretCredentials::Ready(access_key()),
+            SecretCredentials::Static(access_key()),
         )
         .unwrap()
 }
@@ -111,13 +111,13 @@ async fn a_request_goes_through_the_proxy_by_name_and_nobody_here_resolves_it() 
     let tunnels = FakeProxy::start(Conduct::Tunnel, server.port()).await;
     let names = Answers::of(&[&["127.0.0.1"]]);
     let connector = connector("named.example;localhost", patient())
-        .resolving_by(names.clone())
-        .through(proxy(tunnels.address));
+        .with_resolver(names.clone())
+        .with_proxy(proxy(tunnels.address));
     let endpoint = format!("https://localhost:{}", server.port());
     let workspace = connector
         .connect(
             &target(&endpoint, &authority()),
-            SecretCredentials::Ready(access_key()),
+            SecretCredentials::Static(access_key()),
         )
         .unwrap();
     submit(&*workspace).await.unwrap();
@@ -155,7 +155,7 @@ async fn each_submission_has_a_tunnel_of_its_own() {
 #[tokio::test]
 async fn a_host_that_is_not_on_the_allow_list_is_not_asked_for() {
     let tunnels = FakeProxy::start(Conduct::Tunnel, 1).await;
-    let connector = connector("allowed.example", patient()).through(proxy(tunnels.address));
+    let connector = connector("allowed.example", patient()).with_proxy(proxy(tunnels.address));
     for endpoint in [
         "https://other.example",
         "https://127.0.0.1",
@@ -163,7 +163,7 @@ async fn a_host_that_is_not_on_the_allow_list_is_not_asked_for() {
     ] {
         let refused = connector.connect(
             &target(endpoint, &authority()),
-            SecretCredentials::Ready(access_key()),
+            SecretCredentials::Static(access_key()),
         );
         let message = refused.unwrap_err().to_string();
         assert!(message.contains("--allowed-endpoints"), "{message}");
@@ -176,12 +176,12 @@ async fn credentials_are_shown_to_the_proxy_and_to_nobody_else() {
     let server = Server::start(Play::Answer(answer(202, "", ACCEPTED))).await;
     let tunnels = FakeProxy::start(Conduct::Tunnel, server.port()).await;
     let proxy = proxy_with_credentials(tunnels.address);
-    let connector = connector("localhost", patient()).through(proxy);
+    let connector = connector("localhost", patient()).with_proxy(proxy);
     let endpoint = format!("https://localhost:{}", server.port());
     let workspace = connector
         .connect(
             &target(&endpoint, &authority()),
-            SecretCredentials::Ready(access_key()),
+            SecretCredentials::Static(access_key()),
         )
         .unwrap();
     submit(&*workspace).await.unwrap();

@@ -178,7 +178,7 @@ async fn details_that_are_refused_or_unreadable_name_their_call() {
     let asked = [desktop(ALICE)];
     let error = workspace(&server).list_desktop_details(&asked).await.unwrap_err();
     assert_eq!(error.operation, Operation::ListDesktopsDetail);
-    assert_eq!(error.refusal().map(|refusal| refusal.status), Some(403));
+    assert_eq!(error.error_response().map(|refusal| refusal.status), Some(403));
     for body in ["", "[]", r#"{"desktops":[]}"#, r#"{"total_count":1}"#] {
         let server = serving(200, body.as_bytes()).await;
         let error = workspace(&server).list_desktop_details(&asked).await.unwrap_err();
@@ -292,7 +292,11 @@ async fn a_404_of_gateway_or_proxy_does_not_mean_gone() {
             .show_desktop(&desktop(ALICE))
             .await
             .unwrap_err();
-        assert_eq!(error.refusal().map(|refusal| refusal.status), Some(404), "{body}");
+        assert_eq!(
+            error.error_response().map(|refusal| refusal.status),
+            Some(404),
+            "{body}"
+        );
     }
 }
 
@@ -301,7 +305,7 @@ async fn other_calls_report_a_404_as_a_refusal() {
     let server = serving(404, br#"{"error_code":"WKS.0404"}"#).await;
     let error = workspace(&server).show_job(&job(JOB)).await.unwrap_err();
     assert_eq!(
-        error.refusal().and_then(|refusal| refusal.code.as_deref()),
+        error.error_response().and_then(|refusal| refusal.code.as_deref()),
         Some("WKS.0404")
     );
 }
@@ -413,7 +417,7 @@ async fn only_200_counts_as_the_answer_to_a_read() {
         };
         let server = serving(status, body).await;
         let error = workspace(&server).list_desktops(&[]).await.unwrap_err();
-        assert_eq!(error.refusal().map(|refusal| refusal.status), Some(status));
+        assert_eq!(error.error_response().map(|refusal| refusal.status), Some(status));
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use desktop_deletion_operator::workspace::error::{Operation, Refusal};
+use desktop_deletion_operator::workspace::error::{ErrorResponse, Operation};
 
 use super::server::{Play, Server, answer};
 use super::{AK, SK, TOKEN, access_key, patient, submit, token, workspace, workspace_with};
@@ -13,11 +13,11 @@ macro_rules! recorded {
     };
 }
 
-async fn refused(status: u16, headers: &str, body: &[u8]) -> Refusal {
+async fn refused(status: u16, headers: &str, body: &[u8]) -> ErrorResponse {
     let server = Server::start(Play::Answer(answer(status, headers, body))).await;
     let error = submit(&*workspace(&server)).await.unwrap_err();
     assert_eq!(error.operation, Operation::BatchDelete);
-    let refusal = error.refusal().unwrap().clone();
+    let refusal = error.error_response().unwrap().clone();
     // What is no answer of the service in its own form may have any clock.
     let date = refusal
         .code
@@ -122,10 +122,10 @@ async fn an_empty_refusal_still_has_its_status() {
     let request_id = Some("req-1".to_owned());
     assert_eq!(
         refusal,
-        Refusal {
+        ErrorResponse {
             status: 504,
             request_id,
-            ..Refusal::default()
+            ..ErrorResponse::default()
         }
     );
 }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use desktop_deletion_operator::clock::{Source, System};
+use desktop_deletion_operator::clock::{SystemClock, TimeSource};
 use desktop_deletion_operator::workspace::api::{
     AttachedKind, AttachedUser, Billing, DesktopFacts, DesktopKind, Fact, Job, LoginStatus, Lookup,
     SubJobQuery, SubJobStatus, Workspace,
@@ -47,10 +47,10 @@ async fn cloud() -> Running {
 
 fn connected(cloud: &Running, credentials: Credentials) -> Arc<dyn Workspace> {
     let allowed = vec!["127.0.0.1=127.0.0.0/8".parse().unwrap()];
-    Connector::new(patient(), allowed, Arc::new(System))
+    Connector::new(patient(), allowed, Arc::new(SystemClock))
         .connect(
             &target(&cloud.workspace, &cloud.ca_pem),
-            SecretCredentials::Ready(credentials),
+            SecretCredentials::Static(credentials),
         )
         .unwrap()
 }
@@ -64,7 +64,7 @@ fn administrator() -> Credentials {
 }
 
 fn code(error: &Error) -> (u16, &str) {
-    let refusal = error.refusal().unwrap();
+    let refusal = error.error_response().unwrap();
     (refusal.status, refusal.code.as_deref().unwrap())
 }
 
@@ -90,7 +90,7 @@ async fn a_batch_is_listed_deleted_and_followed_to_its_end() {
     assert_eq!(page.value.total, 2);
     assert!(page.service_time.is_some());
 
-    let signed = workspace.sign_batch_delete(&batch(), System.now()).unwrap();
+    let signed = workspace.sign_batch_delete(&batch(), SystemClock.now()).unwrap();
     let digest = signed.digest().to_owned();
     let id = workspace.send(signed).await.unwrap().value;
     let posted = cloud
@@ -236,7 +236,7 @@ async fn sessions_and_billing_are_read_from_the_detailed_list() {
 
     let reader = connected(&cloud, access_key("AKREADER000000000000", "SKREADER-canary"));
     let error = reader.list_desktop_details(&asked).await.unwrap_err();
-    assert_eq!(error.refusal().map(|refusal| refusal.status), Some(403));
+    assert_eq!(error.error_response().map(|refusal| refusal.status), Some(403));
     assert!(
         error
             .to_string()
@@ -257,7 +257,7 @@ async fn a_wrong_secret_key_is_refused_by_the_gateway() {
 async fn an_old_signature_is_refused_by_the_gateway() {
     let cloud = cloud().await;
     let workspace = connected(&cloud, administrator());
-    let long_ago = System.now() - Duration::from_secs(16 * 60);
+    let long_ago = SystemClock.now() - Duration::from_secs(16 * 60);
     let error = workspace
         .send(workspace.sign_batch_delete(&batch(), long_ago).unwrap())
         .await
@@ -271,10 +271,10 @@ async fn a_login_without_the_right_is_refused() {
     let cloud = cloud().await;
     let workspace = connected(&cloud, access_key("AKREADER000000000000", "SKREADER-canary"));
     let error = workspace
-        .send(workspace.sign_batch_delete(&batch(), System.now()).unwrap())
+        .send(workspace.sign_batch_delete(&batch(), SystemClock.now()).unwrap())
         .await
         .unwrap_err();
-    assert_eq!(error.refusal().map(|refusal| refusal.status), Some(403));
+    assert_eq!(error.error_response().map(|refusal| refusal.status), Some(403));
     assert!(
         error.to_string().contains("workspace:desktops:batchDelete"),
         "{error}"

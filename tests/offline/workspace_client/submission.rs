@@ -1,6 +1,6 @@
 //! The one call that must not be repeated: its bytes, its connection, its answer.
 
-use desktop_deletion_operator::clock::Source;
+use desktop_deletion_operator::clock::TimeSource;
 use desktop_deletion_operator::crd::deletion::ErrorClass;
 use desktop_deletion_operator::ids::ProjectID;
 use desktop_deletion_operator::plan::error_policy::cloud_error;
@@ -164,7 +164,7 @@ async fn what_was_signed_for_one_project_is_not_sent_by_another() {
         ..target(&server.endpoint(), &authority())
     };
     let other = connector("127.0.0.1=127.0.0.0/8", patient())
-        .connect(&other, SecretCredentials::Ready(access_key()))
+        .connect(&other, SecretCredentials::Static(access_key()))
         .unwrap();
     let signed = other.sign_batch_delete(&batch(), Stopped.now()).unwrap();
     let error = workspace(&server).send(signed).await.unwrap_err();
@@ -252,7 +252,7 @@ async fn no_redirect_is_followed() {
         let location = format!("Location: {}/\r\n", elsewhere.endpoint());
         let server = Server::start(Play::Answer(answer(status, &location, b""))).await;
         let error = submit(&*workspace(&server)).await.unwrap_err();
-        assert_eq!(error.refusal().map(|refusal| refusal.status), Some(status));
+        assert_eq!(error.error_response().map(|refusal| refusal.status), Some(status));
         assert_eq!(server.requests().len(), 1);
     }
     assert_eq!(elsewhere.connections(), 0);
@@ -263,7 +263,7 @@ async fn a_refused_submission_is_sent_once() {
     for status in [400, 401, 403, 404, 409, 413, 429, 500, 502, 503, 504] {
         let server = Server::start(Play::Answer(answer(status, "Retry-After: 0\r\n", b"{}"))).await;
         let error = submit(&*workspace(&server)).await.unwrap_err();
-        assert_eq!(error.refusal().map(|refusal| refusal.status), Some(status));
+        assert_eq!(error.error_response().map(|refusal| refusal.status), Some(status));
         assert_eq!((server.requests().len(), server.connections()), (1, 1));
     }
 }

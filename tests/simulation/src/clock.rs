@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
-use desktop_deletion_operator::clock::Source;
+use desktop_deletion_operator::clock::TimeSource;
 use jiff::{SignedDuration, Timestamp};
 use tokio::time::Instant;
 
@@ -64,7 +64,7 @@ pub struct Watch {
     pub seed: u64,
 }
 
-impl Source for Watch {
+impl TimeSource for Watch {
     fn now(&self) -> Timestamp {
         let ahead = SignedDuration::from_secs(self.ahead.load(Ordering::Relaxed));
         self.era.now().checked_add(ahead).unwrap_or(Timestamp::MAX)

@@ -4,14 +4,14 @@ use std::collections::HashSet;
 
 use jiff::Timestamp;
 
+use crate::cloud::api_error::ApiError;
+use crate::cloud::desktops::DesktopRecord;
 use crate::cloud::operation::{Call, Operation};
 use crate::cloud::paging::{check_length, check_repeats};
-use crate::cloud::refusal::Refusal;
-use crate::cloud::residents::Resident;
 use crate::world::{ChargingMode, Desktop};
 
 /// Filters of both lists.
-const OF_BOTH: [&str; 7] = [
+const COMMON_FILTERS: [&str; 7] = [
     "desktop_id",
     "user_name",
     "computer_name",
@@ -52,11 +52,11 @@ struct Order {
 }
 
 impl<'a> Filter<'a> {
-    pub(super) fn parse(call: &'a Call, ignore_ids: bool) -> Result<Self, Refusal> {
+    pub(super) fn parse(call: &'a Call, ignore_ids: bool) -> Result<Self, ApiError> {
         for name in ["desktop_id", "user_names", "computer_names"] {
             check_repeats(call, name, 100)?;
         }
-        for name in OF_BOTH.iter().chain(&["user_names", "computer_names"]) {
+        for name in COMMON_FILTERS.iter().chain(&["user_names", "computer_names"]) {
             check_length(call, name, 255)?;
         }
         let detailed = call.operation == Operation::ListDesktopsDetail;
@@ -101,7 +101,7 @@ impl<'a> Filter<'a> {
             .is_none_or(|ids| ids.contains(desktop.id.as_str()))
             && self.users.take(desktop)
             && admits(&self.names, &desktop.name)
-            && admits(&self.types, desktop.kind.word())
+            && admits(&self.types, desktop.kind.as_str())
             && admits(&self.pools, &desktop.pool_id().unwrap_or_default())
             && self.tags.iter().all(tagged)
             && self
@@ -119,10 +119,10 @@ impl<'a> Filter<'a> {
         self.statuses.is_empty() || self.statuses.iter().any(same)
     }
 
-    pub(super) fn sort(&self, residents: &mut [&Resident], seen: Timestamp) {
+    pub(super) fn sort(&self, records: &mut [&DesktopRecord], seen: Timestamp) {
         let Some(order) = &self.order else { return };
-        residents.sort_by(|one, other| {
-            let (one, other) = (one.at(seen), other.at(seen));
+        records.sort_by(|one, other| {
+            let (one, other) = (one.state_at(seen), other.state_at(seen));
             let ascending = if order.by_name {
                 one.name.cmp(&other.name)
             } else {
@@ -160,7 +160,7 @@ fn parts<'a>(call: &'a Call, name: &'a str) -> Vec<&'a str> {
         .collect()
 }
 
-fn flag(name: &str, values: &[&str]) -> Result<Option<bool>, Refusal> {
+fn flag(name: &str, values: &[&str]) -> Result<Option<bool>, ApiError> {
     match values.first() {
         None => Ok(None),
         Some(value) => match value.parse() {
@@ -170,7 +170,7 @@ fn flag(name: &str, values: &[&str]) -> Result<Option<bool>, Refusal> {
     }
 }
 
-fn order(fields: &[&str], types: &[&str]) -> Result<Option<Order>, Refusal> {
+fn order(fields: &[&str], types: &[&str]) -> Result<Option<Order>, ApiError> {
     let by_name = match fields.first() {
         // The type counts only together with a field.
         None => return Ok(None),
@@ -186,6 +186,6 @@ fn order(fields: &[&str], types: &[&str]) -> Result<Option<Order>, Refusal> {
     Ok(Some(Order { by_name, descending }))
 }
 
-fn invalid(name: &str, wanted: &str, value: &str) -> Refusal {
-    Refusal::invalid(format!("{name} must be {wanted}, not `{value}`"))
+fn invalid(name: &str, wanted: &str, value: &str) -> ApiError {
+    ApiError::invalid(format!("{name} must be {wanted}, not `{value}`"))
 }

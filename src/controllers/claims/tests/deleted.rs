@@ -29,9 +29,9 @@ async fn a_request_that_is_deleted_in_flight_holds_its_desktops_until_nothing_ca
         assert_eq!(minutes, lasts / 60 + 1, "{outcome}");
         pass(&world, lasts - 1).await;
         assert_eq!(world.holder(&twin).await.until, holder.until, "{outcome}");
-        assert_eq!(world.claims.of_deleted_requests(), 1);
+        assert_eq!(world.claims.count_deleted_requests(), 1);
         pass(&world, 1).await;
-        assert_eq!(world.claims.of_deleted_requests(), 0);
+        assert_eq!(world.claims.count_deleted_requests(), 0);
         let answer = world.ask(&twin).await;
         assert_eq!(answer.claim, Claim::Granted, "{outcome}");
         assert_eq!(answer.released, Some(Duration::from_secs(lasts)), "{outcome}");
@@ -117,7 +117,7 @@ async fn each_way_to_learn_that_an_object_is_gone_begins_the_claim() {
         ("a pass, before the watch has shown the attempt", |world, sent| {
             world.shows(&request("here/leaver", 0, &["a"]));
             world.claims.observe(sent);
-            world.claims.deleted("here/leaver");
+            world.claims.mark_deleted("here/leaver");
         }),
         ("a list, before the attempt was stored", |world, sent| {
             world.shows(&request("here/leaver", 0, &["a"]));
@@ -133,7 +133,7 @@ async fn each_way_to_learn_that_an_object_is_gone_begins_the_claim() {
         assert!(matches!(claim, Claim::ReservedByDeleted(_)), "{name}: {claim:?}");
         // That it is told of twice changes nothing.
         world.shows_gone(&sent);
-        assert_eq!(world.claims.of_deleted_requests(), 1, "{name}");
+        assert_eq!(world.claims.count_deleted_requests(), 1, "{name}");
     }
 }
 
@@ -143,7 +143,7 @@ async fn an_object_that_shows_again_holds_its_desktops_itself() {
     let sent = in_flight("here/leaver", "Pending", &["a"]);
     world.shows(&sent);
     pass(&world, 100).await;
-    world.claims.deleted("here/leaver");
+    world.claims.mark_deleted("here/leaver");
     world.shows(&sent);
     assert!(matches!(
         world.claim(&again("here/twin")).await,
@@ -161,7 +161,7 @@ async fn a_request_that_this_process_finished_leaves_no_claim() {
     let world = World::new();
     let sent = in_flight("here/leaver", "Accepted", &["a"]);
     world.shows(&sent);
-    world.claims.finished("here/leaver");
+    world.claims.mark_finished("here/leaver");
     // Events of the time before, and then its leaving of the watch, which shows its state before it was finished.
     world.shows(&sent);
     assert_eq!(world.claim(&again("here/twin")).await, Claim::Granted);
@@ -182,7 +182,7 @@ async fn a_finished_request_is_remembered_until_a_list_lacks_it() {
     let world = World::new();
     let sent = in_flight("here/leaver", "Accepted", &["a"]);
     world.shows(&sent);
-    world.claims.finished("here/leaver");
+    world.claims.mark_finished("here/leaver");
     world.relist(&[&sent]);
     assert_eq!(
         world.claim(&again("here/twin")).await,
@@ -210,7 +210,7 @@ async fn who_is_held_has_one_look_made_whether_the_object_is_really_gone() {
     let answer = world.ask(&twin).await;
     assert!(matches!(answer.claim, Claim::ReservedByDeleted(_)));
     assert!(answer.unconfirmed.is_none());
-    world.claims.finished("here/leaver");
+    world.claims.mark_finished("here/leaver");
     assert_eq!(world.claim(&twin).await, Claim::Granted);
 }
 
@@ -244,7 +244,7 @@ async fn a_job_that_shows_ends_the_claim_of_an_accepted_call_and_a_desktop_that_
         world.holder(&other).await;
         world.claims.release("here/leaver", &gone("b"));
         assert_eq!(world.claim(&other).await, Claim::Granted);
-        assert_eq!(world.claims.of_deleted_requests(), 0);
+        assert_eq!(world.claims.count_deleted_requests(), 0);
     }
 }
 
@@ -294,12 +294,15 @@ async fn of_too_many_claims_the_one_that_ends_soonest_is_dropped() {
     let soonest = sent("soonest", "Accepted");
     world.shows(&soonest);
     world.shows_gone(&soonest);
-    for number in 0..super::super::deleted::MOST {
+    for number in 0..super::super::deleted::MAX_CLAIMS {
         let object = sent(&format!("leaver-{number}"), "Pending");
         world.shows(&object);
         world.shows_gone(&object);
     }
-    assert_eq!(world.claims.of_deleted_requests(), super::super::deleted::MOST);
+    assert_eq!(
+        world.claims.count_deleted_requests(),
+        super::super::deleted::MAX_CLAIMS
+    );
     let twin = |id: &str| request("here/twin", 5, &[id]);
     assert_eq!(world.claim(&twin("soonest")).await, Claim::Granted);
     world.holder(&twin("leaver-0")).await;

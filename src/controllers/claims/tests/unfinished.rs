@@ -180,8 +180,8 @@ async fn a_copy_of_the_watch_does_not_release_what_an_earlier_reconciliation_hol
         let world = World::new();
         world.shows(&own);
         let answer = world.ask(&own).await;
-        assert_eq!((answer.claim, answer.fresh), (Claim::Granted, true));
-        assert!(!world.ask(&own).await.fresh, "it has them already");
+        assert_eq!((answer.claim, answer.newly_granted), (Claim::Granted, true));
+        assert!(!world.ask(&own).await.newly_granted, "it has them already");
         world.claims.release_unless_in_flight(&own, known);
         world.shows(&older);
         let claim = world.claim(&older).await;

@@ -79,16 +79,16 @@ async fn an_api_server_that_is_away_says_nothing_of_rights() {
     for code in [404, 429, 500, 503] {
         world.claims.requests_failed(&there(), &answered(code));
     }
-    assert_eq!(world.claims.unreadable(), 0);
+    assert_eq!(world.claims.count_unreadable_namespaces(), 0);
     assert_eq!(world.claim(&request).await, Claim::WatchesNotSynced);
     pass(&world, LONGEST).await;
     assert_eq!(world.claim(&request).await, Claim::WatchesNotSynced);
 
     // Nor does a refusal of long ago.
     world.claims.requests_failed(&there(), &answered(403));
-    assert_eq!(world.claims.unreadable(), 1);
+    assert_eq!(world.claims.count_unreadable_namespaces(), 1);
     pass(&world, 180).await;
-    assert_eq!(world.claims.unreadable(), 0);
+    assert_eq!(world.claims.count_unreadable_namespaces(), 0);
     assert_eq!(world.claim(&request).await, Claim::WatchesNotSynced);
 }
 
@@ -100,7 +100,7 @@ async fn who_is_in_flight_there_keeps_the_desktop_once_it_is_listed() {
         pass(&world, waited).await;
         let sent = submitted(request("there/sent", 5, &["a"]), "Accepted", &["a"]);
         list(&world, &[&sent]);
-        assert_eq!(world.claims.unreadable(), 0);
+        assert_eq!(world.claims.count_unreadable_namespaces(), 0);
         let claim = world.claim(&request("here/one", 0, &["a"])).await;
         assert!(
             matches!(&claim, Claim::Reserved(conflict) if conflict.name.is_none()),
@@ -116,7 +116,7 @@ async fn what_was_listed_before_the_right_was_lost_is_known() {
     let sent = submitted(request("there/sent", 5, &["a"]), "Accepted", &["a"]);
     list(&world, &[&sent]);
     world.claims.requests_failed(&there(), &answered(403));
-    assert_eq!(world.claims.unreadable(), 1);
+    assert_eq!(world.claims.count_unreadable_namespaces(), 1);
     let claim = world.claim(&request("here/one", 0, &["a"])).await;
     assert!(matches!(claim, Claim::Reserved(_)), "{claim:?}");
     assert_eq!(world.claim(&request("here/two", 0, &["b"])).await, Claim::Granted);
@@ -132,8 +132,8 @@ async fn projects_that_may_not_be_listed_hold_nobody_up() {
     assert_eq!(world.claim(&request).await, Claim::WatchesNotSynced);
     world.claims.projects_failed(&there(), &answered(403));
     assert_eq!(world.claim(&request).await, Claim::Granted);
-    assert_eq!(world.claims.unreadable(), 1);
-    let permission = world.claims.projects_unreadable("there");
+    assert_eq!(world.claims.count_unreadable_namespaces(), 1);
+    let permission = world.claims.missing_project_permission("there");
     assert_eq!(permission.as_deref(), Some("list workspaceprojects"));
-    assert_eq!(world.claims.projects_unreadable("here"), None);
+    assert_eq!(world.claims.missing_project_permission("here"), None);
 }

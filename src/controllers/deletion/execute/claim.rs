@@ -24,12 +24,12 @@ pub(super) async fn claim(reconciliation: &mut Reconciliation, context: &Context
         let released = overlap::released(&reconciliation.observed, holder);
         context.requests.claims.release(&holder.uid, &released);
     }
-    let mut answer = ask(reconciliation, &project_key, context).await?;
+    let mut answer = request_claim(reconciliation, &project_key, context).await?;
     while let Some(deleted) = &answer.unconfirmed {
-        if !finished_after_all(deleted, context).await {
+        if !is_finished(deleted, context).await {
             break;
         }
-        answer = ask(reconciliation, &project_key, context).await?;
+        answer = request_claim(reconciliation, &project_key, context).await?;
     }
     if let Some(holder) = holder_of(Some(&answer.claim))
         && before.as_ref() != Some(&holder)
@@ -40,7 +40,7 @@ pub(super) async fn claim(reconciliation: &mut Reconciliation, context: &Context
     if let Some(released) = answer.released {
         admit_since(reconciliation, released);
     }
-    reconciliation.claimed |= answer.fresh;
+    reconciliation.claimed |= answer.newly_granted;
     reconciliation.observed.claim = Some(answer.claim);
     Ok(())
 }
@@ -52,7 +52,7 @@ fn holder_of(claim: Option<&Claim>) -> Option<String> {
     }
 }
 
-async fn ask(
+async fn request_claim(
     reconciliation: &Reconciliation,
     project_key: &ProjectKey,
     context: &Context,
@@ -66,7 +66,7 @@ async fn ask(
 
 /// Checks once with the API server whether a request that disappeared from its watch was finished by another leader,
 /// which looks like a deletion. Returns whether its claim has ended.
-async fn finished_after_all(deleted: &ObjectRef<DesktopDeletion>, context: &Context) -> bool {
+async fn is_finished(deleted: &ObjectRef<DesktopDeletion>, context: &Context) -> bool {
     let uid = deleted.extra.uid.as_deref().unwrap_or_default();
     let namespace = deleted.namespace.as_deref().unwrap_or_default();
     let requests: Api<Raw<DesktopDeletion>> = Api::namespaced(context.kube.client.clone(), namespace);
@@ -87,7 +87,7 @@ async fn finished_after_all(deleted: &ObjectRef<DesktopDeletion>, context: &Cont
         Some(live) => {
             let finished = !live.json["status"]["completionTime"].is_null();
             if finished {
-                context.requests.claims.finished(uid);
+                context.requests.claims.mark_finished(uid);
             }
             finished
         }

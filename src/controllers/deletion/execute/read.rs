@@ -35,19 +35,19 @@ pub(super) async fn project(reconciliation: &mut Reconciliation, context: &Conte
         reconciliation.namespace(),
         reconciliation.observed.request.project.clone(),
     );
-    let asked = context.process.uptime.now();
+    let started = context.process.uptime.now();
     // The first read may be shared; a live read confirms it before anything is sent.
     let since = match &reconciliation.project_session {
         None => reconciliation.reads_since.max(deadlines::oldest_first_read(
-            asked,
+            started,
             &context.process.config.timing,
         )),
-        Some(_) => asked,
+        Some(_) => started,
     };
     let read = project_session::read(context, &namespace, &name, context.process.uptime.moment(since)).await;
     let mut session = ProjectSession::of(&*read.value?, &namespace, &name, may_still_appear);
     if let Some(obstacle) = session.unchecked()
-        && let Some(permission) = context.requests.claims.projects_unreadable(&namespace)
+        && let Some(permission) = context.requests.claims.missing_project_permission(&namespace)
     {
         *obstacle = unreadable::projects(&namespace, &name, &permission);
     }
@@ -56,14 +56,14 @@ pub(super) async fn project(reconciliation: &mut Reconciliation, context: &Conte
         |before: &ProjectSession| before.version == session.version && location(before) == location(&session);
     if !reconciliation.project_session.as_ref().is_none_or(same) {
         // Reads of another project are irrelevant, and new credentials are verified by a read first.
-        reconciliation.forget_reads(asked);
+        reconciliation.forget_reads(started);
     }
     reconciliation.observed.project = Some(session.view.clone());
-    reconciliation.observed.project_is_fresh = context.process.uptime.at(read.began) >= asked;
+    reconciliation.observed.project_is_fresh = context.process.uptime.at(read.began) >= started;
     reconciliation.project_read = Some(context.process.uptime.now());
     let first = reconciliation.project_session.replace(session).is_none();
     if first && Priority::of(&reconciliation.object) == Priority::Submission {
-        restore_known_gone(reconciliation, asked, context);
+        restore_known_gone(reconciliation, started, context);
     }
     Ok(())
 }
@@ -113,11 +113,11 @@ pub(super) async fn desktops(
         .desktops(key, cloud, desktop_query, upcoming)
         .await;
     reconciliation.reads.desktops_took += context.process.uptime.now().saturating_sub(asked);
-    if let Some(read) = answered(reconciliation, read, context) {
+    if let Some(read) = record_result(reconciliation, read, context) {
         let began = context.process.uptime.at(read.began);
         for id in ids {
-            let row = read.shows(id);
-            let unseen = if read.proves_missing(id) {
+            let row = read.get(id);
+            let unseen = if read.confirms_missing(id) {
                 DesktopView::Missing
             } else {
                 DesktopView::Unlisted
@@ -168,7 +168,7 @@ pub(super) async fn desktop(
             in_a_row: reconciliation.remember(context, |memory| memory.single_read_failed(id)),
         };
         reconciliation.observed.single_reads.insert(id.folded(), failed);
-    } else if let Some(answer) = answered(reconciliation, shown, context) {
+    } else if let Some(answer) = record_result(reconciliation, shown, context) {
         let desktop = match answer.value {
             Lookup::Gone => None,
             Lookup::Found(desktop) => Some(desktop),
@@ -184,7 +184,7 @@ pub(super) async fn desktop(
         reconciliation
             .observed
             .single_reads
-            .insert(id.folded(), SingleRead::Answered);
+            .insert(id.folded(), SingleRead::Succeeded);
         record_desktop(reconciliation, id, view, desktop, began, context);
     }
     Ok(())
@@ -199,7 +199,7 @@ pub(super) async fn details(
     let asked = begin_read(reconciliation, context);
     let listed = reconciliation.cloud()?.list_desktop_details(ids).await;
     reconciliation.reads.desktops_took += context.process.uptime.now().saturating_sub(asked);
-    if let Some(answer) = answered(reconciliation, listed, context) {
+    if let Some(answer) = record_result(reconciliation, listed, context) {
         let mut rows = BTreeMap::new();
         for row in answer.value {
             let first = rows
@@ -283,7 +283,7 @@ pub(super) async fn sub_jobs(reconciliation: &mut Reconciliation, context: &Cont
         .sub_job_list(key, &*cloud, &ids, since)
         .await;
     reconciliation.reads.sub_jobs_took += context.process.uptime.now().saturating_sub(now);
-    if let Some(sub_job_list) = answered(reconciliation, sub_job_lists, context) {
+    if let Some(sub_job_list) = record_result(reconciliation, sub_job_lists, context) {
         let unseen = reconciliation.remember(context, |memory| {
             memory.observe_sub_jobs(&sub_job_list, &ids, context.process.uptime.now())
         });
@@ -366,7 +366,7 @@ fn begin_read(reconciliation: &mut Reconciliation, context: &Context) -> Duratio
 }
 
 /// The result of a read, if it succeeded.
-fn answered<T>(
+fn record_result<T>(
     reconciliation: &mut Reconciliation,
     read: Result<T, CloudFailure>,
     context: &Context,

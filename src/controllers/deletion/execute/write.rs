@@ -53,7 +53,7 @@ pub(super) async fn finalizers(
 }
 
 /// The object with that status, and with what this version does not know of the stored one.
-fn next(
+fn with_status(
     reconciliation: &Reconciliation,
     status: &DesktopDeletionStatus,
 ) -> serde_json::Result<Raw<DesktopDeletion>> {
@@ -81,8 +81,8 @@ pub(super) async fn status(
     context: &Context,
 ) -> Result<(), Error> {
     let before = reconciliation.observed.request.status.clone();
-    let next =
-        next(reconciliation, &status).map_err(|_| Error::Fault("a status cannot be written as JSON"))?;
+    let next = with_status(reconciliation, &status)
+        .map_err(|_| Error::Fault("a status cannot be written as JSON"))?;
     let requests = reconciliation.requests(context);
     let (name, parameters) = (next.name_any(), PostParams::default());
     let written = api::call(

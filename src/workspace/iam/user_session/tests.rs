@@ -8,7 +8,7 @@ use tokio::time::{advance, sleep};
 
 use super::*;
 use crate::workspace::auth::SecretData;
-use crate::workspace::error::{BreakerKind, Failure, Operation, Refusal};
+use crate::workspace::error::{BreakerKind, ErrorResponse, Failure, Operation};
 
 const MINUTE: Duration = Duration::from_secs(60);
 const HOUR: Duration = Duration::from_secs(3600);
@@ -61,7 +61,11 @@ impl Fake {
 
 #[async_trait]
 impl Iam for Fake {
-    async fn create_token(&self, _: &PasswordLogin, _: &ProjectID) -> Result<Issued<SecretString>, Error> {
+    async fn create_token(
+        &self,
+        _: &PasswordCredentials,
+        _: &ProjectID,
+    ) -> Result<Issued<SecretString>, Error> {
         let operation = Operation::CreateToken;
         self.call(
             operation,
@@ -78,7 +82,7 @@ impl Iam for Fake {
             .await
     }
 
-    async fn token_end(&self, _: &SecretString) -> Result<Timestamp, Error> {
+    async fn token_expiry(&self, _: &SecretString) -> Result<Timestamp, Error> {
         unreachable!("nobody asks a session about a token from elsewhere")
     }
 }
@@ -87,14 +91,14 @@ fn issued<T>(value: T, left: Duration) -> Issued<T> {
     Issued {
         value,
         expires_at: Timestamp::UNIX_EPOCH + left,
-        left,
+        lifetime: left,
     }
 }
 
 fn refused(status: u16) -> Trouble {
-    Failure::Refused(Box::new(Refusal {
+    Failure::ErrorResponse(Box::new(ErrorResponse {
         status,
-        ..Refusal::default()
+        ..ErrorResponse::default()
     }))
 }
 
@@ -122,7 +126,7 @@ impl World {
         let data: SecretData = entries.map(|key| (key.to_owned(), b"canary".to_vec())).into();
         UserSession::new(
             Arc::clone(&self.iam) as Arc<dyn Iam>,
-            PasswordLogin::read(&data).unwrap(),
+            PasswordCredentials::read(&data).unwrap(),
             ProjectID::try_from(project).unwrap(),
             Arc::clone(&self.turn),
         )
@@ -218,12 +222,12 @@ async fn what_the_cloud_refused_is_not_given_out_again() {
     let session = world.session("p1");
     let first = session.current().await.unwrap();
     world.iam.calls();
-    assert!(session.dismiss(&first.credentials));
+    assert!(session.invalidate(&first.credentials));
     assert!(session.cached().is_none());
     let second = session.current().await.unwrap();
     assert_eq!(world.iam.calls(), LOGIN, "the token may have ended too");
     // A caller that was refused with the first one finds the second one in place.
-    assert!(session.dismiss(&first.credentials));
+    assert!(session.invalidate(&first.credentials));
     assert!(Arc::ptr_eq(
         &session.current().await.unwrap().credentials,
         &second.credentials
@@ -284,7 +288,7 @@ async fn a_wrong_password_is_tried_twice_and_then_left_alone() {
     let mut refusals = 0;
     for result in everybody().await {
         match result.unwrap_err().failure {
-            Failure::Refused(_) => refusals += 1,
+            Failure::ErrorResponse(_) => refusals += 1,
             Failure::CircuitOpen { breaker, .. } => assert_eq!(breaker, BreakerKind::Credentials),
             other => panic!("{other}"),
         }
@@ -322,7 +326,7 @@ async fn a_silent_iam_is_asked_once_for_all_who_wait() {
 #[tokio::test(start_paused = true)]
 async fn even_a_short_life_can_be_used() {
     for (left, renewed_after, unusable_after) in [(9_u64, 6, 9), (900, 600, 810), (3600, 2400, 3480)] {
-        let timed = Timed::new((), Duration::from_secs(left));
+        let timed = Expiring::new((), Duration::from_secs(left));
         let now = Instant::now();
         assert_eq!(timed.renew_at - now, Duration::from_secs(renewed_after), "{left}");
         let last_use = (timed.last_use - now).as_secs_f64().ceil();
@@ -331,9 +335,9 @@ async fn even_a_short_life_can_be_used() {
             "{left}: {last_use}"
         );
     }
-    let timed = Timed::new((), Duration::MAX);
+    let timed = Expiring::new((), Duration::MAX);
     assert!(timed.is_usable() && !timed.is_due());
-    assert!(!Timed::new((), Duration::ZERO).is_usable());
+    assert!(!Expiring::new((), Duration::ZERO).is_usable());
 }
 
 #[tokio::test(start_paused = true)]

@@ -116,8 +116,8 @@ pub(super) const MUTANTS: &[Mutant] = &[
         does: "A read that lacks a fact replaces the plan that is shown, so its approval applies to another plan",
         edits: &[Edit {
             file: "src/plan/preview.rs",
-            find: "    let says_less = !missing.is_empty() && !observed.facts.facts_missing_for_long;",
-            replace: "    let says_less = !missing.is_empty() && observed.facts.facts_missing_for_long;",
+            find: "    let lacks_facts = !missing.is_empty() && !observed.facts.facts_missing_for_long;",
+            replace: "    let lacks_facts = !missing.is_empty() && observed.facts.facts_missing_for_long;",
         }],
         trials: TRIALS,
     },
@@ -167,7 +167,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
         edits: &[Edit {
             file: "src/plan/deadlines/windows.rs",
             find: "Some(other) if inside(other) =>",
-            replace: "Some(other) if inside(other) || other != clocks.ours =>",
+            replace: "Some(other) if inside(other) || other != clocks.local =>",
         }],
         trials: &[Trial {
             layer: Layer::Offline,

@@ -30,8 +30,8 @@ pub(super) const MUTANTS: &[Mutant] = &[
         does: "The call is made without an intent",
         edits: &[Edit {
             file: "src/plan/submission.rs",
-            find: "None if go && unsettled(&observed.request.status).is_none() => intent(observed, attempt),",
-            replace: "None if go && unsettled(&observed.request.status).is_none() => Step::Post,",
+            find: "None if may_send && unsettled(&observed.request.status).is_none() => intent(observed, attempt),",
+            replace: "None if may_send && unsettled(&observed.request.status).is_none() => Step::Post,",
         }],
         trials: &[Trial {
             layer: Layer::Offline,
@@ -72,8 +72,8 @@ pub(super) const MUTANTS: &[Mutant] = &[
         does: "The delete request is sent regardless of the age of its signature",
         edits: &[Edit {
             file: "src/plan/submission.rs",
-            find: "let go = fresh && !cancelled && !observed.facts.stopping;",
-            replace: "let go = (fresh || !fresh) && !cancelled && !observed.facts.stopping;",
+            find: "let may_send = fresh && !cancelled && !observed.facts.stopping;",
+            replace: "let may_send = (fresh || !fresh) && !cancelled && !observed.facts.stopping;",
         }],
         trials: &[Trial {
             layer: Layer::Offline,
@@ -85,8 +85,8 @@ pub(super) const MUTANTS: &[Mutant] = &[
         does: "The delete request is sent although its object was deleted or suspended after the intent was stored",
         edits: &[Edit {
             file: "src/plan/submission.rs",
-            find: "let go = fresh && !cancelled && !observed.facts.stopping;",
-            replace: "let go = fresh && (!cancelled || stored.is_some()) && !observed.facts.stopping;",
+            find: "let may_send = fresh && !cancelled && !observed.facts.stopping;",
+            replace: "let may_send = fresh && (!cancelled || stored.is_some()) && !observed.facts.stopping;",
         }],
         trials: &[Trial {
             layer: Layer::Offline,
@@ -137,8 +137,8 @@ pub(super) const MUTANTS: &[Mutant] = &[
         does: "A reconciliation uses a cached object that is older than the last write of this process",
         edits: &[Edit {
             file: "src/controllers/cache.rs",
-            find: "(Known::Version(known), Some(shown)) if shown >= known => Source::Cache,",
-            replace: "(Known::Version(known), Some(shown)) if shown >= known || shown < known => Source::Cache,",
+            find: "(LatestState::Version(known), Some(shown)) if shown >= known => Source::Cache,",
+            replace: "(LatestState::Version(known), Some(shown)) if shown >= known || shown < known => Source::Cache,",
         }],
         trials: &[Trial {
             layer: Layer::Unit,
@@ -176,8 +176,8 @@ pub(super) const MUTANTS: &[Mutant] = &[
         does: "If a request is deleted while its delete request is in flight, its desktops are no longer reserved",
         edits: &[Edit {
             file: "src/controllers/claims/table.rs",
-            find: "project.and_then(|project| Deleted::begin(name, project, in_flight, &self.time))",
-            replace: "project.and_then(|project| Deleted::begin(name, project, in_flight, &self.time)).filter(|_| false)",
+            find: "project.and_then(|project| DeletedClaim::begin(name, project, in_flight, &self.time))",
+            replace: "project.and_then(|project| DeletedClaim::begin(name, project, in_flight, &self.time)).filter(|_| false)",
         }],
         trials: &[
             Trial {

@@ -10,16 +10,16 @@ pub(super) const MUTANTS: &[Mutant] = &[
             file: "src/workspace/exchange.rs",
             find: "        let received = transfer(transport, call, limits)
             .await
-            .map_err(|lost| self.lost(&lost))?;
+            .map_err(|lost| self.transport_error(&lost))?;
 ",
             replace: "        let again = call.clone();
         let mut received = transfer(transport, call, limits)
             .await
-            .map_err(|lost| self.lost(&lost))?;
+            .map_err(|lost| self.transport_error(&lost))?;
         if received.status.is_server_error() {
             received = transfer(transport, again, limits)
                 .await
-                .map_err(|lost| self.lost(&lost))?;
+                .map_err(|lost| self.transport_error(&lost))?;
         }
 ",
         }],
@@ -35,14 +35,14 @@ pub(super) const MUTANTS: &[Mutant] = &[
             file: "src/workspace/exchange.rs",
             find: "        let received = transfer(transport, call, limits)
             .await
-            .map_err(|lost| self.lost(&lost))?;
+            .map_err(|lost| self.transport_error(&lost))?;
 ",
             replace: "        let again = call.clone();
         let received = match transfer(transport, call, limits).await {
             Ok(received) => received,
             Err(_) => transfer(transport, again, limits)
                 .await
-                .map_err(|lost| self.lost(&lost))?,
+                .map_err(|lost| self.transport_error(&lost))?,
         };
 ",
         }],

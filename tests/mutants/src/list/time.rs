@@ -8,8 +8,8 @@ pub(super) const MUTANTS: &[Mutant] = &[
         does: "The `Date` of a single answer sets the service's clock",
         edits: &[Edit {
             file: "src/plan/clocks.rs",
-            find: "        let enough = if self.known.is_some() { IN_A_ROW } else { 2 };",
-            replace: "        let enough = IN_A_ROW / 3;",
+            find: "            SAMPLES_TO_CORRECT\n        } else {\n            2\n        };",
+            replace: "            SAMPLES_TO_CORRECT\n        } else {\n            SAMPLES_TO_CORRECT / 3\n        };",
         }],
         trials: &[Trial {
             layer: Layer::Unit,
@@ -21,8 +21,8 @@ pub(super) const MUTANTS: &[Mutant] = &[
         does: "The `Date` of a page that is not the service's own answer counts as the service's clock",
         edits: &[Edit {
             file: "src/workspace/exchange.rs",
-            find: "            service_time: refusal::service_time(&received.headers).filter(|_| of_service),",
-            replace: "            service_time: refusal::service_time(&received.headers).filter(|_| of_service || !of_service),",
+            find: "            service_time: error_response::service_time(&received.headers).filter(|_| of_service),",
+            replace: "            service_time: error_response::service_time(&received.headers).filter(|_| of_service || !of_service),",
         }],
         trials: &[Trial {
             layer: Layer::Offline,
@@ -34,7 +34,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
         does: "The service's clock alone ends, settles and releases, whatever ours says",
         edits: &[Edit {
             file: "src/plan/clocks.rs",
-            find: "        let behind = self.other()?.min(self.ours);",
+            find: "        let behind = self.other()?.min(self.local);",
             replace: "        let behind = self.other()?;",
         }],
         trials: &[
@@ -54,7 +54,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
         edits: &[Edit {
             file: "src/plan/deadlines.rs",
             find: "    known.max(there.unwrap_or_default())",
-            replace: "    known.min(between(clocks.ours, end)).max(there.unwrap_or_default())",
+            replace: "    known.min(between(clocks.local, end)).max(there.unwrap_or_default())",
         }],
         trials: &[Trial {
             layer: Layer::Offline,

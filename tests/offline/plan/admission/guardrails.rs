@@ -373,7 +373,7 @@ fn a_desktop_that_was_read_by_itself_may_be_of_a_pool() {
     });
     assert_eq!(violation(&seen.0, &id("a")), None);
     let by_itself = seen.with(|o| {
-        o.single_reads.insert(id("a"), SingleRead::Answered);
+        o.single_reads.insert(id("a"), SingleRead::Succeeded);
     });
     let said = violation(&by_itself.0, &id("a")).unwrap();
     assert!(said.contains("does not list it"), "{said}");

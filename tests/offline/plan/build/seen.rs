@@ -293,7 +293,7 @@ impl Seen {
     /// These desktops were asked for in this pass by a GET of their own.
     pub(crate) fn asked_singly(self, text: &str) -> Self {
         self.with(|o| {
-            let answered = |id: DesktopID| (id.folded(), SingleRead::Answered);
+            let answered = |id: DesktopID| (id.folded(), SingleRead::Succeeded);
             o.single_reads.extend(ids(text).into_iter().map(answered));
         })
     }
@@ -341,7 +341,12 @@ impl Seen {
 
     pub(crate) fn answered(self, answer: PostResult) -> Self {
         let attempt = nonce("n1");
-        self.with(|o| o.submission = Submission::Responded { attempt, answer })
+        self.with(|o| {
+            o.submission = Submission::Responded {
+                attempt,
+                result: answer,
+            }
+        })
     }
 
     pub(crate) fn underway(self) -> Self {

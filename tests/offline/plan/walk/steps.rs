@@ -43,7 +43,7 @@ impl Walk {
                 if self.readable(pass) {
                     let view = self.cloud.look(id, &mut self.dice);
                     self.saw(pass, id, view);
-                    pass.seen.single_reads.insert(id.folded(), SingleRead::Answered);
+                    pass.seen.single_reads.insert(id.folded(), SingleRead::Succeeded);
                 }
             }
             Step::ReadDetails(ids) => {
@@ -270,7 +270,7 @@ impl Walk {
         self.trace.push(format!("-- answer: {answer:?}"));
         pass.seen.submission = Submission::Responded {
             attempt: attempt.id,
-            answer: match answer {
+            result: match answer {
                 Answer::Accepted(job) => PostResult::Accepted(job),
                 Answer::Refused(class) => PostResult::Rejected(error(class)),
                 Answer::NotSent => PostResult::NotSent(error(ErrorClass::Unreachable)),

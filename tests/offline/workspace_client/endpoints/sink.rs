@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
-use desktop_deletion_operator::workspace::endpoint::resolver::Names;
+use desktop_deletion_operator::workspace::endpoint::resolver::HostResolver;
 use tokio::net::TcpListener;
 
 /// Where a trick may lead to on this machine.
@@ -102,7 +102,7 @@ impl Answers {
 }
 
 #[async_trait]
-impl Names for Answers {
+impl HostResolver for Answers {
     async fn addresses(&self, _: &str) -> io::Result<Vec<IpAddr>> {
         self.asked.fetch_add(1, Ordering::SeqCst);
         let mut answers = self.answers.lock().unwrap();

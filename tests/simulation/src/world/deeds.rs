@@ -365,7 +365,7 @@ impl World {
             body: Bytes::from(body.to_string()),
         };
         let now = self.era.now();
-        if let cloud::Answer::Complete(response) = self.cloud.handle(now, &request) {
+        if let cloud::Delivery::Complete(response) = self.cloud.handle(now, &request) {
             let answer: Value = serde_json::from_slice(&response.body).unwrap_or_default();
             let job = answer["job_id"].as_str().map(str::to_owned);
             self.facts.foreign_jobs.extend(job);

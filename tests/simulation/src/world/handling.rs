@@ -67,7 +67,7 @@ impl World {
     fn handle_cloud(&mut self, parcel: &Parcel, request: &cloud::Request) -> Answer {
         let now = self.era.now();
         // Faults are this world's, not the cloud's.
-        let cloud::Answer::Complete(response) = self.cloud.handle(now, request) else {
+        let cloud::Delivery::Complete(response) = self.cloud.handle(now, request) else {
             return Answer::Broken {
                 not_sent: false,
                 reason: "the cloud broke off",

@@ -25,7 +25,7 @@ pub(in crate::workspace) struct StaticCredentials {
     credentials: Arc<Credentials>,
     end: Mutex<Option<Timestamp>>,
     /// When IAM was asked last.
-    asked: tokio::sync::Mutex<Option<Instant>>,
+    last_query: tokio::sync::Mutex<Option<Instant>>,
 }
 
 impl StaticCredentials {
@@ -34,7 +34,7 @@ impl StaticCredentials {
             iam,
             credentials: Arc::new(credentials),
             end: Mutex::default(),
-            asked: tokio::sync::Mutex::default(),
+            last_query: tokio::sync::Mutex::default(),
         }
     }
 
@@ -47,12 +47,12 @@ impl StaticCredentials {
 
     /// Asks IAM when the token expires, unless that is known or was asked recently. The request does not fail without
     /// it: then a lifetime of a day is assumed.
-    async fn learn_end(&self, iam: &dyn Iam, token: &SecretString) {
-        let mut asked = self.asked.lock().await;
+    async fn query_expiry(&self, iam: &dyn Iam, token: &SecretString) {
+        let mut asked = self.last_query.lock().await;
         if self.end.lock().is_some() || asked.is_some_and(|at| at.elapsed() < RETRY) {
             return;
         }
-        match iam.token_end(token).await {
+        match iam.token_expiry(token).await {
             Ok(end) => *self.end.lock() = Some(end),
             Err(error) => tracing::info!(%error, "IAM does not report when the token expires"),
         }
@@ -64,7 +64,7 @@ impl StaticCredentials {
 impl CredentialsProvider for StaticCredentials {
     async fn current(&self) -> Result<IssuedCredentials, Error> {
         if let (Some(iam), Credentials::Token(token)) = (&self.iam, &*self.credentials) {
-            self.learn_end(&**iam, token).await;
+            self.query_expiry(&**iam, token).await;
         }
         Ok(self.issue())
     }
@@ -73,7 +73,7 @@ impl CredentialsProvider for StaticCredentials {
         Some(self.issue())
     }
 
-    fn dismiss(&self, _: &Arc<Credentials>) -> bool {
+    fn invalidate(&self, _: &Arc<Credentials>) -> bool {
         false
     }
 }

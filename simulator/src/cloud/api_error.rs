@@ -7,7 +7,7 @@ use super::Response;
 
 /// Why a request was rejected, before it is rendered as a response.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Refusal {
+pub(super) struct ApiError {
     pub(super) status: StatusCode,
     envelope: Envelope,
     code: String,
@@ -29,7 +29,7 @@ enum Envelope {
     Iam,
 }
 
-impl Refusal {
+impl ApiError {
     fn new(envelope: Envelope, status: StatusCode, code: &str, message: impl Into<String>) -> Self {
         Self {
             status,

@@ -3,24 +3,24 @@
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use crate::cloud::made_up_id;
+use crate::cloud::derived_id;
+use crate::cloud::desktops::{DesktopRecord, Phase, failed_task};
 use crate::cloud::operation::Operation;
-use crate::cloud::residents::{Phase, Resident, failed_task};
 use crate::world::{ChargingMode, DeletedDesktop, Desktop, EmptyStatus, World};
 
 /// The desktop in a response of `operation`; `None` if it is gone and no longer listed.
-pub(super) fn written(
-    resident: &Resident,
+pub(super) fn render(
+    record: &DesktopRecord,
     now: Timestamp,
     world: &World,
     operation: Operation,
 ) -> Option<Value> {
-    let desktop = resident.at(now);
-    let mut written = common(resident, now, world)?;
+    let desktop = record.state_at(now);
+    let mut written = common(record, now, world)?;
     let rest = if operation == Operation::ListDesktops {
         short(desktop, world)
     } else {
-        detailed(desktop, resident.shown_phase(now))
+        detailed(desktop, record.shown_phase(now))
     };
     for (field, value) in rest {
         written[field] = value;
@@ -32,8 +32,8 @@ pub(super) fn written(
 }
 
 /// Its `status`, empty when it has none.
-pub(super) fn status(resident: &Resident, now: Timestamp, world: &World) -> String {
-    let status = status_and_task(resident, now, world).map(|(status, _)| status);
+pub(super) fn status(record: &DesktopRecord, now: Timestamp, world: &World) -> String {
+    let status = status_and_task(record, now, world).map(|(status, _)| status);
     status
         .as_ref()
         .and_then(Value::as_str)
@@ -42,9 +42,9 @@ pub(super) fn status(resident: &Resident, now: Timestamp, world: &World) -> Stri
 }
 
 /// The fields that both forms have.
-fn common(resident: &Resident, now: Timestamp, world: &World) -> Option<Value> {
-    let desktop = resident.at(now);
-    let (status, task) = status_and_task(resident, now, world)?;
+fn common(record: &DesktopRecord, now: Timestamp, world: &World) -> Option<Value> {
+    let desktop = record.state_at(now);
+    let (status, task) = status_and_task(record, now, world)?;
     let tags = desktop.tags.iter();
     let tags: Vec<Value> = tags
         .map(|(key, value)| json!({"key": key, "value": value}))
@@ -54,7 +54,7 @@ fn common(resident: &Resident, now: Timestamp, world: &World) -> Option<Value> {
         .iter()
         .map(|user| {
             json!({
-                "user_id": made_up_id(world.seed, "user", &user.name),
+                "user_id": derived_id(world.seed, "user", &user.name),
                 "user_name": user.name,
                 "user_group": user.group.as_ref().unwrap_or(&desktop.user_group),
                 "type": user.kind,
@@ -76,7 +76,7 @@ fn common(resident: &Resident, now: Timestamp, world: &World) -> Option<Value> {
         "enterprise_project_id": "0",
         "ou_name": "Default",
         "domain_status": 1,
-        "bill_resource_id": made_up_id(world.seed, "bill", &desktop.id),
+        "bill_resource_id": derived_id(world.seed, "bill", &desktop.id),
     }))
 }
 
@@ -146,8 +146,8 @@ fn time(desktop: &Desktop, form: &str) -> Value {
 }
 
 /// The two fields for the state of a desktop; `None` if it is gone and no longer listed.
-fn status_and_task(resident: &Resident, now: Timestamp, world: &World) -> Option<(Value, String)> {
-    let desktop = resident.at(now);
+fn status_and_task(record: &DesktopRecord, now: Timestamp, world: &World) -> Option<(Value, String)> {
+    let desktop = record.state_at(now);
     let switches = &world.switches;
     let spelled = |status: &str| -> Value {
         if switches.lower_case_status {
@@ -156,7 +156,7 @@ fn status_and_task(resident: &Resident, now: Timestamp, world: &World) -> Option
             status.into()
         }
     };
-    let reads = match resident.shown_phase(now) {
+    let reads = match record.shown_phase(now) {
         Phase::Idle => (spelled(&desktop.status), desktop.task_status.clone()),
         Phase::Deleting => (spelled(&desktop.status), "deleting".to_owned()),
         Phase::Emptied if switches.empty_status == EmptyStatus::Null => (Value::Null, "deleting".to_owned()),

@@ -8,7 +8,7 @@ use crate::cloud::Operation;
 /// The value of one field of a desktop in responses, instead of its actual value.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct FieldAnswer {
+pub struct FieldOverride {
     /// Name of the field in the response; for a field of an object, after a dot, such as `product.charge_mode`.
     pub field: String,
 
@@ -25,7 +25,7 @@ pub struct FieldAnswer {
     pub operation: Option<Operation>,
 }
 
-impl FieldAnswer {
+impl FieldOverride {
     /// Changes a desktop in a response of `operation`.
     pub(crate) fn apply(&self, desktop: &mut Value, operation: Operation) {
         if self.operation.is_some_and(|only| only != operation) {

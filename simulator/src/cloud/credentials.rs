@@ -5,14 +5,14 @@ use std::collections::HashMap;
 use jiff::Timestamp;
 
 use super::Request;
+use super::api_error::ApiError;
 use super::caller::Caller;
-use super::refusal::Refusal;
-use super::signature::{self, Authorization, Flaw};
-use crate::world::{AccessKey, Account, Permission, ReadyToken, World};
+use super::signature::{self, Authorization, SignatureError};
+use crate::world::{AccessKey, Account, Permission, StaticToken, World};
 
 /// The credentials of the world file and those that IAM has issued since.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Logins {
+pub(super) struct CredentialStore {
     keys: HashMap<String, Key>,
     tokens: HashMap<String, Token>,
     failures: HashMap<String, Failures>,
@@ -41,13 +41,13 @@ struct Failures {
 
 /// What the check of a signature needs to know about the world.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Rules<'a> {
+pub(super) struct AuthContext<'a> {
     pub(super) world: &'a World,
     /// The service's clock.
     pub(super) clock: Timestamp,
 }
 
-impl Logins {
+impl CredentialStore {
     /// The credentials of the world file.
     pub(super) fn of(world: &World) -> Self {
         let mut logins = Self::default();
@@ -79,7 +79,7 @@ impl Logins {
                 },
             );
         }
-        for ReadyToken {
+        for StaticToken {
             token,
             user,
             project,
@@ -157,19 +157,23 @@ impl Logins {
     }
 
     /// Establishes who sent a request: by its signature, else by its token.
-    pub(super) fn authenticate(&mut self, request: &Request, rules: Rules<'_>) -> Result<Caller, Refusal> {
+    pub(super) fn authenticate(
+        &mut self,
+        request: &Request,
+        rules: AuthContext<'_>,
+    ) -> Result<Caller, ApiError> {
         if let Some(header) = request.header("authorization") {
             let authorization = Authorization::parse(header).ok_or_else(|| {
-                Refusal::unauthenticated("authorization header is not of the documented form")
+                ApiError::unauthenticated("authorization header is not of the documented form")
             })?;
             return self.check_key(request, &authorization, rules);
         }
         let Some(text) = request.header("x-auth-token").filter(|text| !text.is_empty()) else {
-            return Err(Refusal::unauthenticated("x-auth-token not found"));
+            return Err(ApiError::unauthenticated("x-auth-token not found"));
         };
         let token = self
             .token(text, rules.clock)
-            .ok_or_else(|| Refusal::unauthenticated("decrypt token fail"))?;
+            .ok_or_else(|| ApiError::unauthenticated("decrypt token fail"))?;
         Ok(token.caller.clone())
     }
 
@@ -178,16 +182,16 @@ impl Logins {
         &mut self,
         request: &Request,
         authorization: &Authorization<'_>,
-        rules: Rules<'_>,
-    ) -> Result<Caller, Refusal> {
+        rules: AuthContext<'_>,
+    ) -> Result<Caller, ApiError> {
         let id = authorization.access_key;
         let Some(key) = self.keys.get(id) else {
             let why = format!("Get secretKey failed,ak:{id},err:ak not exist");
-            return Err(Refusal::unauthenticated(&why));
+            return Err(ApiError::unauthenticated(&why));
         };
         let failures = self.failures.entry(id.to_owned()).or_default();
         if failures.locked_until.is_some_and(|end| rules.clock < end) {
-            return Err(Refusal::unauthenticated(
+            return Err(ApiError::unauthenticated(
                 "AK access failed to reach the limit,forbidden",
             ));
         }
@@ -205,7 +209,7 @@ impl Logins {
                         locked_until: Some(end),
                     };
                 }
-                Err(Refusal::unauthenticated(why))
+                Err(ApiError::unauthenticated(why))
             }
         }
     }
@@ -216,7 +220,7 @@ impl Key {
         &self,
         request: &Request,
         authorization: &Authorization<'_>,
-        rules: Rules<'_>,
+        rules: AuthContext<'_>,
     ) -> Result<(), &'static str> {
         if self.expires.is_some_and(|end| rules.clock >= end) {
             return Err("the temporary access key has expired");
@@ -235,9 +239,11 @@ impl Key {
             return Err("signature expired, X-Sdk-Date is too far from the time of the gateway");
         }
         signature::verify(request, authorization, &self.secret).map_err(|flaw| match flaw {
-            Flaw::HeaderMissing => "verify aksk signature fail, a signed header is missing",
-            Flaw::BodyChanged => "verify aksk signature fail, the body does not match X-Sdk-Content-Sha256",
-            Flaw::Mismatch => "verify aksk signature fail",
+            SignatureError::HeaderMissing => "verify aksk signature fail, a signed header is missing",
+            SignatureError::BodyChanged => {
+                "verify aksk signature fail, the body does not match X-Sdk-Content-Sha256"
+            }
+            SignatureError::Mismatch => "verify aksk signature fail",
         })
     }
 }
@@ -252,7 +258,7 @@ pub(super) struct TemporaryKey {
 }
 
 /// The caller that a request claims, authenticated or not: the access key, or the owner of a known token.
-pub(super) fn claimed_name(logins: &Logins, request: &Request) -> Option<String> {
+pub(super) fn claimed_name(logins: &CredentialStore, request: &Request) -> Option<String> {
     if let Some(authorization) = request.header("authorization").and_then(Authorization::parse) {
         return Some(authorization.access_key.to_owned());
     }

@@ -7,7 +7,7 @@ use http::{HeaderMap, HeaderName};
 use jiff::Timestamp;
 use serde_json::{Map, Value};
 
-use super::error::Refusal;
+use super::error::ErrorResponse;
 use super::text::{self, Sanitizer};
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -16,7 +16,7 @@ const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const TRACE_ID: HeaderName = HeaderName::from_static("x-iam-trace-id");
 
 /// Maximum length of the text from a body that is not JSON.
-const PAGE: usize = 200;
+const MAX_PAGE_TEXT: usize = 200;
 
 /// The error response with this status, these headers and this body; `now` is the service's clock, or the local one.
 pub(super) fn read(
@@ -25,24 +25,25 @@ pub(super) fn read(
     body: &[u8],
     now: Timestamp,
     sanitizer: Sanitizer<'_>,
-) -> Refusal {
+) -> ErrorResponse {
     let json = match serde_json::from_slice::<Value>(body) {
         Ok(Value::Object(object)) => Some(object),
         _ => None,
     };
-    let said = json.as_ref().map(envelope).unwrap_or_default();
-    let tidied = |text: Option<String>, max| text.and_then(|text| sanitizer.line(&text, max));
+    let parsed = json.as_ref().map(envelope).unwrap_or_default();
+    let sanitized = |text: Option<String>, max| text.and_then(|text| sanitizer.line(&text, max));
     let message = match json {
-        Some(_) => tidied(said.message, text::MESSAGE),
-        None => tidied(Some(text::of_page(body)), PAGE),
+        Some(_) => sanitized(parsed.message, text::MAX_MESSAGE),
+        None => sanitized(Some(text::of_page(body)), MAX_PAGE_TEXT),
     };
-    Refusal {
+    ErrorResponse {
         status,
-        code: tidied(said.code, text::CODE),
+        code: sanitized(parsed.code, text::MAX_CODE),
         message,
-        detail: tidied(said.detail, text::MESSAGE),
-        request_id: request_id(headers, sanitizer).or_else(|| tidied(said.request_id, text::REQUEST_ID)),
-        encoded_authorization_message: said
+        detail: sanitized(parsed.detail, text::MAX_MESSAGE),
+        request_id: request_id(headers, sanitizer)
+            .or_else(|| sanitized(parsed.request_id, text::MAX_REQUEST_ID)),
+        encoded_authorization_message: parsed
             .encoded_authorization_message
             .filter(|text| is_decodable(text))
             .map(|text| sanitizer.0.redact(&text)),
@@ -54,11 +55,11 @@ pub(super) fn read(
 /// The request ID, for the support of the service.
 pub(super) fn request_id(headers: &HeaderMap, sanitizer: Sanitizer<'_>) -> Option<String> {
     let id = headers.get(REQUEST_ID).or_else(|| headers.get(TRACE_ID))?;
-    sanitizer.line(id.to_str().ok()?, text::REQUEST_ID)
+    sanitizer.line(id.to_str().ok()?, text::MAX_REQUEST_ID)
 }
 
 /// What the envelope holds, as sent: that at the top, or else one level down (`{"error": {…}}` of IAM, and others).
-fn envelope(object: &Map<String, Value>) -> Refusal {
+fn envelope(object: &Map<String, Value>) -> ErrorResponse {
     let inner = object.values().filter_map(Value::as_object);
     std::iter::once(object)
         .chain(inner)
@@ -67,20 +68,20 @@ fn envelope(object: &Map<String, Value>) -> Refusal {
         .unwrap_or_default()
 }
 
-fn envelope_at(object: &Map<String, Value>) -> Refusal {
-    let first = |names: &[&str]| names.iter().find_map(|name| words(object.get(*name)?));
-    Refusal {
+fn envelope_at(object: &Map<String, Value>) -> ErrorResponse {
+    let first = |names: &[&str]| names.iter().find_map(|name| scalar_text(object.get(*name)?));
+    ErrorResponse {
         code: first(&["error_code", "errorCode", "code"]),
         message: first(&["error_msg", "errorMsg", "message"]),
         detail: first(&["error_detail", "title"]),
         request_id: first(&["request_id"]),
         encoded_authorization_message: first(&["encoded_authorization_message"]),
-        ..Refusal::default()
+        ..ErrorResponse::default()
     }
 }
 
 /// IAM sends its code as a number or as a string.
-fn words(value: &Value) -> Option<String> {
+fn scalar_text(value: &Value) -> Option<String> {
     match value {
         Value::String(text) if !text.is_empty() => Some(text.clone()),
         Value::Number(number) => Some(number.to_string()),
@@ -90,7 +91,7 @@ fn words(value: &Value) -> Option<String> {
 
 /// STS decodes only the whole text, so one that is too long to be kept is worth nothing.
 fn is_decodable(text: &str) -> bool {
-    text.len() <= text::ENCODED_MESSAGE && text.bytes().all(|b| b.is_ascii_graphic())
+    text.len() <= text::MAX_ENCODED_MESSAGE && text.bytes().all(|b| b.is_ascii_graphic())
 }
 
 /// `Retry-After` in seconds or as a date.
@@ -127,11 +128,11 @@ mod tests {
         "2026-01-15T08:30:42Z".parse().unwrap()
     }
 
-    fn refused(body: &str) -> Refusal {
+    fn refused(body: &str) -> ErrorResponse {
         refused_with(&HeaderMap::new(), body)
     }
 
-    fn refused_with(headers: &HeaderMap, body: &str) -> Refusal {
+    fn refused_with(headers: &HeaderMap, body: &str) -> ErrorResponse {
         let login = Credentials::Token(SecretString::from("TOKEN-canary"));
         read(403, headers, body.as_bytes(), now(), Sanitizer(&login))
     }
@@ -233,10 +234,10 @@ mod tests {
     fn an_empty_object_says_nothing_but_is_json() {
         assert_eq!(
             refused("{}"),
-            Refusal {
+            ErrorResponse {
                 status: 403,
                 json: true,
-                ..Refusal::default()
+                ..ErrorResponse::default()
             }
         );
     }

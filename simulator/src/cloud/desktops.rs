@@ -8,7 +8,7 @@ use crate::world::{DeletedDesktop, DeletionResult, Desktop, FailedDesktop, World
 
 /// One desktop with the last deletion that reached it.
 #[derive(Debug, Clone)]
-pub(super) struct Resident {
+pub(super) struct DesktopRecord {
     pub(super) desktop: Desktop,
     /// What the desktop was before each change, with the time of the change, oldest first.
     former: Vec<(Timestamp, Desktop)>,
@@ -67,7 +67,7 @@ impl Deletion {
     }
 }
 
-impl Resident {
+impl DesktopRecord {
     /// The actual state of the desktop.
     pub(super) fn phase(&self, now: Timestamp) -> Phase {
         self.deletion
@@ -76,7 +76,7 @@ impl Resident {
     }
 
     /// The desktop as it was at `seen`.
-    pub(super) fn at(&self, seen: Timestamp) -> &Desktop {
+    pub(super) fn state_at(&self, seen: Timestamp) -> &Desktop {
         let former = self.former.iter().find(|(changed, _)| seen < *changed);
         former.map_or(&self.desktop, |(_, desktop)| desktop)
     }
@@ -120,67 +120,60 @@ pub(super) fn failed_task(world: &World) -> &'static str {
 
 /// All desktops, in the order in which they came.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Residents {
-    all: Vec<Resident>,
-    places: HashMap<String, usize>,
+pub(super) struct DesktopStore {
+    all: Vec<DesktopRecord>,
+    index_by_id: HashMap<String, usize>,
 }
 
-impl Residents {
+impl DesktopStore {
     pub(super) fn of(desktops: Vec<Desktop>) -> Self {
-        let mut residents = Self::default();
+        let mut records = Self::default();
         for desktop in desktops {
-            residents.put(desktop);
+            records.insert_or_replace(desktop);
         }
-        residents
+        records
     }
 
     /// Adds a desktop, or replaces the one with its id; whether it is new.
-    pub(super) fn put(&mut self, desktop: Desktop) -> bool {
-        let resident = Resident {
+    pub(super) fn insert_or_replace(&mut self, desktop: Desktop) -> bool {
+        let record = DesktopRecord {
             desktop,
             former: Vec::new(),
             deletion: None,
         };
-        if let Some(place) = self.places.get(&resident.desktop.id) {
-            self.all[*place] = resident;
+        if let Some(place) = self.index_by_id.get(&record.desktop.id) {
+            self.all[*place] = record;
             return false;
         }
-        self.places.insert(resident.desktop.id.clone(), self.all.len());
-        self.all.push(resident);
+        self.index_by_id.insert(record.desktop.id.clone(), self.all.len());
+        self.all.push(record);
         true
     }
 
     /// Replaces the properties of a desktop from `now` on; its deletion continues.
     pub(super) fn change(&mut self, now: Timestamp, desktop: Desktop) {
-        if let Some(place) = self.places.get(&desktop.id) {
-            let resident = &mut self.all[*place];
-            let former = std::mem::replace(&mut resident.desktop, desktop);
-            resident.former.push((now, former));
+        if let Some(place) = self.index_by_id.get(&desktop.id) {
+            let record = &mut self.all[*place];
+            let former = std::mem::replace(&mut record.desktop, desktop);
+            record.former.push((now, former));
         }
     }
 
-    pub(super) fn find(&self, project: &str, id: &str) -> Option<&Resident> {
-        let resident = &self.all[*self.places.get(id)?];
-        (resident.desktop.project == project).then_some(resident)
+    pub(super) fn find(&self, project: &str, id: &str) -> Option<&DesktopRecord> {
+        let record = &self.all[*self.index_by_id.get(id)?];
+        (record.desktop.project == project).then_some(record)
     }
 
     /// Lets every deletion so far be seen.
     pub(super) fn show_deletions(&mut self, now: Timestamp) {
-        for deletion in self
-            .all
-            .iter_mut()
-            .filter_map(|resident| resident.deletion.as_mut())
-        {
+        for deletion in self.all.iter_mut().filter_map(|record| record.deletion.as_mut()) {
             deletion.visible = deletion.visible.min(now);
         }
     }
 
     /// Ends every deletion that runs at `now`; its desktop is gone then, or at `gone`.
     pub(super) fn end_deletions(&mut self, now: Timestamp, gone: Timestamp) {
-        let deletions = self
-            .all
-            .iter_mut()
-            .filter_map(|resident| resident.deletion.as_mut());
+        let deletions = self.all.iter_mut().filter_map(|record| record.deletion.as_mut());
         for deletion in deletions.filter(|deletion| deletion.ends > now) {
             deletion.emptied = deletion.emptied.min(now);
             deletion.ends = now;
@@ -189,18 +182,18 @@ impl Residents {
     }
 
     pub(super) fn begin_deletion(&mut self, id: &str, deletion: Deletion) {
-        if let Some(place) = self.places.get(id) {
+        if let Some(place) = self.index_by_id.get(id) {
             self.all[*place].deletion = Some(deletion);
         }
     }
 
-    pub(super) fn all(&self) -> impl Iterator<Item = &Resident> {
+    pub(super) fn all(&self) -> impl Iterator<Item = &DesktopRecord> {
         self.all.iter()
     }
 
-    pub(super) fn of_project<'a>(&'a self, project: &'a str) -> impl Iterator<Item = &'a Resident> {
+    pub(super) fn of_project<'a>(&'a self, project: &'a str) -> impl Iterator<Item = &'a DesktopRecord> {
         self.all
             .iter()
-            .filter(move |resident| resident.desktop.project == project)
+            .filter(move |record| record.desktop.project == project)
     }
 }

@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 
 use http::StatusCode;
 
+use super::api_error::ApiError;
 use super::caller::Caller;
 use super::operation::{Call, Operation};
-use super::refusal::Refusal;
 use super::{Cloud, Request};
 use crate::digest::sha256_hex;
 use crate::world::{MixedAuthorization, Project};
@@ -17,13 +17,13 @@ pub(super) fn check_project(
     call: &Call,
     request: &Request,
     caller: &Caller,
-) -> Result<(), Refusal> {
+) -> Result<(), ApiError> {
     let owned = |id: &str| {
         cloud
             .project(id)
             .is_some_and(|project| project.account == caller.account)
     };
-    let unavailable = |why: String| Refusal::gateway(StatusCode::FORBIDDEN, "0310", why);
+    let unavailable = |why: String| ApiError::gateway(StatusCode::FORBIDDEN, "0310", why);
     if let Some(domain) = request
         .header("x-domain-id")
         .filter(|domain| *domain != caller.account_id)
@@ -66,9 +66,9 @@ pub(super) fn check_project(
 }
 
 /// Checks that the caller may call this operation at all.
-pub(super) fn check_action(cloud: &Cloud, call: &Call, caller: &Caller) -> Result<(), Refusal> {
+pub(super) fn check_action(cloud: &Cloud, call: &Call, caller: &Caller) -> Result<(), ApiError> {
     match call.operation.action() {
-        Some(action) if !caller.may(action, None) => {
+        Some(action) if !caller.is_allowed(action, None) => {
             let kind = if call.operation == Operation::ShowJob {
                 "job"
             } else {
@@ -87,16 +87,16 @@ pub(super) fn check_desktops(
     call: &Call,
     caller: &Caller,
     desktops: &[String],
-) -> Result<Vec<bool>, Refusal> {
+) -> Result<Vec<bool>, ApiError> {
     let Some(action) = call.operation.action() else {
         return Ok(vec![true; desktops.len()]);
     };
     let untagged = BTreeMap::new();
     let may = |id: &String| {
-        let resident = cloud.residents.find(&call.project, id);
-        caller.may(
+        let record = cloud.desktops.find(&call.project, id);
+        caller.is_allowed(
             action,
-            Some(resident.map_or(&untagged, |resident| &resident.desktop.tags)),
+            Some(record.map_or(&untagged, |record| &record.desktop.tags)),
         )
     };
     let allowed: Vec<bool> = desktops.iter().map(may).collect();
@@ -113,7 +113,7 @@ pub(super) fn check_desktops(
 }
 
 /// The error response names principal, action and resource, as those of the vendor do.
-fn denied(cloud: &Cloud, call: &Call, caller: &Caller, action: &str, resource: &str) -> Refusal {
+fn denied(cloud: &Cloud, call: &Call, caller: &Caller, action: &str, resource: &str) -> ApiError {
     let region = cloud
         .project(&call.project)
         .map_or("", |project: &Project| &project.region);
@@ -125,5 +125,5 @@ fn denied(cloud: &Cloud, call: &Call, caller: &Caller, action: &str, resource: &
     );
     let encoded = cloud.world.switches.encoded_authorization_message;
     let encoded = encoded.then(|| sha256_hex(message.as_bytes()));
-    Refusal::workspace(StatusCode::FORBIDDEN, "WKS.0403", message).with_authorization_message(encoded)
+    ApiError::workspace(StatusCode::FORBIDDEN, "WKS.0403", message).with_authorization_message(encoded)
 }
