@@ -63,7 +63,7 @@ mod tests {
     use super::*;
 
     #[tokio::test(start_paused = true)]
-    async fn a_value_lives_as_long_as_it_is_asked_for() {
+    async fn a_value_is_kept_as_long_as_it_is_used() {
         let map = ExpiringMap::new(Duration::from_secs(60));
         assert_eq!(map.get(&"used"), None);
         for second in [0, 59, 118] {
@@ -73,7 +73,7 @@ mod tests {
         }
         tokio::time::advance(Duration::from_secs(1)).await;
         assert_eq!(map.get_or_insert_with("another", || 1), 1);
-        assert_eq!(map.values.lock().len(), 1, "nobody asked for the others");
+        assert_eq!(map.values.lock().len(), 1, "the others were not used");
         assert_eq!(map.get_or_insert_with("used", || 2), 2);
     }
 }

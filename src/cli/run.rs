@@ -302,7 +302,7 @@ mod tests {
     use crate::cli::tests::{config, try_config};
 
     #[test]
-    fn namespaces_are_the_own_one_several_or_all() {
+    fn namespaces_are_that_of_the_operator_several_or_all() {
         assert_eq!(config(&[]).namespaces, Namespaces::Own);
         assert_eq!(
             config(&["--pod-namespace=here"]).namespaces,
@@ -341,7 +341,7 @@ mod tests {
     }
 
     #[test]
-    fn a_pod_writes_under_its_name() {
+    fn the_identity_defaults_to_the_pod_name() {
         assert_eq!(config(&["--pod-name=operator-7"]).identity, "operator-7");
         assert_eq!(config(&["--pod-name=operator-7", "--identity=me"]).identity, "me");
         assert!(!config(&[]).identity.is_empty());
@@ -387,7 +387,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_meant_is_refused_with_the_flag_named() {
+    fn invalid_values_are_refused_and_the_flag_is_named() {
         for (flag, why) in [
             ("--poll-interval=15", "write it like 15s"),
             (

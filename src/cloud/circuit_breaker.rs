@@ -325,7 +325,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn after_one_refusal_credentials_must_read_before_they_submit() {
+    async fn rejected_credentials_must_succeed_in_a_read_before_a_submission() {
         let circuit_breaker = circuit_breaker();
         record(&circuit_breaker, &refused());
         assert!(!allows(&circuit_breaker, Operation::BatchDelete));
@@ -335,7 +335,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_call_that_began_before_the_refusal_proves_nothing() {
+    async fn a_call_that_began_before_the_rejection_does_not_close_the_breaker() {
         let circuit_breaker = circuit_breaker();
         let before = Instant::now();
         tokio::time::advance(Duration::from_secs(1)).await;
@@ -350,7 +350,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn refused_credentials_are_tried_by_one_call_at_a_time() {
+    async fn rejected_credentials_are_tried_by_one_call_at_a_time() {
         let circuit_breaker = circuit_breaker();
         let acquire = || {
             let key = key("credentials");
@@ -374,7 +374,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn after_two_refusals_calls_are_suppressed_longer_than_the_lock_of_the_vendor() {
+    async fn after_two_rejections_calls_are_suppressed_longer_than_the_vendors_lockout() {
         let circuit_breaker = circuit_breaker();
         record(&circuit_breaker, &refused());
         record(&circuit_breaker, &refused());
@@ -391,7 +391,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn lost_answers_suppress_submissions_with_their_credentials_at_their_endpoint_and_no_reads() {
+    async fn lost_responses_suppress_submissions_with_the_same_credentials_and_endpoint_but_no_reads() {
         let circuit_breaker = circuit_breaker();
         let lost = || {
             let failure = Failure::NoResponse {

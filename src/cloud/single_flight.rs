@@ -93,7 +93,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn who_asks_during_a_read_shares_the_next_one() {
+    async fn callers_that_arrive_during_a_read_share_the_next_one() {
         let project = Project::default();
         let asked = Instant::now();
         let late = async {
@@ -107,7 +107,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn an_old_read_serves_whom_it_is_new_enough() {
+    async fn an_earlier_read_is_reused_if_it_is_recent_enough() {
         let project = Project::default();
         let asked = Instant::now();
         project.read(asked).await;
@@ -119,7 +119,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_read_that_is_given_up_holds_up_nobody() {
+    async fn a_cancelled_read_does_not_block_other_callers() {
         let project = Project::default();
         let brief = Duration::from_millis(10);
         let asked = Instant::now();

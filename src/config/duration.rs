@@ -57,7 +57,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_duration_is_refused_with_an_example() {
+    fn invalid_durations_are_refused_with_an_example() {
         for bad in ["", "15", "s", "15 parsecs", "7d", "1mo"] {
             assert!(
                 parse(bad).unwrap_err().to_string().contains("write it like 15s"),
@@ -73,7 +73,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_written_reads_back() {
+    fn a_formatted_duration_can_be_parsed_again() {
         for input in ["15s", "2m", "168h", "250ms"] {
             assert_eq!(text(parse(input).unwrap()), input);
         }

@@ -62,7 +62,7 @@ mod tests {
     use crate::cli::tests::{config, try_config};
 
     #[test]
-    fn defaults_go_together() {
+    fn the_defaults_are_consistent() {
         let election = config(&["--leader-elect"]).election.unwrap();
         assert_eq!(election.check(), Ok(()));
     }

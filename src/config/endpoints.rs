@@ -192,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn every_default_is_an_entry_and_reads_back() {
+    fn every_default_is_a_valid_entry_and_can_be_parsed_again() {
         for text in DEFAULT.split(';') {
             assert_eq!(entry(text).to_string(), text);
         }
@@ -201,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_entry_is_refused_with_the_reason() {
+    fn invalid_entries_are_refused_with_the_reason() {
         for (bad, why) in [
             ("", "the label"),
             ("*", "must not be '*'"),

@@ -79,7 +79,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_base_url_is_refused_and_not_repeated() {
+    fn an_invalid_base_url_is_refused_and_not_repeated_in_the_error() {
         for bad in [
             "collector:4318",
             "canary",

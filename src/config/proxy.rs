@@ -155,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_proxy_is_refused_and_not_repeated() {
+    fn an_invalid_proxy_is_refused_and_not_repeated_in_the_error() {
         for (url, why) in [
             ("proxy.example:3128", "must have the form http://HOST:PORT"),
             (

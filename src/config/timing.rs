@@ -197,13 +197,13 @@ mod tests {
     use crate::cli::tests::config;
 
     #[test]
-    fn defaults_go_together() {
+    fn the_defaults_are_consistent() {
         assert_eq!(config(&[]).timing.check(), Ok(()));
         assert!(config(&[]).timing.warnings().is_empty());
     }
 
     #[test]
-    fn a_signature_must_outlive_the_send_guard() {
+    fn the_signature_window_must_be_longer_than_the_maximum_signature_age() {
         let mut timing = config(&[]).timing;
         timing.signature_window = timing.max_signature_age;
         assert_eq!(
@@ -236,7 +236,7 @@ mod tests {
     }
 
     #[test]
-    fn a_token_that_seems_to_live_shorter_than_it_may_is_allowed_and_named() {
+    fn a_token_life_below_the_maximum_is_allowed_and_warned_about() {
         let timing = config(&["--token-life=23h"]).timing;
         assert_eq!(timing.check(), Ok(()));
         let warnings = timing.warnings();

@@ -216,7 +216,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn what_is_said_again_within_minutes_is_counted() {
+    async fn an_event_that_is_repeated_within_minutes_increments_a_count() {
         let events = events();
         assert_eq!(events.earlier("u1", &news("Held")), None);
         events.record("u1", &news("Held"), "leaver.1".to_owned(), 1);
@@ -235,7 +235,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn nothing_is_kept_of_a_request_that_has_ended() {
+    async fn events_of_a_finished_request_are_forgotten() {
         let events = events();
         events.record("u1", &news("Held"), "leaver.1".to_owned(), 1);
         events.forget("u1");
@@ -243,7 +243,7 @@ mod tests {
     }
 
     #[test]
-    fn a_note_is_cut_to_what_the_api_server_takes_between_two_characters() {
+    fn a_note_is_truncated_to_the_limit_of_the_api_server_at_a_character_boundary() {
         assert_eq!(cut("short"), "short");
         assert_eq!(cut(&"a".repeat(2000)).len(), MAX_NOTE_BYTES);
         let wide = "部".repeat(600);

@@ -153,7 +153,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_an_edit_after_the_end_is_news() {
+    fn only_an_edit_after_the_end_changes_the_status() {
         let object = |generation: i64, completed: Option<&str>| {
             json!({
                 "metadata": {"generation": generation},

@@ -447,7 +447,7 @@ mod tests {
     }
 
     #[test]
-    fn a_job_that_has_had_its_last_word_is_known_whatever_could_not_be_read_after_it() {
+    fn a_job_with_a_final_result_is_known_even_if_a_later_read_failed() {
         let error = || Error {
             operation: Operation::ListSubJobs,
             failure: Failure::NoResponse {

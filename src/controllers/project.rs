@@ -463,7 +463,7 @@ mod tests {
     use crate::plan::error_policy::ErrorPolicy;
 
     #[test]
-    fn whatever_the_cloud_answers_the_reason_is_one_of_the_published() {
+    fn every_error_class_leads_to_a_documented_reason() {
         let says = |table: &[Statement], kind, wanted| {
             let mut rows = table.iter().filter(|(k, ..)| *k == kind);
             rows.any(|(.., reasons)| reasons.contains(&wanted))

@@ -371,7 +371,7 @@ mod tests {
     }
 
     #[test]
-    fn a_login_goes_to_the_iam_of_the_region_or_to_the_one_that_is_named_beside_the_endpoint() {
+    fn credentials_are_sent_to_the_iam_of_the_region_or_to_spec_iam_endpoint() {
         let iam = |more: Value| {
             let mut project = json!({"region": "eu-west-101", "projectID": "p1", "credentials": {}});
             project

@@ -206,7 +206,7 @@ mod tests {
     }
 
     #[test]
-    fn a_status_write_keeps_fields_and_words_of_a_newer_version() {
+    fn a_status_write_keeps_fields_and_values_of_a_newer_version() {
         let stored = json!({
             "observedGeneration": 1,
             "jobID": "job-1",

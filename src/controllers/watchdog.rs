@@ -120,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn an_object_that_the_cache_lacks_or_shows_as_it_was_long_ago_is_named() {
+    fn an_object_that_is_missing_or_outdated_in_the_cache_is_named() {
         let before = listed("leavers", 7);
         let old = cache([object("leavers", "5")]);
         let empty = cache([]);
@@ -131,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn an_object_that_is_no_longer_listed_is_missed_by_nobody() {
+    fn an_object_that_is_no_longer_listed_is_not_stale() {
         assert_eq!(stale(&listed("leavers", 7), &Versions::new(), &cache([])), None);
     }
 }

@@ -201,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn a_condition_that_is_not_claimed_vanishes() {
+    fn a_condition_that_is_not_updated_is_removed() {
         let old = merge(
             &[],
             &[update(ConditionStatus::True, Reason::AllDeleted, "")],
@@ -212,7 +212,7 @@ mod tests {
     }
 
     #[test]
-    fn a_message_is_cut_to_what_the_api_server_takes() {
+    fn a_message_is_truncated_to_the_limit_of_the_api_server() {
         let longest = "\u{e9}".repeat(limits::CONDITION_MESSAGE as usize);
         assert_eq!(cut(&longest), longest);
         let cut = cut(&format!("{longest}!"));

@@ -98,7 +98,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_call_is_stored_by_its_name() {
+    fn every_operation_is_serialized_by_its_name() {
         for operation in Operation::ALL {
             assert_eq!(serde_json::to_value(operation).unwrap(), operation.as_str());
         }

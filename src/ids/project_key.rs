@@ -99,7 +99,7 @@ mod tests {
     }
 
     #[test]
-    fn a_project_id_has_no_case() {
+    fn project_ids_are_compared_case_insensitively() {
         let key = |id: &str| ProjectKey::of("https://H", &ProjectID::try_from(id).unwrap());
         assert_eq!(key("0B5F"), key("0b5f"));
         assert_ne!(key("0b5f"), key("0b5e"));

@@ -179,7 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn a_first_answer_counts_once_a_second_one_agrees() {
+    fn the_date_of_a_first_response_counts_once_a_second_one_agrees() {
         let shown = |answers: &[(i64, u64)]| known_from(answers).at(Duration::from_secs(100));
         assert_eq!(shown(&[]), None);
         assert_eq!(shown(&[(0, 0)]), None);
@@ -195,7 +195,7 @@ mod tests {
     }
 
     #[test]
-    fn answers_that_disagree_move_nothing_until_three_in_a_row_agree() {
+    fn responses_with_another_date_change_the_clock_only_if_three_in_a_row_agree() {
         let true_answers = [(0, 0), (1, 1)];
         let shown = |more: &[(i64, u64)]| {
             known_from(&[&true_answers, more].concat())
@@ -211,7 +211,7 @@ mod tests {
         assert_eq!(
             shown(&[(9999, 2), (77, 3), (-5000, 4)]),
             at(100),
-            "each says another time"
+            "each has another date"
         );
         assert_eq!(
             shown(&[(10_002, 2), (10_003, 3)]),
@@ -254,7 +254,7 @@ mod tests {
     }
 
     #[test]
-    fn the_service_counts_before_the_api_server() {
+    fn the_clock_of_the_service_is_preferred_to_that_of_the_api_server() {
         let both = Clocks {
             api_server: Some(at(7)),
             ..clocks(0, Some(5))
@@ -268,7 +268,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_clocks_showed_before_follows_from_what_they_show_now() {
+    fn earlier_readings_are_computed_from_the_present_ones() {
         let then = clocks(50, Some(60)).at(Duration::from_secs(990));
         assert_eq!((then.local, then.service), (at(40), Some(at(50))));
     }

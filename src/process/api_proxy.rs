@@ -155,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn a_proxy_that_cannot_be_used_is_named_and_not_repeated() {
+    fn an_invalid_proxy_is_reported_without_repeating_its_url() {
         for url in [
             "ftp://user:canary@proxy.example:21",
             "http://user:canary pass@proxy",

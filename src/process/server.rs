@@ -162,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn where_ipv6_is_off_all_addresses_are_those_of_ipv4() {
+    fn without_ipv6_the_server_listens_on_ipv4_only() {
         let off = [
             io::Error::from(io::ErrorKind::AddrNotAvailable),
             // EAFNOSUPPORT: IPv6 is not in the kernel.
@@ -179,7 +179,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_taken_address_is_named_with_the_flag() {
+    async fn an_address_in_use_is_reported_with_the_flag() {
         let first = Server::bind("127.0.0.1:0".parse().unwrap()).await.unwrap();
         let message = Server::bind(address(&first)).await.unwrap_err().to_string();
         assert!(

@@ -260,7 +260,7 @@ mod tests {
     }
 
     #[test]
-    fn a_check_says_why_it_does_not_hold_until_it_does() {
+    fn a_check_reports_why_it_fails_until_it_passes() {
         let health = Health::default();
         let check = health.check("watch");
         check.explain("the permission to list desktops is missing");
@@ -298,7 +298,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_loop_that_is_silent_for_too_long_is_named() {
+    async fn a_loop_without_heartbeat_for_too_long_is_named() {
         let health = Health::default();
         let (poller, other) = (
             health.register_heartbeat("poller", BOUND),
@@ -340,7 +340,7 @@ mod tests {
     }
 
     #[test]
-    fn a_process_on_its_way_out_is_alive_but_not_ready() {
+    fn a_process_that_shuts_down_is_alive_but_not_ready() {
         let health = Health::default();
         health.check("watch").pass();
         drop(health.register_heartbeat("poller", BOUND));

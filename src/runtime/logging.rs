@@ -191,7 +191,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn what_the_user_says_about_a_quiet_module_wins() {
+    fn an_explicit_filter_overrides_the_default_for_a_noisy_module() {
         for (quiet, said) in [
             (
                 "kube_client::client::builder=off",

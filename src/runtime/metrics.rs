@@ -249,7 +249,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_counted_is_shown_under_its_name() {
+    fn counts_are_exported_under_their_names() {
         let metrics = Metrics::new();
         metrics.attempt_settled(Outcome::Accepted, None);
         metrics.attempt_settled(Outcome::Rejected, Some("Throttled"));
@@ -323,7 +323,7 @@ mod tests {
     }
 
     #[test]
-    fn what_an_alert_asks_for_stands_at_zero_from_the_start() {
+    fn series_that_alerts_query_are_zero_from_the_start() {
         assert_shows(
             &Metrics::new(),
             &[

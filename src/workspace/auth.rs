@@ -344,7 +344,7 @@ mod tests {
     const SK: (&str, &[u8]) = ("secretKey", b"SKEXAMPLE-canary");
 
     #[test]
-    fn both_kinds_of_login_are_read() {
+    fn both_kinds_of_credentials_are_read() {
         assert!(
             matches!(access_key(&[AK, SK]), Credentials::AccessKey(key) if key.security_token().is_none())
         );
@@ -435,7 +435,7 @@ mod tests {
     }
 
     #[test]
-    fn the_fingerprint_changes_with_every_part_and_tells_none() {
+    fn the_fingerprint_depends_on_every_part_and_reveals_none() {
         let one = access_key(&[AK, SK]);
         assert_eq!(one.fingerprint(), access_key(&[AK, SK]).fingerprint());
         assert_eq!(one.fingerprint().len(), 16);
@@ -454,7 +454,7 @@ mod tests {
     }
 
     #[test]
-    fn a_text_that_repeats_a_part_of_the_login_loses_it() {
+    fn parts_of_the_credentials_are_redacted_in_texts() {
         let key = access_key(&[AK, SK, ("securityToken", b"ST-canary")]);
         assert_eq!(
             key.redact("Get secretKey failed,ak:AKEXAMPLE00000000000,sk:SKEXAMPLE-canary,token:ST-canary"),

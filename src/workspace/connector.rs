@@ -331,13 +331,13 @@ mod tests {
     const HOST: &str = "https://workspace.ap-southeast-1.myhuaweicloud.com";
 
     #[test]
-    fn an_endpoint_that_is_not_allowed_is_no_connection() {
+    fn an_endpoint_that_is_not_allowed_is_refused() {
         let error = connect("https://evil.example", None).unwrap_err();
         assert!(matches!(error, ConnectError::Endpoint(_)), "{error}");
     }
 
     #[test]
-    fn certificates_that_cannot_be_used_say_why() {
+    fn unusable_certificates_are_refused_with_the_reason() {
         for (pem, why) in [
             ("", "it contains no certificate in PEM format"),
             ("junk", "it contains no certificate in PEM format"),

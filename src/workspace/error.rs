@@ -180,7 +180,7 @@ mod tests {
         }
     }
 
-    /// A failure of each kind, whether the call surely did not leave this process, and what is said of it.
+    /// A failure of each kind, whether the call was certainly not sent, and the message.
     fn failures() -> [(Failure, bool, &'static str); 5] {
         let reason = || "so it is".to_owned();
         [
@@ -227,14 +227,14 @@ mod tests {
     }
 
     #[test]
-    fn only_what_never_left_this_process_was_surely_not_sent() {
+    fn only_a_request_that_never_left_this_process_is_reported_as_not_sent() {
         for (failure, not_sent, _) in failures() {
             assert_eq!(failed(failure.clone()).was_not_sent(), not_sent, "{failure:?}");
         }
     }
 
     #[test]
-    fn an_error_says_which_call_failed_and_how() {
+    fn an_error_names_the_call_and_the_cause() {
         for (failure, _, words) in failures() {
             assert_eq!(failed(failure).to_string(), words);
         }

@@ -145,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn every_envelope_gives_code_and_message() {
+    fn code_and_message_are_read_from_every_error_format() {
         for (body, code, message) in [
             (
                 r#"{"error_code":"WKS.0407","error_msg":"busy"}"#,
@@ -210,7 +210,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_json_object_is_not_taken_for_the_service() {
+    fn a_body_that_is_not_a_json_object_does_not_count_as_a_response_of_the_service() {
         for (body, message) in [
             ("", None),
             (
@@ -231,7 +231,7 @@ mod tests {
     }
 
     #[test]
-    fn an_empty_object_says_nothing_but_is_json() {
+    fn an_empty_object_has_neither_code_nor_message_but_is_json() {
         assert_eq!(
             refused("{}"),
             ErrorResponse {
@@ -243,7 +243,7 @@ mod tests {
     }
 
     #[test]
-    fn texts_are_cut_cleaned_and_free_of_the_login() {
+    fn texts_are_truncated_sanitized_and_redacted() {
         let body = format!(
             r#"{{"error_code":"{}","error_msg":"bad\r\ntoken TOKEN-canary <b>here</b>","error_detail":"{}","encoded_authorization_message":"{}"}}"#,
             "C".repeat(100),

@@ -125,14 +125,14 @@ mod tests {
     }
 
     #[test]
-    fn cutting_counts_characters_and_shows() {
+    fn truncation_counts_characters_and_is_marked() {
         assert_eq!(cut("abc", 3), "abc");
         assert_eq!(cut("abcd", 3), "ab…");
         assert_eq!(cut(&"\u{e9}".repeat(10), 4).chars().count(), 4);
     }
 
     #[test]
-    fn a_page_says_its_title() {
+    fn the_title_of_an_html_page_is_extracted() {
         assert_eq!(
             of_page(b"<html><head><TITLE>502 Bad\n Gateway</TITLE></head>..."),
             "502 Bad Gateway"

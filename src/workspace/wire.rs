@@ -343,7 +343,7 @@ mod tests {
     }
 
     #[test]
-    fn json_that_is_nested_deeply_harms_nobody() {
+    fn deeply_nested_json_is_an_error_and_not_a_crash() {
         let deep = format!("{}{}", "[".repeat(100_000), "]".repeat(100_000));
         assert_eq!(
             accepted(format!(r#"{{"job_id":"a","x":{deep}}}"#).as_bytes()),
@@ -470,7 +470,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_that_comes_twice_says_nothing() {
+    fn a_duplicate_key_is_treated_as_missing() {
         let row = |job: &str, entities: &str, status: &str| {
             format!(r#"{{"id":"s1",{job},"entities":{{{entities}}},{status}}}"#)
         };
@@ -505,7 +505,7 @@ mod tests {
     }
 
     #[test]
-    fn a_status_that_is_not_documented_is_the_code_of_the_sub_job() {
+    fn an_undocumented_status_becomes_the_error_code_of_the_sub_job() {
         let read = |status: &str| {
             let row = format!(
                 r#"{{"id":"s1","job_id":"j1","status":"{status}","entities":{{"desktop_id":"{D1}"}}}}"#
@@ -520,7 +520,7 @@ mod tests {
     }
 
     #[test]
-    fn a_status_that_is_not_documented_is_no_end() {
+    fn an_undocumented_status_is_not_final() {
         for (word, status) in [
             ("WAITING", SubJobStatus::Waiting),
             ("waiting", SubJobStatus::Waiting),
@@ -541,7 +541,7 @@ mod tests {
     }
 
     #[test]
-    fn a_parent_lends_its_id_to_sub_jobs_without_one() {
+    fn sub_jobs_without_a_job_id_get_that_of_their_parent() {
         let body = format!(
             r#"{{"id":"j1","status":"FAIL","job_error_code":"WKS.2","fail_reason":"partly","sub_jobs":[
                 {{"id":"s1","status":"SUCCESS","entities":{{"desktop_id":"{D1}"}}}},
@@ -558,7 +558,7 @@ mod tests {
     }
 
     #[test]
-    fn a_parent_is_finished_only_by_a_documented_end() {
+    fn a_parent_is_finished_only_with_a_documented_final_status() {
         for (status, finished, unclear) in [
             ("SUCCESS", true, false),
             ("COMPLETE", true, false),

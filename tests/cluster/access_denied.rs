@@ -12,7 +12,7 @@ use crate::fixture::{BOUND, Fixture, condition, desktop, message, pair, says};
 
 const GROUP: &str = "admissionregistration.k8s.io/v1";
 
-/// What admission looks at here: changes of requests, their status aside.
+/// The requests that the policies here apply to: changes of requests, except of their status.
 fn changes_of_requests() -> Value {
     json!({
         "apiGroups": ["cloud-desktops.dev"], "apiVersions": ["*"], "operations": ["UPDATE"],
@@ -44,7 +44,7 @@ fn policy(namespace: &str, expression: &str, words: &str) -> Vec<Value> {
     vec![policy, binding]
 }
 
-/// A webhook for a namespace where nobody listens.
+/// A webhook for a namespace that has no server.
 fn webhook_that_is_down(namespace: &str) -> Vec<Value> {
     let webhook = json!({
         "name": "down.test.example", "clientConfig": {"url": "https://127.0.0.1:1/"}, "failurePolicy": "Fail",
@@ -81,7 +81,7 @@ async fn is_refused(fixture: &Fixture, name: &str, finalizers: Value, words: &st
     refused.unwrap_or_else(|error| panic!("{error}"));
 }
 
-/// Waits until the request is stalled by a refusal with these words, and gives its status.
+/// Waits until the request is stalled by an error with these words, and returns its status.
 async fn denied(fixture: &Fixture, words: &[&str]) -> Value {
     let status = fixture.reason("leaver", Stalled, "AccessDenied").await;
     let message = message(&status, Stalled);
@@ -118,7 +118,7 @@ async fn is_said_at_the_start(fixture: &Fixture, obstacle: &[Value], words: &str
 }
 
 #[tokio::test]
-async fn a_policy_that_refuses_the_finalizer_is_said_with_its_words() {
+async fn a_policy_that_refuses_the_finalizer_is_reported_with_its_message() {
     let fixture = Fixture::set("no-finalizers", &[desktop("pc-1")]).await;
     let (rule, words) = ("!has(object.metadata.finalizers)", "no finalizers today");
     let policy = policy(fixture.namespace.name(), rule, words);
@@ -126,14 +126,14 @@ async fn a_policy_that_refuses_the_finalizer_is_said_with_its_words() {
 }
 
 #[tokio::test]
-async fn a_webhook_that_is_down_is_said_like_a_refusal() {
+async fn a_webhook_that_is_down_is_reported_like_a_policy_that_refuses() {
     let fixture = Fixture::set("webhook-down", &[desktop("pc-1")]).await;
     let webhook = webhook_that_is_down(fixture.namespace.name());
     is_said_at_the_start(&fixture, &webhook, "failed calling webhook").await;
 }
 
 #[tokio::test]
-async fn a_policy_that_keeps_the_finalizer_at_the_end_is_said_with_its_words() {
+async fn a_policy_that_prevents_the_removal_of_the_finalizer_is_reported_with_its_message() {
     let fixture = Fixture::set("kept-finalizers", &["pc-1", "pc-2"].map(desktop)).await;
     // The operator may add its finalizer, and only its removal is refused.
     let rule = "has(object.metadata.finalizers) || !has(oldObject.metadata.finalizers)";
@@ -187,12 +187,14 @@ async fn allow(fixture: &Fixture, kind: &str, verbs: &[&str], all: &[&str]) {
             let may = fixture.control_plane.kubectl(ask).await.unwrap().status == 0;
             if may == expected { Ok(()) } else { Err(may) }
         };
-        eventually("the right is as wanted", BOUND, look).await.unwrap();
+        eventually("the permission is as expected", BOUND, look)
+            .await
+            .unwrap();
     }
 }
 
 #[tokio::test]
-async fn a_right_that_is_missing_is_said_with_the_words_of_the_api_server() {
+async fn a_missing_permission_is_reported_with_the_message_of_the_api_server() {
     let requests = ["get", "list", "watch", "patch"];
     let projects = ["get", "list", "watch"];
     for (number, (kind, all, missing, words)) in [

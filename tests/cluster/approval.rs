@@ -1,4 +1,4 @@
-//! What a request will do is shown, and approved victims are the victims or nothing happens.
+//! The plan of a request is shown, and only approved and unchanged desktops are deleted.
 
 use kube::api::{Patch, PatchParams};
 use serde_json::{Value, json};
@@ -69,7 +69,7 @@ async fn a_suspended_request_shows_what_it_will_do() {
 }
 
 #[tokio::test]
-async fn users_are_left_out_where_they_are_not_to_be_shown() {
+async fn users_are_omitted_if_they_must_not_be_shown() {
     let fixture = guarded("no-users").await;
     let _operator = fixture.operator(&["--show-users=false"]);
     fixture.request("leavers", &["pc-1"]).await;
@@ -109,7 +109,7 @@ async fn a_request_is_submitted_once_its_plan_is_approved() {
     // A late commit changes nothing.
     fixture.change("leavers", json!({"approvedPlan": null})).await;
     let mut noticed = fixture
-        .until("leavers", "the edit is noticed", |later| {
+        .until("leavers", "the edit is observed", |later| {
             later["observedGeneration"] == 3
         })
         .await;
@@ -126,7 +126,7 @@ async fn a_request_is_submitted_once_its_plan_is_approved() {
 }
 
 #[tokio::test]
-async fn a_desktop_that_changes_hands_after_the_approval_is_not_deleted() {
+async fn a_desktop_that_is_reassigned_after_the_approval_is_not_deleted() {
     let fixture = guarded("swapped").await;
     let _operator = fixture.operator(&[]);
     fixture
@@ -154,7 +154,7 @@ async fn a_desktop_that_changes_hands_after_the_approval_is_not_deleted() {
 }
 
 #[tokio::test]
-async fn an_approval_is_good_for_one_object_and_for_the_plan_on_show() {
+async fn an_approval_is_valid_for_one_object_and_for_the_plan_that_it_shows() {
     let fixture = guarded("copied").await;
     let _operator = fixture.operator(&[]);
     fixture
@@ -191,7 +191,7 @@ async fn an_approval_is_good_for_one_object_and_for_the_plan_on_show() {
 }
 
 #[tokio::test]
-async fn an_approval_that_is_required_only_now_holds_and_one_that_is_not_any_more_does_not() {
+async fn a_newly_required_approval_blocks_a_request_and_one_that_is_no_longer_required_does_not() {
     let fixture = Fixture::set("turned", &[of("pc-1", "anna")]).await;
     let _operator = fixture.operator(&[]);
     fixture
@@ -210,7 +210,7 @@ async fn an_approval_that_is_required_only_now_holds_and_one_that_is_not_any_mor
 }
 
 #[tokio::test]
-async fn to_show_the_plan_of_a_request_that_need_not_wait_costs_no_write() {
+async fn showing_the_plan_of_a_request_that_need_not_wait_costs_no_extra_write() {
     let fixture = Fixture::set("no-write-more", &[of("pc-1", "anna")]).await;
     let _operator = fixture.operator(&[]);
     fixture.change_project("prod", json!({"guardrails": {}})).await;
@@ -288,6 +288,6 @@ async fn an_approval_by_commit_does_not_loop() {
     let status = fixture.reason("leavers", Approved, "AwaitingApproval").await;
     assert!(
         status["approved"].is_null(),
-        "taking it back is a brake: {status:#}"
+        "withdrawing the approval stops the request: {status:#}"
     );
 }

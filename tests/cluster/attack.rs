@@ -1,19 +1,19 @@
-//! The API server as the last defence: an administrator, who may do everything that rights can give, tries to rewrite
-//! what a request has on record. Each row is one lie, told on every road there is; the API server refuses it, so a
-//! faulty operator could not tell it either.
+//! The API server as the last line of defence: an administrator, who has every permission, tries to rewrite what is
+//! recorded about a request. Each row is one forged value, tried with every kind of write; the API server refuses it,
+//! so that a faulty operator could not write it either.
 //!
 //! | file | what |
 //! | --- | --- |
-//! | [`victims`] | the requests that are attacked: in doubt, followed, finished |
-//! | [`lies`] | an edit of a status, and the roads on which it is tried |
+//! | [`victims`] | the requests that are attacked: with unknown outcome, followed, finished |
+//! | [`lies`] | an edit of a status, and the kinds of write with which it is tried |
 //! | [`log`] | attempts removed, exchanged, put in another order, invented |
 //! | [`record`] | one attempt: its outcome, jobs, error and facts |
-//! | [`verdict`] | what was decided, and what is said of it |
-//! | [`powers`] | what an administrator can still do, since nothing in the object shows that it is a lie |
+//! | [`verdict`] | the final result, and what is reported about it |
+//! | [`powers`] | what an administrator can still do, since nothing in the object shows that it is forged |
 //! | [`reach`] | what the rights of the operator and the roles for people do not reach |
 //! | [`approval`] | who approves, and who does not, while the policies are installed |
 //! | [`finalizer`] | who removes the operator's finalizer while the policy is installed |
-//! | [`secrets`] | a cloud that says every secret aloud |
+//! | [`secrets`] | a cloud that repeats every secret in its responses |
 
 use serde_json::Value;
 use testkit::ControlPlane;
@@ -31,7 +31,7 @@ mod victims;
 
 use lies::Lie;
 
-/// What is refused, as a table: who is attacked, what is tried, what the API server says.
+/// The refused edits, as a table: the request, the edit, and the error of the API server.
 fn table() -> Vec<Lie> {
     [
         log::removed(),
@@ -51,13 +51,13 @@ fn table() -> Vec<Lie> {
     .collect()
 }
 
-/// What the API server says to the lies, for the check that each of its rules has a case.
+/// The errors of the API server for these edits, to check that each of its rules has a case.
 pub(crate) fn refusals() -> Vec<&'static str> {
     table().into_iter().map(|lie| lie.refusal).collect()
 }
 
 #[tokio::test]
-async fn what_is_on_record_cannot_be_rewritten_even_by_an_administrator() {
+async fn recorded_facts_cannot_be_rewritten_even_by_an_administrator() {
     let control_plane = ControlPlane::shared().await;
     control_plane.install_crds().await.unwrap();
     let namespace = control_plane.namespace("attack").await.unwrap();
@@ -92,7 +92,7 @@ fn every_field_of_the_status_is_attacked_or_known_to_be_free() {
 /// Is the leaf the field, or a part of it?
 fn is_part(leaf: &str, field: &str) -> bool {
     let rest = leaf.strip_prefix(field);
-    // Whoever removes an item of a list has not tried to change what it says.
+    // A write that removes an item of a list has not tried to change its content.
     rest.is_some_and(|rest| rest.is_empty() || (rest.starts_with('/') && !field.ends_with('*')))
 }
 

@@ -1,4 +1,4 @@
-//! Many requests at one time: what they cost, and that the crowd of one tenant does not hold up another.
+//! Many requests at one time: what they cost, and that the many requests of one tenant do not delay those of another.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -48,7 +48,7 @@ async fn two_hundred_requests_share_their_reads_and_cost_five_writes_each() {
     let names = names("pc", COUNT);
     let desktops: Vec<_> = names.iter().map(|name| desktop(name)).collect();
     let fixture = Fixture::set("burst", &desktops).await;
-    // Proven before, and created while nobody looks: how fast the machine creates them must not matter either.
+    // Verified before, and created while no operator runs: how fast the machine creates them must not matter either.
     let before = fixture.operator(PAUSES);
     fixture.project_says("prod", "CredentialsValid").await;
     assert_eq!(before.stopped().await, 0);
@@ -103,8 +103,9 @@ async fn all_ended(namespace: &Namespace) {
 /// Requests of the tenant that asks for much.
 const CROWD: usize = 1000;
 
-/// Most POSTs of the crowd between the single request of another tenant and that one's own. The passes that are under
-/// way when it comes, sixteen, and those that take their turns while it is read, stored and sent.
+/// The maximum number of POSTs of the crowd between the creation of another tenant's single request and its POST: those
+/// of the reconciliations in progress when it is created, sixteen, and those that receive permits while it is read,
+/// stored and sent.
 const BETWEEN: usize = 48;
 
 /// A tenant with a namespace and a project of its own, whose desktops are called like it.
@@ -148,7 +149,7 @@ async fn operator(control_plane: &ControlPlane, namespaces: [&Namespace; 2], fla
     Running(started.unwrap())
 }
 
-/// Waits until the login of the project is proven.
+/// Waits until the credentials of the project are verified.
 async fn proven(namespace: &Namespace) {
     let look = async || {
         let status = namespace.projects().get("prod").await.unwrap().data["status"].clone();
@@ -159,7 +160,7 @@ async fn proven(namespace: &Namespace) {
             Err(format!("{status:#}"))
         }
     };
-    let waited = eventually("the login is proven", BOUND, look).await;
+    let waited = eventually("the credentials are verified", BOUND, look).await;
     waited.unwrap_or_else(|error| panic!("{error}"));
 }
 
@@ -210,19 +211,19 @@ async fn posts_in_between(name: &str, login_of_its_own: bool, flags: &[&str]) ->
 }
 
 #[tokio::test]
-async fn a_tenant_with_a_thousand_requests_does_not_hold_up_the_single_one_of_another() {
+async fn a_tenant_with_a_thousand_requests_does_not_delay_the_single_request_of_another() {
     let between = posts_in_between("tenants", true, &["--requests-per-minute=1000000"]).await;
     assert!(between <= BETWEEN, "{between} POSTs of the crowd came first");
 }
 
 #[tokio::test]
-async fn namespaces_that_share_a_login_take_turns_under_its_rate() {
+async fn the_rate_of_shared_credentials_is_distributed_fairly_between_namespaces() {
     let between = posts_in_between("one-login", false, &["--requests-per-minute=240"]).await;
     assert!(between <= BETWEEN, "{between} POSTs of the crowd came first");
 }
 
 #[tokio::test]
-async fn requests_that_wait_for_the_cloud_hold_up_no_other_project() {
+async fn requests_that_wait_for_the_cloud_do_not_delay_other_projects() {
     /// So many that their calls take longer, one every ten seconds, than a test waits.
     const HELD: usize = 40;
     let held = names("held", HELD);
@@ -238,10 +239,10 @@ async fn requests_that_wait_for_the_cloud_hold_up_no_other_project() {
     }
     create(&fixture.namespace, &held).await;
     let look = async || match fixture.cloud.calls(Operation::ListSubJobs).len() {
-        0 => Err("none is under way"),
+        0 => Err("none is in progress"),
         _ => Ok(()),
     };
-    let begun = eventually("the others are under way", BOUND, look).await;
+    let begun = eventually("the others are in progress", BOUND, look).await;
     begun.unwrap();
     let there = json!({"projectRef": {"name": "other"}});
     fixture.request_with("single", &["single"], there).await;

@@ -1,4 +1,4 @@
-//! Which request holds a desktop: also one that reaches the cloud by another name, one whose project is still being
+//! Which request reserves a desktop: also one that reaches the cloud by another name, one whose project is still being
 //! checked, and one that was deleted while its call could take effect.
 
 use kube::api::DynamicObject;
@@ -10,8 +10,8 @@ use desktop_deletion_operator::crd::conditions::ConditionType::{Ready, Submitted
 use crate::doubt;
 use crate::fixture::{BOUND, Fixture, desktop, endless, message, pair, says};
 
-/// A cloud in which a desktop that is being deleted looks idle for a while, and may be deleted once more: only the
-/// claims keep a second request from it.
+/// A cloud in which a desktop that is being deleted appears idle for a while, and can be deleted once more: only the
+/// claims prevent a second request for it.
 fn silent_world(job_visible_after: &str, desktop_visible_after: &str) -> Value {
     let mut world = Cloud::world();
     world["switches"] = json!({"repeatedDesktop": "accept"});
@@ -20,8 +20,8 @@ fn silent_world(job_visible_after: &str, desktop_visible_after: &str) -> Value {
     world
 }
 
-/// Waits until a request says that it waits, for a reason with this text, and gives its message. The ledger tells if it
-/// was submitted instead.
+/// Waits until a request reports that it waits, for a reason with this text, and returns its message. The ledger shows
+/// if it was submitted instead.
 async fn waits(fixture: &Fixture, name: &str, text: &str) -> String {
     let said = |status: &Value| message(status, Submitted).contains(text);
     let decided = |status: &Value| said(status) || status["attempts"].is_array() || ended(status);
@@ -53,12 +53,12 @@ async fn by_another_endpoint(name: &str, host: &str) {
 }
 
 #[tokio::test]
-async fn a_desktop_in_flight_is_held_whatever_name_the_endpoint_has() {
+async fn a_desktop_in_flight_is_reserved_regardless_of_the_name_of_the_endpoint() {
     by_another_endpoint("by-name", "localhost").await;
 }
 
 #[tokio::test]
-async fn a_request_goes_on_in_a_project_whose_endpoint_is_spelt_otherwise() {
+async fn a_request_continues_in_a_project_whose_endpoint_is_spelled_differently() {
     let fixture = Fixture::set("respelt", &[endless("pc-1")]).await;
     let allowed = &["--allowed-endpoints=127.0.0.1=127.0.0.0/8;localhost=127.0.0.0/8"];
     let spelt = |host: &str, end: &str| {
@@ -81,7 +81,7 @@ async fn a_request_goes_on_in_a_project_whose_endpoint_is_spelt_otherwise() {
     fixture.project_says("spelt", "CredentialsValid").await;
     fixture.change("leaver", json!({"suspend": true})).await;
     let status = fixture
-        .until("leaver", "it was looked at again", |status| {
+        .until("leaver", "it was reconciled again", |status| {
             status["observedGeneration"] == 2
         })
         .await;
@@ -141,21 +141,25 @@ async fn stripped(name: &str, delete_first: bool) {
         let stored = write.response_object.as_ref();
         stored.is_some_and(|object| message(&object["status"], Submitted) == text)
     });
-    assert_eq!(waits.count(), 1, "it says so once, however often it looks");
+    assert_eq!(
+        waits.count(),
+        1,
+        "it reports that once, regardless of the number of checks"
+    );
 }
 
 #[tokio::test]
-async fn a_request_that_lost_its_finalizer_holds_its_desktops_after_its_deletion() {
+async fn a_request_that_lost_its_finalizer_reserves_its_desktops_after_its_deletion() {
     stripped("stripped", false).await;
 }
 
 #[tokio::test]
-async fn a_request_that_loses_its_finalizer_while_it_is_deleted_holds_its_desktops() {
+async fn a_request_that_loses_its_finalizer_while_it_is_deleted_reserves_its_desktops() {
     stripped("stripped-late", true).await;
 }
 
 #[tokio::test]
-async fn a_request_that_was_abandoned_and_deleted_holds_its_desktops_while_its_call_may_take_effect() {
+async fn an_abandoned_and_deleted_request_reserves_its_desktops_while_its_call_can_take_effect() {
     let mut world = silent_world("0s", "0s");
     world["timings"]["signatureWindow"] = json!("30s");
     let fixture = Fixture::set_with("abandoned-held", world, &[desktop("pc-1")]).await;
@@ -177,7 +181,7 @@ async fn a_request_that_was_abandoned_and_deleted_holds_its_desktops_while_its_c
     let attempt = status["attempts"][0]["id"].as_str().unwrap();
     fixture.resolve("leaver", &format!("{attempt}=abandon")).await;
     fixture
-        .until("leaver", "it is given up", |status| {
+        .until("leaver", "it is abandoned", |status| {
             status["attempts"][0]["outcome"] == "Abandoned"
         })
         .await;
@@ -194,7 +198,7 @@ async fn a_request_that_was_abandoned_and_deleted_holds_its_desktops_while_its_c
     assert_eq!(
         fixture.effective_posts(),
         Vec::<Value>::new(),
-        "the call is still on its way"
+        "the call is still in flight"
     );
     let status = fixture.completed("leaver").await;
     assert_eq!(
@@ -232,7 +236,7 @@ async fn a_request_waits_for_the_first_check_of_the_project_of_an_older_one() {
     assert_eq!(fixture.posts().len(), 1);
 }
 
-/// Applies a request for the same desktop in a later second, which is all that the API server tells of when it was made.
+/// Applies a request for the same desktop in a later second, since the API server records creation times in seconds.
 async fn younger(fixture: &Fixture, older: &DynamicObject) {
     let look = async || {
         let applied = fixture.request("younger", &["pc-1"]).await;

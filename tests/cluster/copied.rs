@@ -1,5 +1,5 @@
-//! The manifest of an approved request, as somebody may take it from Git, from a backup or from another cluster, is worth
-//! nothing for any other object: nothing is sent, and the conditions say why.
+//! The manifest of an approved request, for example from Git, from a backup or from another cluster, has no effect for
+//! any other object: nothing is sent, and the conditions report the reason.
 
 use kube::api::{Api, DynamicObject, Patch, PatchParams};
 use serde_json::{Value, json};
@@ -186,9 +186,9 @@ async fn an_approval_in_a_restored_status_does_not_count() {
     succeeds_once_approved(&fixture, &fixture.requests(), NAME).await;
 }
 
-/// By somebody who may write the status, while the operator works.
+/// By a client with permission to write the status, while the operator works.
 #[tokio::test]
-async fn an_approval_that_is_copied_into_the_status_by_hand_does_not_count() {
+async fn an_approval_that_is_copied_into_the_status_manually_does_not_count() {
     let fixture = guarded("status-by-hand").await;
     let _operator = fixture.operator(&[]);
     let original = approved(&fixture).await;

@@ -15,7 +15,7 @@ const SECOND: &str = "second-project";
 #[tokio::test]
 async fn the_happy_path_of_one_desktop_costs_five_writes() {
     let fixture = Fixture::set("five-writes", &[desktop("pc-1")]).await;
-    // On a busy machine its turn may come late.
+    // On a busy machine it may come late.
     let _operator = fixture.operator(&["--first-report=1h"]);
     fixture.project_says("prod", "CredentialsValid").await;
     fixture.request("leaver", &["pc-1"]).await;
@@ -51,7 +51,7 @@ async fn nothing_is_written_while_nothing_changes() {
 }
 
 #[tokio::test]
-async fn open_jobs_of_a_project_share_one_look_however_many_they_are() {
+async fn all_open_jobs_of_a_project_share_one_poll() {
     const COUNT: usize = 10;
     const TICKS: usize = 8;
     let names: Vec<_> = (0..COUNT).map(|n| format!("pc-{n}")).collect();
@@ -83,12 +83,12 @@ async fn open_jobs_of_a_project_share_one_look_however_many_they_are() {
     let most = took.as_millis() / 300 + 2;
     assert!(
         i128::try_from(ticks).unwrap() <= most,
-        "{ticks} looks in {took:#}, one every 300ms is enough for all {COUNT} jobs"
+        "{ticks} polls in {took:#}, one every 300ms is enough for all {COUNT} jobs"
     );
 }
 
 #[tokio::test]
-async fn a_request_that_has_ended_costs_nothing_any_more() {
+async fn a_finished_request_causes_no_calls_and_no_writes() {
     let fixture = Fixture::set("ended", &[desktop("pc-1"), endless("pc-2")]).await;
     let operator = fixture.operator(&[]);
     fixture.request("ended", &["pc-1"]).await;
@@ -121,7 +121,7 @@ async fn a_request_that_has_ended_costs_nothing_any_more() {
 }
 
 #[tokio::test]
-async fn a_request_that_was_let_go_costs_nothing_any_more() {
+async fn a_released_request_causes_no_calls_and_no_writes() {
     let mut world = Cloud::world();
     world["projects"] = json!([{"id": PROJECT_ID}, {"id": SECOND}]);
     let mut other = endless("pc-2");
@@ -146,6 +146,6 @@ async fn a_request_that_was_let_go_costs_nothing_any_more() {
     assert_eq!(
         fixture.ticks(PROJECT_ID).len(),
         before,
-        "nobody waits for that job any more"
+        "no request waits for that job any more"
     );
 }

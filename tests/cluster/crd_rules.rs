@@ -117,7 +117,7 @@ async fn times_in_the_status_of_a_project() {
 }
 
 #[test]
-fn every_rule_of_the_schemas_has_a_row_that_it_refuses() {
+fn every_validation_rule_refuses_at_least_one_row() {
     let rows = [
         deletion_spec::rows(),
         deletion_status::rows(),
@@ -198,12 +198,12 @@ impl Row {
             (Refused(_), Ok(_)) => Err("was allowed".to_owned()),
             (Refused(text), Err(error)) => {
                 let causes = causes(&error);
-                // People are told the field, not "<nil>".
+                // Users see the field, not "<nil>".
                 let said = |cause: &String| cause.contains(text) && !cause.contains("<nil>");
                 if causes.iter().any(said) {
                     Ok(())
                 } else {
-                    Err(format!("was refused otherwise: {}", causes.join("; ")))
+                    Err(format!("was refused for another reason: {}", causes.join("; ")))
                 }
             }
         }

@@ -1,4 +1,4 @@
-//! Lists of sub-jobs that lack rows, and counts that are wrong: what is not shown is not proven.
+//! Lists of sub-jobs that lack rows, and counts that are wrong: a missing row is not evidence.
 
 use serde_json::{Value, json};
 
@@ -45,7 +45,7 @@ async fn a_list_that_stops_at_a_capped_count_does_not_prove_that_nothing_happene
 }
 
 #[tokio::test]
-async fn a_desktop_that_a_cut_list_does_not_show_is_not_called_not_submitted() {
+async fn a_desktop_that_is_missing_from_a_truncated_list_is_not_reported_as_not_submitted() {
     let fixture = Fixture::set_with("one-row", doubt::world(), &["pc-1", "pc-2"].map(desktop)).await;
     fixture
         .cloud
@@ -97,11 +97,11 @@ async fn one_failed_read_at_the_end_of_an_abandoned_call_does_not_hide_its_job()
     let attempt = status["attempts"][0]["id"].as_str().unwrap();
     fixture.resolve("leaver", &format!("{attempt}=abandon")).await;
     fixture
-        .until("leaver", "it is given up", |status| {
+        .until("leaver", "it is abandoned", |status| {
             status["attempts"][0]["outcome"] == "Abandoned"
         })
         .await;
-    // Nothing is read before the end of the call, so this one read is the look.
+    // Nothing is read before the call has expired, so this one read is the evidence check.
     let refused = json!({"status": 503, "body": {"error_code": "APIGW.0613", "error_msg": "overloaded"}});
     let fault = json!({"operation": "listSubJobs", "nth": 1, "answer": refused});
     fixture.cloud.add_fault(&fault).unwrap();

@@ -1,4 +1,5 @@
-//! A project takes only so many desktops within a day, whatever its requests ask for at the same time, and says so.
+//! A project takes only so many desktops within a day, even if its requests ask for more at the same time, and reports
+//! it.
 
 use jiff::{SignedDuration, Timestamp};
 use kube::api::{Patch, PatchParams};
@@ -57,7 +58,7 @@ fn submitted(fixture: &Fixture) -> usize {
 }
 
 #[tokio::test]
-async fn what_is_left_of_the_day_goes_to_one_request_and_the_other_one_waits() {
+async fn the_rest_of_the_daily_limit_goes_to_one_request_and_the_other_one_waits() {
     let fixture = Fixture::set("day", &["pc-1", "pc-2", "pc-3", "pc-4"].map(desktop)).await;
     limit(&fixture, 3).await;
     let _operator = fixture.operator(&[]);
@@ -142,7 +143,7 @@ async fn project_writes(fixture: &Fixture) -> usize {
 }
 
 #[tokio::test]
-async fn a_refused_submission_gives_its_desktops_back() {
+async fn a_rejected_submission_releases_its_reserved_desktops() {
     let fixture = Fixture::set("day-refused", &["pc-1", "pc-2"].map(desktop)).await;
     limit(&fixture, 1).await;
     let answer = json!({
@@ -163,7 +164,7 @@ async fn a_refused_submission_gives_its_desktops_back() {
 }
 
 #[tokio::test]
-async fn a_request_goes_on_when_what_was_submitted_counts_no_longer() {
+async fn a_request_continues_once_earlier_submissions_no_longer_count() {
     let fixture = Fixture::set("day-over", &[desktop("pc-1")]).await;
     limit(&fixture, 2).await;
     #[expect(clippy::disallowed_methods, reason = "a moment by the real clock")]

@@ -6,7 +6,7 @@ const NAMESPACE: &str = "desktop-deletion";
 const OPERATOR: &str = "--as=system:serviceaccount:desktop-deletion:desktop-deletion-operator";
 
 #[tokio::test]
-async fn one_command_installs_the_operator_and_the_overlays_change_its_rights_only() {
+async fn one_command_installs_the_operator_and_the_overlays_change_only_its_permissions() {
     let cluster = ControlPlane::start().await.unwrap();
 
     // The base: its own namespace, and there no more than it needs.
@@ -90,13 +90,13 @@ async fn one_command_installs_the_operator_and_the_overlays_change_its_rights_on
     assert!(can(&cluster, "kube-system", "list desktopdeletions").await);
     assert!(can(&cluster, "kube-system", "get secrets/any").await);
     assert!(!can(&cluster, "kube-system", "list secrets").await);
-    // The Lease lies beside the operator, whatever it serves.
+    // The Lease is in the operator's namespace, regardless of the namespaces that it serves.
     assert!(can(&cluster, NAMESPACE, "update leases/desktop-deletion-operator").await);
     assert!(!can(&cluster, "kube-system", "create leases").await);
 }
 
 #[tokio::test]
-async fn the_policies_for_older_clusters_differ_in_the_version_of_their_api_only() {
+async fn the_policies_for_older_clusters_differ_only_in_their_api_version() {
     let cluster = ControlPlane::shared().await;
     let newer = kubectl(cluster, &["kustomize", &path("deploy/self-approval")]).await;
     let older = kubectl(cluster, &["kustomize", &path("deploy/self-approval-v1beta1")]).await;

@@ -1,5 +1,5 @@
-//! A door before the cloud that can be shut: what comes then is let in and shown out without a word, so that no
-//! handshake comes about. Connections that stand are left alone.
+//! A TCP gate in front of the cloud that can be closed: new connections are then accepted and closed at once, so that
+//! no TLS handshake completes. Established connections are left alone.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
 
-/// The door; gone when dropped.
+/// The gate; removed when dropped.
 pub(crate) struct Connection {
     address: SocketAddr,
     open: Arc<AtomicBool>,
@@ -16,7 +16,7 @@ pub(crate) struct Connection {
 }
 
 impl Connection {
-    /// An open door to a URL such as `https://127.0.0.1:41234`.
+    /// An open gate in front of a URL such as `https://127.0.0.1:41234`.
     pub(crate) async fn to(url: &str) -> Self {
         let target = url.trim_start_matches("https://").to_owned();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -35,12 +35,12 @@ impl Connection {
         format!("https://{}", self.address)
     }
 
-    /// Nobody comes in any more.
+    /// New connections fail from now on.
     pub(crate) fn shut(&self) {
         self.open.store(false, Ordering::SeqCst);
     }
 
-    /// Everybody may come in again.
+    /// New connections succeed again.
     pub(crate) fn unlock(&self) {
         self.open.store(true, Ordering::SeqCst);
     }
@@ -61,7 +61,7 @@ async fn attend(listener: TcpListener, target: String, open: Arc<AtomicBool>) {
         let target = target.clone();
         tokio::spawn(async move {
             let mut house = TcpStream::connect(target).await.unwrap();
-            // However the two part, there is nothing left to do.
+            // The result does not matter.
             tokio::io::copy_bidirectional(&mut visitor, &mut house).await.ok();
         });
     }

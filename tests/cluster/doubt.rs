@@ -1,4 +1,4 @@
-//! The answer to a submission is lost: it is never repeated on a guess, and its job is found again.
+//! The response to a submission is lost: it is never repeated on a guess, and its job is found again.
 
 use serde_json::{Value, json};
 use testkit::Cloud;
@@ -57,7 +57,7 @@ fn assert_recovered(fixture: &Fixture, desktop: &str, status: &Value) {
 }
 
 #[tokio::test]
-async fn a_submission_whose_answer_is_lost_is_found_again_and_never_repeated() {
+async fn the_job_of_a_submission_whose_response_is_lost_is_found_and_the_call_is_never_repeated() {
     let ways = [
         ("reset", json!("reset")),
         ("timeout", json!("timeout")),
@@ -86,7 +86,7 @@ async fn a_submission_whose_answer_is_lost_is_found_again_and_never_repeated() {
 }
 
 #[tokio::test]
-async fn while_the_answer_is_missing_a_request_says_so() {
+async fn a_request_reports_that_its_response_is_missing() {
     let fixture = Fixture::set("doubt", &[desktop("pc-1")]).await;
     fixture
         .cloud
@@ -114,7 +114,7 @@ async fn while_the_answer_is_missing_a_request_says_so() {
 }
 
 #[tokio::test]
-async fn after_three_lost_answers_in_a_row_new_requests_are_held_and_say_why() {
+async fn after_three_lost_responses_in_a_row_new_requests_wait_and_report_the_reason() {
     let names = ["pc-1", "pc-2", "pc-3", "pc-4"];
     let fixture = Fixture::set("unanswered", &names.map(desktop)).await;
     for name in &names[..3] {
@@ -156,7 +156,7 @@ async fn after_three_lost_answers_in_a_row_new_requests_are_held_and_say_why() {
 }
 
 #[tokio::test]
-async fn evidence_that_could_not_be_read_to_its_end_at_first_counts_once_it_can() {
+async fn evidence_counts_once_it_can_be_read_completely() {
     let fixture = Fixture::set_with("unread", world(), &[desktop("pc-1")]).await;
     let fault = lost("pc-1", false, &json!("reset"));
     fixture.cloud.add_fault(&fault).unwrap();
@@ -176,7 +176,7 @@ async fn evidence_that_could_not_be_read_to_its_end_at_first_counts_once_it_can(
 }
 
 #[tokio::test]
-async fn a_submission_that_never_took_effect_is_made_anew_once_it_is_surely_dead() {
+async fn a_submission_without_effect_is_repeated_once_the_first_call_has_expired() {
     let fixture = Fixture::set_with("no-effect", world(), &["pc-1", "pc-2"].map(desktop)).await;
     fixture
         .cloud
@@ -219,17 +219,17 @@ async fn killed(name: &str, effect_first: bool, answer: &Value) {
 }
 
 #[tokio::test]
-async fn a_job_is_found_again_by_the_operator_that_comes_after_a_crash() {
+async fn a_job_is_found_again_after_a_crash_of_the_operator() {
     killed("killed", true, &json!("timeout")).await;
 }
 
 #[tokio::test]
-async fn a_submission_that_arrives_after_the_crash_of_its_sender_is_found_too() {
+async fn a_submission_that_arrives_after_the_crash_of_its_sender_is_also_found() {
     killed("killed-early", false, &json!({"delay": "3s"})).await;
 }
 
 #[tokio::test]
-async fn a_submission_that_arrives_after_its_window_is_refused_and_made_anew() {
+async fn a_submission_that_arrives_after_its_signature_window_is_refused_and_repeated() {
     let fixture = Fixture::set_with("too-late", world(), &[desktop("pc-1")]).await;
     fixture
         .cloud
@@ -251,7 +251,7 @@ async fn a_submission_that_arrives_after_its_window_is_refused_and_made_anew() {
 }
 
 #[tokio::test]
-async fn a_submission_that_arrives_late_and_shows_later_still_is_found_too() {
+async fn a_submission_that_arrives_late_and_becomes_visible_even_later_is_also_found() {
     let mut world = world();
     world["timings"]["jobVisibleAfter"] = json!("10s");
     world["timings"]["desktopVisibleAfter"] = json!("10s");

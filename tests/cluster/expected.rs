@@ -1,4 +1,4 @@
-//! What the author of a request believes of its desktops, against what the cloud says.
+//! The expectations of the author of a request, compared with the facts that the cloud reports.
 
 use serde_json::{Value, json};
 
@@ -7,7 +7,7 @@ use desktop_deletion_operator::crd::conditions::ConditionType::{Ready, Stalled, 
 use crate::fixture::{Fixture, body, message, pair, says};
 
 #[tokio::test]
-async fn a_wrong_id_deletes_nothing_and_a_corrected_request_goes_through_beside_it() {
+async fn a_wrong_id_deletes_nothing_and_a_corrected_request_succeeds() {
     let world = [
         json!({"id": "pc-1", "name": "LAPTOP-1", "user": "anna"}),
         json!({"id": "pc-2", "name": "LAPTOP-2", "user": "ben"}),

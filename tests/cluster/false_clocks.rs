@@ -1,5 +1,5 @@
-//! Answers whose `Date` is wrong: of one answer, of something that lies between, and of the service itself. Nothing ends,
-//! settles or is released by one clock alone.
+//! Responses with a wrong `Date`: of one response, of an intermediary, and of the service itself. Nothing ends, settles
+//! or is released by one clock alone.
 
 use serde_json::{Value, json};
 
@@ -11,7 +11,7 @@ use crate::fixture::{Fixture, desktop, message, pair, says};
 /// A moment long after every deadline.
 const FAR: &str = "Sat, 01 Jan 2028 00:00:00 GMT";
 
-/// Another answer to the n-th list of that desktop, with that `Date`.
+/// Another response to the n-th list of that desktop, with that `Date`.
 fn dated(desktop: &str, nth: Option<u32>, status: u16, body: &Value) -> Value {
     json!({
         "operation": "listDesktops", "desktop": desktop, "nth": nth,
@@ -20,7 +20,7 @@ fn dated(desktop: &str, nth: Option<u32>, status: u16, body: &Value) -> Value {
 }
 
 #[tokio::test]
-async fn one_answer_with_another_date_ends_nothing() {
+async fn one_response_with_a_wrong_date_does_not_expire_a_request() {
     let answers = [
         ("page", 502, json!("x")),
         (
@@ -54,7 +54,7 @@ async fn one_answer_with_another_date_ends_nothing() {
 }
 
 #[tokio::test]
-async fn one_answer_with_another_date_ends_none_of_the_requests_that_wait() {
+async fn one_response_with_a_wrong_date_expires_none_of_the_waiting_requests() {
     let names: Vec<_> = (0..10).map(|n| format!("pc-{n}")).collect();
     let desktops: Vec<_> = names.iter().map(|name| desktop(name)).collect();
     let fixture = Fixture::set("ten-wait", &desktops).await;
@@ -106,7 +106,7 @@ async fn while_the_clocks_differ_nothing_is_sent_and_nothing_expires() {
 }
 
 #[tokio::test]
-async fn a_false_date_does_not_settle_a_call_that_is_still_on_its_way() {
+async fn a_wrong_date_does_not_settle_a_call_in_flight() {
     let fixture = Fixture::set_with("settled-early", doubt::world(), &[desktop("pc-1")]).await;
     let held = lost("pc-1", false, &json!({"delay": "4s"}));
     fixture.cloud.add_fault(&held).unwrap();
@@ -129,7 +129,7 @@ async fn a_false_date_does_not_settle_a_call_that_is_still_on_its_way() {
 }
 
 #[tokio::test]
-async fn a_false_date_lets_no_deleted_object_go_whose_call_is_still_on_its_way() {
+async fn a_wrong_date_does_not_release_a_deleted_object_with_a_call_in_flight() {
     let desktops = ["pc-1", "pc-2"].map(desktop);
     let mut world = doubt::world();
     world["switches"]["repeatedDesktop"] = json!("accept");

@@ -1,4 +1,5 @@
-//! What may still happen to a finished request: its manifest is applied again, suspended late, or carries our finalizer.
+//! What can still happen to a finished request: its manifest is applied again, suspended late, or has the operator's
+//! finalizer.
 
 use kube::api::{Patch, PatchParams};
 use serde_json::{Value, json};
@@ -22,7 +23,7 @@ async fn observed(fixture: &Fixture, name: &str) -> Value {
             Err(format!("generation {generation}: {status:#}"))
         }
     };
-    eventually("the newest generation was seen", BOUND, look)
+    eventually("the newest generation was observed", BOUND, look)
         .await
         .unwrap()
 }
@@ -37,7 +38,7 @@ fn without_generations(status: &Value) -> String {
 }
 
 #[tokio::test]
-async fn suspend_means_nothing_after_the_end_and_tools_see_that_it_was_noticed() {
+async fn suspending_a_finished_request_has_no_effect_and_is_observed() {
     let fixture = Fixture::set("late-suspend", &[desktop("pc-1")]).await;
     let operator = fixture.operator(&[]);
     fixture.request("leaver", &["pc-1"]).await;
@@ -58,7 +59,7 @@ async fn suspend_means_nothing_after_the_end_and_tools_see_that_it_was_noticed()
 }
 
 #[tokio::test]
-async fn an_edit_that_is_not_allowed_is_refused_with_one_sentence_that_says_what_to_do() {
+async fn an_edit_of_an_immutable_field_is_refused_with_one_sentence_that_names_the_fix() {
     let fixture = Fixture::set("late-edit", &[desktop("pc-1")]).await;
     let _operator = fixture.operator(&[]);
     fixture.request("leaver", &["pc-1"]).await;
@@ -80,7 +81,8 @@ async fn an_edit_that_is_not_allowed_is_refused_with_one_sentence_that_says_what
 }
 
 #[tokio::test]
-async fn an_exported_manifest_with_our_finalizer_does_not_keep_a_finished_request_from_going() {
+async fn an_exported_manifest_with_the_operators_finalizer_does_not_block_the_deletion_of_a_finished_request()
+{
     let fixture = Fixture::set("exported", &[desktop("pc-1")]).await;
     let _operator = fixture.operator(&[]);
     fixture.request("leaver", &["pc-1"]).await;

@@ -162,7 +162,7 @@ impl Fixture {
         Running(started.unwrap())
     }
 
-    /// The operator's identity on the API server.
+    /// The kubeconfig of the operator.
     pub(crate) fn kubeconfig(&self) -> &Path {
         &self.kubeconfig
     }
@@ -259,7 +259,7 @@ impl Fixture {
         ready(&until(&self.namespace.projects(), name, &what, says).await)
     }
 
-    /// Waits until every fault has struck, that is, until the requests which they are for have arrived.
+    /// Waits until every fault was applied, that is, until the requests for which they are have arrived.
     pub(crate) async fn struck(&self) {
         let look = async || {
             let faults = self.cloud.simulator().faults();
@@ -269,7 +269,7 @@ impl Fixture {
                 Err(format!("{faults:#?}"))
             }
         };
-        eventually("every fault has struck", BOUND, look)
+        eventually("every fault was applied", BOUND, look)
             .await
             .unwrap_or_else(|error| panic!("{error}"));
     }
@@ -294,21 +294,21 @@ impl Fixture {
             .collect()
     }
 
-    /// Looks at the open jobs of a cloud project: lists of sub-jobs by status.
+    /// Polls of the open jobs of a cloud project: lists of sub-jobs by status.
     pub(crate) fn ticks(&self, project_id: &str) -> Vec<LedgerEntry> {
         let mut calls = self.cloud.calls(Operation::ListSubJobs);
         calls.retain(|call| call.query.contains("status=WAITING") && call.path.contains(project_id));
         calls
     }
 
-    /// Waits until the open jobs of a cloud project have been looked at so many times more.
+    /// Waits until the open jobs of a cloud project have been polled so many times more.
     pub(crate) async fn more_ticks(&self, project_id: &str, more: usize) {
         let wanted = self.ticks(project_id).len() + more;
         let look = async || match self.ticks(project_id).len() {
             count if count >= wanted => Ok(()),
             count => Err(format!("{count} of {wanted}")),
         };
-        eventually("the poller has looked again", BOUND, look)
+        eventually("the poller has polled again", BOUND, look)
             .await
             .unwrap_or_else(|error| panic!("{error}"));
     }
@@ -367,7 +367,7 @@ impl Fixture {
             .unwrap_or_else(|error| panic!("{error}"))
     }
 
-    /// Deletes desktops in the cloud as somebody else would, in a world of [`console_world`].
+    /// Deletes desktops in the cloud as another client would, in a world of [`console_world`].
     pub(crate) async fn delete_elsewhere(&self, ids: &[&str]) {
         let simulator = self.cloud.simulator();
         let url = format!(

@@ -1,4 +1,4 @@
-//! What the owner of the credentials does not permit is not submitted, and the request says so.
+//! Requests that the guardrails of the project do not permit are not submitted, and report it.
 
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
@@ -17,7 +17,7 @@ async fn guard(fixture: &Fixture, guardrails: Value) {
 }
 
 #[tokio::test]
-async fn a_request_for_more_than_is_permitted_says_so_and_goes_on_once_it_is() {
+async fn a_request_that_exceeds_a_guardrail_reports_it_and_continues_once_it_is_relaxed() {
     let fixture = Fixture::set("too-much", &[desktop("pc-1"), desktop("pc-2")]).await;
     guard(&fixture, json!({"maxDesktopsPerRequest": 1, "allowForce": false})).await;
     let _operator = fixture.operator(&[]);
@@ -83,7 +83,7 @@ async fn a_protected_desktop_blocks_its_request_and_is_named() {
 }
 
 #[tokio::test]
-async fn a_guardrail_that_is_set_before_the_signature_holds_the_request() {
+async fn a_guardrail_that_is_set_before_the_signature_blocks_the_request() {
     let (fixture, _operator) = about_to_be_signed("last-look-guardrail").await;
     guard(&fixture, json!({"requiredTags": [{"key": "leaver"}]})).await;
     let status = fixture.reason("leaver", Submitted, "DesktopBlocked").await;
@@ -118,7 +118,7 @@ async fn outside_of_the_windows_nothing_is_submitted() {
 }
 
 #[tokio::test]
-async fn a_desktop_that_somebody_is_connected_to_and_a_prepaid_one_block_their_requests() {
+async fn a_desktop_with_a_connected_user_and_a_prepaid_desktop_block_their_requests() {
     let connected = json!({"id": "pc-1", "loginStatus": "CONNECTED"});
     let prepaid = json!({"id": "pc-2", "chargingMode": "prePaid", "orderID": "CS1"});
     let fixture = Fixture::set("details", &[connected, prepaid, desktop("pc-3")]).await;
@@ -146,7 +146,7 @@ async fn a_desktop_that_somebody_is_connected_to_and_a_prepaid_one_block_their_r
         .cloud
         .change_desktop("pc-1", &json!({"loginStatus": "DISCONNECTED"}))
         .unwrap();
-    // Whatever changes in the project has it looked at again at once.
+    // Every change of the project triggers a check at once.
     guard(
         &fixture,
         json!({"connectedSessions": "Refuse", "maxDesktopsPerRequest": 50}),
@@ -190,11 +190,11 @@ async fn the_detailed_list_is_read_only_where_a_guardrail_needs_it() {
 }
 
 #[tokio::test]
-async fn guardrails_that_are_relaxed_while_a_request_waits_are_told_of() {
+async fn guardrails_that_are_relaxed_while_a_request_waits_are_reported() {
     let fixture = Fixture::set("relaxed", &[desktop("pc-1")]).await;
     guard(&fixture, json!({"maxDesktopsPerRequest": 5, "allowForce": false})).await;
     let _operator = fixture.operator(&[]);
-    // Nobody waits yet.
+    // No request waits yet.
     fixture.project_says("prod", "CredentialsValid").await;
     guard(&fixture, json!({"maxDesktopsPerRequest": 6, "allowForce": false})).await;
     fixture

@@ -1,4 +1,4 @@
-//! What holds a request back on purpose, and how long that may last: suspend and deadlines.
+//! Requests that wait on purpose, and how long that can last: suspension and deadlines.
 
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
@@ -33,7 +33,7 @@ async fn a_request_whose_deadline_has_passed_is_never_sent() {
 }
 
 #[tokio::test]
-async fn a_deadline_that_passes_while_a_request_is_held_ends_it() {
+async fn a_deadline_that_passes_while_a_request_is_suspended_ends_it() {
     let fixture = Fixture::set("expires-held", &["pc-1", "pc-2"].map(desktop)).await;
     let _operator = fixture.operator(&[]);
     fixture.project_says("prod", "CredentialsValid").await;
@@ -76,7 +76,7 @@ async fn a_request_is_not_submitted_before_its_time() {
 }
 
 #[tokio::test]
-async fn suspend_holds_a_request_until_it_is_released() {
+async fn a_suspended_request_waits_until_it_is_resumed() {
     let fixture = Fixture::set("suspend", &[desktop("pc-1")]).await;
     let _operator = fixture.operator(&[]);
     fixture
@@ -92,7 +92,7 @@ async fn suspend_holds_a_request_until_it_is_released() {
 }
 
 #[tokio::test]
-async fn suspend_after_the_submission_is_said_to_be_too_late() {
+async fn suspending_after_the_submission_is_reported_as_too_late() {
     let fixture = Fixture::set("suspend-late", &[endless("pc-1")]).await;
     let _operator = fixture.operator(&[]);
     fixture.request("leaver", &["pc-1"]).await;

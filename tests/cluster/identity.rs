@@ -1,5 +1,5 @@
-//! Every kind of login: that of a user with a password, who logs in by themselves, and what happens when a login changes
-//! in the midst of the work. No secret of theirs shows: the test kit searches all that an operator puts out when it ends.
+//! Every kind of credentials, among them a user with a password, and credentials that change while requests are
+//! reconciled. No secret of theirs is exposed: the test kit searches all output of an operator when it ends.
 
 use std::time::Duration;
 
@@ -42,7 +42,7 @@ fn with_robot(mut world: Value) -> Value {
     world
 }
 
-/// A project that logs in with this kind of login, and these values in its Secret.
+/// A project with this kind of credentials, and these values in its Secret.
 async fn fixture(name: &str, world: Value, kind: &str, values: Values, desktops: &[Value]) -> Fixture {
     let fixture = Fixture::without_project(name, world, desktops).await;
     put_secret(&fixture, values).await;
@@ -69,7 +69,7 @@ fn time(value: &Value) -> Timestamp {
 }
 
 #[tokio::test]
-async fn a_user_with_a_password_is_a_login_too() {
+async fn user_and_password_can_be_used_as_credentials() {
     let world = with_robot(Cloud::world());
     let desktops = ["pc-1", "pc-2", "pc-3"];
     let fixture = fixture("password", world, "password", USER, &desktops.map(desktop)).await;
@@ -91,7 +91,7 @@ async fn a_user_with_a_password_is_a_login_too() {
     }
     for operation in [Operation::CreateToken, Operation::CreateTemporaryAccessKey] {
         let calls = fixture.cloud.calls(operation);
-        assert_eq!(calls.len(), 1, "one login serves all: {calls:#?}");
+        assert_eq!(calls.len(), 1, "one session serves all: {calls:#?}");
     }
     fixture.project_says("prod", "CredentialsValid").await;
     let metrics = answers(&fixture, &operator, "/metrics", 200).await;
@@ -100,7 +100,7 @@ async fn a_user_with_a_password_is_a_login_too() {
 }
 
 #[tokio::test]
-async fn with_a_password_a_lost_answer_is_found_again_without_a_person() {
+async fn with_a_password_a_lost_response_is_resolved_without_user_action() {
     let world = with_robot(crate::doubt::world());
     let fixture = fixture("password-lost", world, "password", USER, &[desktop("pc-1")]).await;
     let fault = lost("pc-1", true, &json!("reset"));
@@ -120,7 +120,7 @@ async fn with_a_password_a_lost_answer_is_found_again_without_a_person() {
 }
 
 #[tokio::test]
-async fn where_the_exchange_is_refused_a_lost_answer_waits_for_the_end_of_the_token() {
+async fn if_the_exchange_is_refused_a_lost_response_is_resolved_after_the_token_expires() {
     let mut world = with_robot(crate::doubt::world());
     world["switches"] = json!({"tokenExchange": false});
     world["timings"]["tokenLifetime"] = json!("15s");
@@ -142,7 +142,7 @@ async fn where_the_exchange_is_refused_a_lost_answer_waits_for_the_end_of_the_to
         logins.iter().any(rounded_up),
         "{end} is when a token ends: {logins:#?}"
     );
-    // It never took effect, so it is made anew, but not before the first one is surely dead.
+    // It never took effect, so it is repeated, but not before the first call has expired.
     let status = fixture.completed("leaver").await;
     assert_eq!(says(&status, Succeeded), pair("True", "AllDeleted"), "{status:#}");
     let posts = fixture.posts();
@@ -153,7 +153,7 @@ async fn where_the_exchange_is_refused_a_lost_answer_waits_for_the_end_of_the_to
 }
 
 #[tokio::test]
-async fn a_person_need_not_wait_for_a_token_that_lives_for_a_day() {
+async fn a_user_can_resolve_an_attempt_before_a_day_long_token_expires() {
     let mut world = with_robot(crate::doubt::world());
     world["switches"] = json!({"tokenExchange": false});
     let fixture = fixture("long-token", world, "password", USER, &[desktop("pc-1")]).await;
@@ -189,7 +189,7 @@ async fn a_person_need_not_wait_for_a_token_that_lives_for_a_day() {
 }
 
 #[tokio::test]
-async fn a_wrong_password_is_told_and_not_tried_until_the_user_is_locked() {
+async fn a_wrong_password_is_reported_and_not_retried_until_the_user_is_locked() {
     let world = with_robot(Cloud::world());
     let names = ["pc-1", "pc-2", "pc-3"];
     let wrong: Values = &[
@@ -229,7 +229,7 @@ async fn a_wrong_password_is_told_and_not_tried_until_the_user_is_locked() {
     assert_eq!(
         fixture.cloud.ledger().len(),
         logins.len(),
-        "and nothing else is asked"
+        "and no other call is made"
     );
     put_secret(&fixture, USER).await;
     for name in names {
@@ -239,7 +239,7 @@ async fn a_wrong_password_is_told_and_not_tried_until_the_user_is_locked() {
     fixture.project_says("prod", "CredentialsValid").await;
 }
 
-/// A login that is exchanged for another one.
+/// Credentials that are replaced by others.
 struct FairQueue {
     kind: &'static str,
     /// The account before and after.
@@ -284,7 +284,7 @@ fn rotations() -> [FairQueue; 3] {
 /// Requests of one desktop each, half of them before a change and half of them after it.
 const LOAD: usize = 24;
 
-/// Exchanges a login while requests are worked on; gives the calls that were refused.
+/// Rotates credentials while requests are reconciled; returns the calls that were rejected.
 async fn rotate(name: &str, rotation: FairQueue, flags: &[&str]) -> Vec<Operation> {
     let FairQueue {
         kind,
@@ -303,7 +303,7 @@ async fn rotate(name: &str, rotation: FairQueue, flags: &[&str]) -> Vec<Operatio
         fixture.request(name, &[name]).await;
     }
     fixture.accepted(&before[0]).await;
-    // The old login is worth nothing already when the new one is stored.
+    // The old credentials are already invalid when the new ones are stored.
     put_account(&fixture, &accounts[1]).await;
     put_secret(&fixture, values[1]).await;
     for name in after {
@@ -325,7 +325,7 @@ async fn rotate(name: &str, rotation: FairQueue, flags: &[&str]) -> Vec<Operatio
 }
 
 #[tokio::test]
-async fn a_login_is_exchanged_under_load_without_a_restart() {
+async fn credentials_are_rotated_under_load_without_a_restart() {
     join_all(rotations().map(async |rotation| {
         let name = format!("rotate-{}", rotation.kind.to_lowercase());
         let refused = rotate(&name, rotation, &[]).await;
@@ -335,7 +335,7 @@ async fn a_login_is_exchanged_under_load_without_a_restart() {
                 .filter(|call| (**call == Operation::CreateToken) == iam)
                 .count()
         };
-        // Two calls of a login are on their way at most, and after two refusals none sets out.
+        // At most two calls with the same credentials are in flight, and after two rejections no further one is made.
         assert!(count(false) <= 2, "{name}: {refused:?}");
         assert!(count(true) <= 2, "{name}: {refused:?}");
     }))
@@ -343,7 +343,7 @@ async fn a_login_is_exchanged_under_load_without_a_restart() {
 }
 
 #[tokio::test]
-async fn one_submission_at_most_meets_the_old_login_where_they_go_one_by_one() {
+async fn if_submissions_are_sequential_at_most_one_uses_the_old_credentials() {
     join_all(rotations().map(async |rotation| {
         let name = format!("rotate-one-by-one-{}", rotation.kind.to_lowercase());
         let refused = rotate(&name, rotation, &["--concurrency=1"]).await;

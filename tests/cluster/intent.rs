@@ -1,5 +1,5 @@
 //! Nothing is sent without an intent in etcd, and no intent is stored for a request that is held, changed or deleted at
-//! that moment, or whose project or login is not what it was.
+//! that moment, or whose project or credentials have changed.
 
 use std::sync::Arc;
 
@@ -21,7 +21,7 @@ fn slow_read(nth: u32) -> Value {
     json!({"operation": "listSubJobs", "nth": nth, "answer": {"delay": "3s"}})
 }
 
-/// A refusal that passes by itself.
+/// An error that is temporary.
 fn conflict() -> Value {
     let body = json!({"error_code": "WKS.00010032", "error_msg": "operation conflict"});
     json!({"operation": "batchDelete", "nth": 1, "answer": {"status": 409, "body": body}})
@@ -46,7 +46,7 @@ fn intents(writes: &[Arc<AuditEvent>]) -> Vec<&AuditEvent> {
 }
 
 #[tokio::test]
-async fn the_intent_stands_in_etcd_before_the_request_arrives() {
+async fn the_intent_is_stored_in_etcd_before_the_call_arrives() {
     let fixture = Fixture::set("intent", &["pc-1", "pc-2"].map(desktop)).await;
     let _operator = fixture.operator(&[]);
     fixture.request("leavers", &["pc-1", "pc-2"]).await;
@@ -120,7 +120,7 @@ async fn a_request_that_is_deleted_at_the_moment_of_the_intent_is_not_submitted(
 }
 
 #[tokio::test]
-async fn a_request_that_is_edited_at_the_moment_of_the_intent_is_looked_at_anew() {
+async fn a_request_that_is_edited_at_the_moment_of_the_intent_is_reconciled_again() {
     let (fixture, _operator) = about_to_be_stored("fence-edit").await;
     let labels = Patch::Merge(json!({"metadata": {"labels": {"wave": "2"}}}));
     let patched = fixture
@@ -136,7 +136,7 @@ async fn a_request_that_is_edited_at_the_moment_of_the_intent_is_looked_at_anew(
 }
 
 #[tokio::test]
-async fn a_request_that_is_held_or_gone_before_its_finalizer_is_not_submitted() {
+async fn a_request_that_is_suspended_or_deleted_before_its_finalizer_is_not_submitted() {
     let fixture = Fixture::set("before-finalizer", &["pc-1", "pc-2"].map(desktop)).await;
     // Both wait for the same read.
     fixture.cloud.add_fault(&slow_read(1)).unwrap();
@@ -149,7 +149,7 @@ async fn a_request_that_is_held_or_gone_before_its_finalizer_is_not_submitted() 
     fixture.reason("held", Submitted, "Suspended").await;
     fixture.gone("deleted").await;
 
-    // Whatever was on its way has been decided once a third request has gone all the way.
+    // Everything that was in flight has been decided once a third request has been submitted.
     fixture.cloud.add_desktop(&desktop("pc-3")).unwrap();
     fixture.request("third", &["pc-3"]).await;
     fixture.completed("third").await;
@@ -185,7 +185,7 @@ async fn a_project_that_is_suspended_before_the_signature_stops_the_request() {
 }
 
 #[tokio::test]
-async fn a_project_that_is_pointed_elsewhere_before_the_signature_starts_the_request_anew() {
+async fn a_project_that_is_replaced_before_the_signature_restarts_the_reconciliation() {
     let (fixture, _operator) = about_to_be_signed("last-look-project").await;
     let projects = fixture.namespace.projects();
     projects.delete("prod", &DeleteParams::default()).await.unwrap();
@@ -208,7 +208,7 @@ async fn a_project_that_is_pointed_elsewhere_before_the_signature_starts_the_req
 }
 
 #[tokio::test]
-async fn a_login_that_is_spoilt_before_the_signature_is_not_used() {
+async fn credentials_that_become_invalid_before_the_signature_are_not_used() {
     let (fixture, _operator) = about_to_be_signed("last-look-secret").await;
     let wrong = [
         ("accessKey", testkit::cloud::ACCESS_KEY),
@@ -220,7 +220,7 @@ async fn a_login_that_is_spoilt_before_the_signature_is_not_used() {
     assert_eq!(
         fixture.posts(),
         Vec::<Value>::new(),
-        "a read proves it first: {status:#}"
+        "a read verifies the credentials first: {status:#}"
     );
 
     fixture

@@ -1,4 +1,4 @@
-//! Jobs that end in odd ways: the desktops decide what became of them.
+//! Jobs that end in odd ways: the state of the desktops determines the result.
 
 use serde_json::{Value, json};
 use testkit::{Cloud, eventually};
@@ -15,7 +15,7 @@ fn ending(id: &str, result: &str) -> Value {
 }
 
 #[tokio::test]
-async fn whatever_the_job_says_the_desktops_decide() {
+async fn the_state_of_the_desktops_overrides_the_result_of_the_job() {
     let desktops = [
         ending("said-to-have-failed", "failedButGone"),
         ending("never-mentioned", "noSubJob"),
@@ -43,7 +43,7 @@ async fn whatever_the_job_says_the_desktops_decide() {
 }
 
 #[tokio::test]
-async fn a_job_that_shows_late_is_waited_for() {
+async fn a_job_that_becomes_visible_late_is_waited_for() {
     let mut world = Cloud::world();
     world["timings"]["jobVisibleAfter"] = json!("2s");
     let fixture = Fixture::set_with("shows-late", world, &[desktop("pc-1")]).await;
@@ -55,8 +55,8 @@ async fn a_job_that_shows_late_is_waited_for() {
 }
 
 #[tokio::test]
-async fn a_desktop_that_is_gone_is_said_to_be_while_the_deletion_of_another_one_runs_on() {
-    // The first one ends after the first look at the job, or before it.
+async fn a_deleted_desktop_is_reported_while_the_deletion_of_another_one_runs() {
+    // The first one ends after the first poll of the job, or before it.
     for initial_poll_delay in ["--initial-poll-delay=200ms", "--initial-poll-delay=6s"] {
         half_done(initial_poll_delay).await;
     }
@@ -87,7 +87,7 @@ async fn half_done(initial_poll_delay: &str) {
 }
 
 #[tokio::test]
-async fn a_job_that_takes_too_long_is_told_and_followed_further() {
+async fn a_job_that_takes_too_long_is_reported_and_still_followed() {
     let slow = json!({"id": "pc-1", "outcome": {"result": "success", "running": "5s"}});
     let fixture = Fixture::set("overdue", &[slow]).await;
     let _operator = fixture.operator(&["--job-overdue=2s"]);
@@ -104,8 +104,8 @@ async fn a_job_that_takes_too_long_is_told_and_followed_further() {
 }
 
 #[tokio::test]
-async fn a_desktop_that_stays_although_its_job_succeeded_has_failed() {
-    // The service tells upper from lower case when it is asked; its list must not seem to lack the desktop.
+async fn a_desktop_that_still_exists_after_its_job_succeeded_is_reported_as_failed() {
+    // IDs are case-sensitive in queries of the service; its list must not seem to lack the desktop.
     let fixture = Fixture::set("still-present", &[ending("PC-1A", "successButPresent")]).await;
     let _operator = fixture.operator(&["--job-overdue=2s"]);
     fixture.request("leaver", &["PC-1A"]).await;
@@ -116,7 +116,7 @@ async fn a_desktop_that_stays_although_its_job_succeeded_has_failed() {
 }
 
 #[tokio::test]
-async fn a_job_whose_records_were_removed_does_not_keep_a_request_for_ever() {
+async fn a_job_whose_records_were_removed_does_not_block_a_request_forever() {
     let slow = json!({"id": "pc-1", "outcome": {"result": "success", "running": "2s"}});
     let fixture = Fixture::set("erased", &[slow]).await;
     let _operator = fixture.operator(&["--job-overdue=4s"]);

@@ -1,4 +1,4 @@
-//! What comes too late, or meets an object that changed, between the signature and the record.
+//! Events that occur too late, or meet an object that changed, between the signature and the record.
 
 use std::time::Duration;
 
@@ -11,10 +11,10 @@ use crate::doubt;
 use crate::fixture::{Fixture, desktop, pair, says};
 use crate::shutdown::answers;
 
-/// Send guard of [`doubt::FLAGS`].
+/// `--max-signature-age` of [`doubt::FLAGS`].
 const GUARD: Duration = Duration::from_secs(3);
 
-/// A way to the API server that holds its answer to the write of the intent.
+/// A proxy to the API server that holds the response to the write of the intent.
 async fn trapped_intent(fixture: &Fixture) -> (ApiServerProxy, Trap) {
     let proxy = ApiServerProxy::start(
         fixture.control_plane,
@@ -31,7 +31,7 @@ async fn trapped_intent(fixture: &Fixture) -> (ApiServerProxy, Trap) {
 }
 
 #[tokio::test]
-async fn a_signature_that_grew_old_while_its_intent_was_stored_is_not_sent() {
+async fn a_signature_that_became_too_old_while_its_intent_was_stored_is_not_sent() {
     let fixture = Fixture::set_with("old-signature", doubt::world(), &[desktop("pc-1")]).await;
     let (proxy, intent) = trapped_intent(&fixture).await;
     let _operator = fixture.operator_at(proxy.kubeconfig(), doubt::FLAGS);
@@ -72,7 +72,7 @@ async fn a_shutdown_between_the_intent_and_the_call_records_that_nothing_was_sen
 }
 
 #[tokio::test]
-async fn an_answer_is_stored_although_its_object_changed_meanwhile() {
+async fn a_response_is_stored_although_its_object_changed_meanwhile() {
     let fixture = Fixture::set_with("changed-meanwhile", doubt::world(), &[desktop("pc-1")]).await;
     let late = json!({"operation": "batchDelete", "nth": 1, "effectFirst": true, "answer": {"delay": "3s"}});
     fixture.cloud.add_fault(&late).unwrap();

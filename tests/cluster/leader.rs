@@ -1,5 +1,5 @@
-//! Two replicas: one works and the other stands by, work is handed over whatever ends the leader, and with the election
-//! switched off both work at once. However it goes, each request is submitted once.
+//! Two replicas: one leads and the other is a standby, work is handed over however the leader ends, and without leader
+//! election both work at the same time. In every case, each request is submitted once.
 
 use k8s_openapi::api::coordination::v1::Lease;
 use kube::api::{Patch, PatchParams};
@@ -29,7 +29,7 @@ const LONG: &[&str] = &[
     "--lease-retry=250ms",
 ];
 
-/// A replica that writes under that name, with the times of [`doubt::FLAGS`].
+/// A replica with that identity, with the times of [`doubt::FLAGS`].
 fn replica(fixture: &Fixture, name: &str, election: &[&str]) -> Running {
     let name = format!("--identity={name}");
     fixture.operator(&[&[name.as_str()], election, doubt::FLAGS].concat())
@@ -133,7 +133,7 @@ async fn each_was_submitted_once(fixture: &Fixture, batch: &[(String, [String; 2
 }
 
 #[tokio::test]
-async fn one_works_the_other_stands_by_and_takes_over_what_is_given_back() {
+async fn a_standby_takes_over_when_the_leader_releases_the_lease() {
     let fixture = Fixture::set("standby", &["pc-1", "pc-2"].map(desktop)).await;
     // Only a lease that is given back is ever taken here.
     let (a, b) = two(&fixture, LONG).await;
@@ -161,7 +161,7 @@ async fn one_works_the_other_stands_by_and_takes_over_what_is_given_back() {
     assert_eq!(status["attempts"][0]["writer"], "b");
     assert_eq!(fixture.posts().len(), 2);
 
-    // A standby that is told to stop leaves the lease alone.
+    // A standby that shuts down does not change the lease.
     let c = replica(&fixture, "c", LONG);
     plays(&fixture, &c, "standby; the leader is b_").await;
     assert_eq!(c.stopped().await, 0);
@@ -176,7 +176,7 @@ async fn one_works_the_other_stands_by_and_takes_over_what_is_given_back() {
 }
 
 #[tokio::test]
-async fn a_leader_that_is_told_to_stop_hands_over_in_the_middle_of_its_work() {
+async fn a_leader_that_shuts_down_hands_over_its_work() {
     let batch = batch(6);
     let fixture = set("hand-over", &batch).await;
     let (a, b) = two(&fixture, LONG).await;
@@ -193,9 +193,9 @@ async fn a_leader_that_is_told_to_stop_hands_over_in_the_middle_of_its_work() {
 }
 
 #[tokio::test]
-async fn a_leader_that_is_told_to_stop_leads_until_its_last_submission_is_recorded() {
+async fn a_leader_that_shuts_down_leads_until_its_last_submission_is_recorded() {
     let fixture = Fixture::set_with("drain", doubt::world(), &[endless("pc-1")]).await;
-    // Longer than a lease that nobody renews would last.
+    // Longer than a lease that is not renewed would last.
     let late = json!({"operation": "batchDelete", "nth": 1, "effectFirst": true, "answer": {"delay": "8s"}});
     fixture.cloud.add_fault(&late).unwrap();
     let (a, b) = two(&fixture, SHORT).await;
@@ -226,7 +226,7 @@ async fn a_leader_that_is_killed_in_the_middle_of_its_work_is_replaced() {
 }
 
 #[tokio::test]
-async fn a_leader_that_was_frozen_in_the_middle_of_its_work_does_nothing_new_when_it_goes_on() {
+async fn a_leader_that_was_frozen_starts_no_new_work_when_it_resumes() {
     let batch = batch(6);
     let fixture = set("frozen-leader", &batch).await;
     let (a, b) = two(&fixture, SHORT).await;
@@ -248,7 +248,7 @@ async fn a_leader_that_was_frozen_in_the_middle_of_its_work_does_nothing_new_whe
 }
 
 #[tokio::test]
-async fn a_leader_that_lost_the_lease_records_the_answer_on_its_way_begins_nothing_and_exits() {
+async fn a_leader_that_lost_the_lease_records_the_pending_response_starts_nothing_and_exits() {
     let fixture = Fixture::set_with("lost-lease", doubt::world(), &["pc-1", "pc-2"].map(endless)).await;
     let late = json!({"operation": "batchDelete", "nth": 1, "effectFirst": true, "answer": {"delay": "4s"}});
     fixture.cloud.add_fault(&late).unwrap();
@@ -285,14 +285,14 @@ async fn a_leader_that_lost_the_lease_records_the_answer_on_its_way_begins_nothi
     assert_eq!(fixture.status("too-late").await["attempts"], Value::Null);
     assert_eq!(lease(&fixture).await["holderIdentity"], "somebody");
 
-    // Nobody renews the other's lease: it runs out.
+    // The lease of the other replica is not renewed and expires.
     let _again = replica(&fixture, "again", SHORT);
     fixture.accepted("too-late").await;
     assert_eq!(fixture.posts().len(), 2);
 }
 
 #[tokio::test]
-async fn a_leader_that_cannot_renew_the_lease_gives_way_and_still_records_its_answer() {
+async fn a_leader_that_cannot_renew_the_lease_stops_and_still_records_its_response() {
     let fixture = Fixture::set_with("silence", doubt::world(), &["pc-1", "pc-2"].map(endless)).await;
     let late = json!({"operation": "batchDelete", "desktop": "pc-1", "effectFirst": true, "answer": {"delay": "8s"}});
     fixture.cloud.add_fault(&late).unwrap();
@@ -344,7 +344,7 @@ async fn a_leader_that_cannot_renew_the_lease_gives_way_and_still_records_its_an
 }
 
 #[tokio::test]
-async fn two_that_work_at_once_submit_each_request_once() {
+async fn two_active_replicas_submit_each_request_once() {
     let batch = batch(10);
     let fixture = set("two-leaders", &batch).await;
     let both = ["a", "b"].map(|name| replica(&fixture, name, &["--leader-elect=false"]));
@@ -358,7 +358,7 @@ async fn two_that_work_at_once_submit_each_request_once() {
     assert_eq!(
         fixture.posts().len(),
         batch.len(),
-        "not even one that was refused"
+        "not even one that was rejected"
     );
     for replica in &both {
         assert_eq!(replica.stopped().await, 0);

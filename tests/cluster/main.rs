@@ -1,4 +1,5 @@
-//! Behaviour against a real kube-apiserver and etcd, the operator as its own process (tests/README.md has the tiers).
+//! Behaviour against a real kube-apiserver and etcd, with the operator as a separate process (tests/README.md lists the
+//! tiers).
 #![allow(missing_docs)] // a test is documented by its name
 // A test that cannot go on says so by a panic.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]

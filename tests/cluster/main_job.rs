@@ -1,4 +1,4 @@
-//! The main job: a request is submitted once, followed, verified, and told in conditions.
+//! The main job: a request is submitted once, followed, verified, and reported in conditions.
 
 use kube::ResourceExt;
 use kube::api::DynamicObject;
@@ -42,7 +42,7 @@ async fn a_request_is_submitted_once_followed_and_verified() {
 
 /// Server-side apply, as Argo CD and Flux use it, lives on them: the operator does not send them back.
 #[tokio::test]
-async fn who_owns_which_field_of_the_spec_stays_as_it_was() {
+async fn the_field_ownership_of_the_spec_does_not_change() {
     let fixture = Fixture::set("owners", &[desktop("pc-1")]).await;
     let spec_is_owned_by = |object: &DynamicObject| {
         let owners = object.managed_fields().iter().filter(|owner| {
@@ -99,7 +99,7 @@ async fn only_the_desktops_that_exist_are_submitted() {
 }
 
 #[tokio::test]
-async fn without_any_of_its_desktops_a_request_ends_without_a_trace_in_the_cloud() {
+async fn a_request_without_existing_desktops_ends_without_a_submission() {
     let fixture = Fixture::set("all-absent", &[]).await;
     let _operator = fixture.operator(&[]);
     fixture.project_says("prod", "CredentialsValid").await;
@@ -159,7 +159,7 @@ async fn a_desktop_that_the_cloud_fails_to_delete_is_named_with_the_cloud_s_reas
 }
 
 #[tokio::test]
-async fn when_the_cloud_fails_to_delete_any_desktop_all_have_failed() {
+async fn a_request_whose_desktops_all_fail_is_reported_as_all_failed() {
     let mut world = Cloud::world();
     world["switches"] = json!({"failedDesktop": "deleteFailed", "parentFailure": "FAILED"});
     let fixture = Fixture::set_with("all-fail", world, &[failing("pc-1"), failing("pc-2")]).await;
@@ -285,7 +285,7 @@ async fn a_hundred_desktops_go_in_one_call() {
 }
 
 #[tokio::test]
-async fn a_desktop_that_somebody_else_deletes_is_waited_for() {
+async fn a_desktop_that_another_client_deletes_is_waited_for() {
     let busy = |id: &str| json!({"id": id, "taskStatus": "deleting"});
     let fixture = Fixture::set("elsewhere", &[busy("pc-1"), desktop("pc-2")]).await;
     let _operator = fixture.operator(&[]);
@@ -303,7 +303,7 @@ async fn a_desktop_that_somebody_else_deletes_is_waited_for() {
 }
 
 #[tokio::test]
-async fn a_desktop_that_somebody_else_has_deleted_is_absent() {
+async fn a_desktop_that_another_client_has_deleted_is_reported_as_absent() {
     let slow = json!({"id": "pc-1", "outcome": {"result": "success", "running": "2s"}});
     let fixture = Fixture::set_with("elsewhere-gone", console_world(), &[slow]).await;
     fixture.delete_elsewhere(&["pc-1"]).await;
@@ -319,9 +319,9 @@ async fn a_desktop_that_somebody_else_has_deleted_is_absent() {
 }
 
 #[tokio::test]
-async fn a_job_of_somebody_else_that_failed_is_not_taken_for_our_own() {
+async fn a_failed_job_of_another_client_is_not_mistaken_for_the_requests_own() {
     let mut world = console_world();
-    // Only the job tells that somebody else is at it.
+    // Only the job shows that another client deletes the desktop.
     world["timings"]["desktopVisibleAfter"] = json!("1h");
     let failing = json!({"id": "pc-1", "outcome": {"result": "failed", "running": "4s"}});
     let fixture = Fixture::set_with("elsewhere-failed", world, &[failing]).await;

@@ -1,5 +1,5 @@
-//! What `/metrics` shows of the work: doubt and how it was settled, what has not ended and why, and nothing of what is
-//! gone.
+//! What `/metrics` shows of the requests: unknown outcomes and how they were settled, unfinished requests and their
+//! reasons, and nothing about objects that are gone.
 
 use std::io::Write;
 use std::process::{Command, Stdio};
@@ -51,7 +51,7 @@ fn unfinished(condition: &str, reason: &str) -> String {
 }
 
 #[tokio::test]
-async fn a_lost_answer_that_was_found_again_shows_in_the_metrics() {
+async fn a_lost_response_that_was_resolved_is_counted_in_the_metrics() {
     let fixture = Fixture::set_with("metrics-recovered", world(), &["pc-1", "pc-2"].map(desktop)).await;
     let fault = lost("pc-1", true, &json!("reset"));
     fixture.cloud.add_fault(&fault).unwrap();
@@ -82,7 +82,7 @@ async fn a_lost_answer_that_was_found_again_shows_in_the_metrics() {
 }
 
 #[tokio::test]
-async fn an_attempt_in_doubt_is_shown_until_a_person_settles_it() {
+async fn an_attempt_with_unknown_outcome_is_exported_until_a_user_resolves_it() {
     let fixture = Fixture::set("metrics-doubt", &[desktop("pc-1")]).await;
     let fault = lost("pc-1", false, &json!("reset"));
     fixture.cloud.add_fault(&fault).unwrap();
@@ -117,7 +117,7 @@ async fn an_attempt_in_doubt_is_shown_until_a_person_settles_it() {
         &[
             ("submissions_total{outcome=\"Abandoned\"", 1.0),
             ("attempts_in_doubt ", 0.0),
-            // It is waited for until its call is surely dead.
+            // It is waited for until its call has expired.
             (&awaiting, 1.0),
         ],
     )
@@ -125,7 +125,7 @@ async fn an_attempt_in_doubt_is_shown_until_a_person_settles_it() {
 }
 
 #[tokio::test]
-async fn what_waits_is_shown_by_its_reason_and_what_was_deleted_is_not() {
+async fn waiting_requests_are_exported_with_their_reason_and_deleted_ones_are_not() {
     let fixture = Fixture::without_project("metrics-waiting", testkit::Cloud::world(), &[]).await;
     let operator = fixture.operator(&[]);
     let project = fixture.cloud.project("prod", "login");
@@ -172,7 +172,7 @@ async fn what_waits_is_shown_by_its_reason_and_what_was_deleted_is_not() {
 }
 
 #[tokio::test]
-async fn prometheus_reads_every_sample_of_a_running_operator_and_has_nothing_to_object() {
+async fn promtool_accepts_the_metrics_of_a_running_operator_without_findings() {
     let fixture = Fixture::set("metrics-promtool", &[desktop("pc-1")]).await;
     let operator = fixture.operator(FLAGS);
     fixture.request("leaver", &["pc-1"]).await;

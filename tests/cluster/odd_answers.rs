@@ -1,4 +1,4 @@
-//! Answers that nobody documents, and calls that nobody answers: the request goes on, ends, or says what is in the way.
+//! Undocumented responses, and calls without a response: the request continues, ends, or reports the problem.
 
 use kube::api::{Patch, PatchParams};
 use serde_json::{Value, json};
@@ -67,7 +67,7 @@ async fn a_code_that_is_not_known_is_not_final() {
 }
 
 #[tokio::test]
-async fn an_error_in_a_good_answer_is_shown() {
+async fn an_error_code_in_a_success_response_is_reported() {
     let fixture = Fixture::set("error-in-200", &[desktop("pc-1")]).await;
     let broken = always("listSubJobs", 200, &error("WKS.00000003"));
     fixture.cloud.add_fault(&broken).unwrap();
@@ -98,7 +98,7 @@ async fn a_list_of_no_sub_jobs_may_be_left_out() {
 }
 
 #[tokio::test]
-async fn a_job_that_cannot_be_read_is_overdue_and_its_desktops_are_looked_at() {
+async fn a_job_that_cannot_be_read_becomes_overdue_and_its_desktops_are_read() {
     for (number, (operation, status)) in [("showJob", 500), ("listSubJobs", 503), ("listSubJobs", 400)]
         .into_iter()
         .enumerate()
@@ -161,7 +161,7 @@ async fn under_a_job_that_has_ended_the_desktop_decides_what_an_undocumented_sta
 }
 
 #[tokio::test]
-async fn an_old_sub_job_with_an_undocumented_status_does_not_hold_a_request_for_long() {
+async fn an_old_sub_job_with_an_undocumented_status_does_not_delay_a_request_for_long() {
     let fixture = Fixture::set("old-row", &[desktop("pc-1")]).await;
     let old = "2f0e3c3c-6d2f-4f0b-9c56-0a2d8e1f7b10";
     for fault in [
@@ -177,7 +177,7 @@ async fn an_old_sub_job_with_an_undocumented_status_does_not_hold_a_request_for_
 }
 
 #[tokio::test]
-async fn a_job_of_somebody_else_that_cannot_be_read_holds_a_request_until_it_is_overdue() {
+async fn a_job_of_another_client_that_cannot_be_read_delays_a_request_until_it_is_overdue() {
     let fixture = Fixture::set("unreadable-row", &[desktop("pc-1")]).await;
     let old = "2f0e3c3c-6d2f-4f0b-9c56-0a2d8e1f7b10";
     for fault in [
@@ -193,14 +193,14 @@ async fn a_job_of_somebody_else_that_cannot_be_read_holds_a_request_until_it_is_
 }
 
 #[tokio::test]
-async fn a_request_that_expires_says_what_kept_it() {
+async fn a_request_that_expires_reports_what_it_waited_for() {
     let busy = json!({"id": "pc-1", "taskStatus": "rebuilding"});
     let fixture = Fixture::set("expires-told", &[busy]).await;
     let _operator = fixture.operator(&["--request-deadline=25s", "--max-signature-age=5s"]);
     let listed = always("listDesktops", 503, &error("APIGW.0613"));
     fixture.request("leaver", &["pc-1"]).await;
     fixture.reason("leaver", Submitted, "Conflict").await;
-    // The last error is another one than the last refusal of a submission.
+    // The last error differs from the last error of a submission.
     fixture.cloud.add_fault(&listed).unwrap();
     fixture.reason("leaver", Submitted, "ServiceUnavailable").await;
     let status = fixture.completed("leaver").await;

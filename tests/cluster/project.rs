@@ -1,5 +1,5 @@
-//! A project says whether its login works before any deletion depends on it; requests wait for it and go on by
-//! themselves once it is mended.
+//! A project reports whether its credentials work before any deletion depends on them; requests wait for it and
+//! continue by themselves once they are fixed.
 
 use kube::api::{Api, DeleteParams};
 use serde_json::{Value, json};
@@ -36,7 +36,7 @@ fn key_pair(id: &'static str, secret: &'static str) -> Values {
 
 type Values = Vec<(&'static str, &'static str)>;
 
-/// A Secret that does not work.
+/// Invalid credentials.
 struct UselessLogin {
     /// Name of the project, its Secret, the request and its desktop.
     name: &'static str,
@@ -72,7 +72,7 @@ fn useless_logins() -> Vec<UselessLogin> {
 }
 
 #[tokio::test]
-async fn a_login_that_does_not_work_is_named_and_requests_go_on_once_it_is_mended() {
+async fn invalid_credentials_are_reported_and_requests_continue_once_they_are_fixed() {
     let fixture = Fixture::without_project("logins", world(), &[]).await;
     // So slow that only a change of the Secret can be why it goes on.
     let _operator = fixture.operator(&["--retry-max=10m"]);
@@ -103,7 +103,7 @@ async fn a_login_that_does_not_work_is_named_and_requests_go_on_once_it_is_mende
         let ready = fixture.project_says(name, project).await;
         assert_eq!(ready["status"], "False", "{ready:#}");
         let status = fixture
-            .until(name, "it says what it waits for", |status| {
+            .until(name, "it reports what it waits for", |status| {
                 says(status, Submitted) == pair("False", request)
                     && message(status, Submitted).contains(ready["message"].as_str().unwrap())
             })
@@ -137,7 +137,7 @@ async fn a_login_that_does_not_work_is_named_and_requests_go_on_once_it_is_mende
 }
 
 #[tokio::test]
-async fn a_proven_login_is_said_to_be_valid_and_written_once() {
+async fn verified_credentials_are_reported_as_valid_with_one_write() {
     let fixture = Fixture::set("valid", &[]).await;
     let _operator = fixture.operator(&["--project-refresh=300ms"]);
     let ready = fixture.project_says("prod", "CredentialsValid").await;
@@ -148,7 +148,7 @@ async fn a_proven_login_is_said_to_be_valid_and_written_once() {
         count if count >= 4 => Ok(()),
         count => Err(count),
     };
-    testkit::eventually("the login is proven again", BOUND, look)
+    testkit::eventually("the credentials are verified again", BOUND, look)
         .await
         .unwrap();
     let writes = fixture
@@ -161,7 +161,7 @@ async fn a_proven_login_is_said_to_be_valid_and_written_once() {
 }
 
 #[tokio::test]
-async fn a_host_that_is_not_allowed_is_never_spoken_to() {
+async fn a_host_that_is_not_allowed_is_never_connected_to() {
     let fixture = Fixture::without_project("not-allowed", Cloud::world(), &[desktop("pc-1")]).await;
     fixture
         .namespace
@@ -183,7 +183,7 @@ async fn a_host_that_is_not_allowed_is_never_spoken_to() {
 }
 
 #[tokio::test]
-async fn a_region_that_is_not_known_is_named_with_the_way_out() {
+async fn an_unknown_region_is_reported_with_the_fix() {
     let fixture = Fixture::without_project("unknown-region", Cloud::world(), &[desktop("pc-1")]).await;
     fixture
         .namespace
@@ -209,7 +209,7 @@ async fn a_region_that_is_not_known_is_named_with_the_way_out() {
 }
 
 #[tokio::test]
-async fn a_host_that_is_not_reached_in_many_tries_is_for_a_person_and_recovers_by_itself() {
+async fn a_host_that_stays_unreachable_is_reported_as_stalled_and_recovers_by_itself() {
     let fixture =
         Fixture::without_project("not-reached", Cloud::world(), &[desktop("pc-1"), desktop("pc-2")]).await;
     let door = Connection::to(&fixture.cloud.simulator().workspace).await;
@@ -226,7 +226,7 @@ async fn a_host_that_is_not_reached_in_many_tries_is_for_a_person_and_recovers_b
     fixture.request("leaver", &["pc-1"]).await;
     let for_a_person = |status: &Value| says(status, Stalled) == pair("True", "ServiceUnavailable");
     let status = fixture
-        .until("leaver", "a person is asked to look", for_a_person)
+        .until("leaver", "user action is requested", for_a_person)
         .await;
     for part in ["spec.region, spec.endpoint", "caBundle", "proxy"] {
         assert!(message(&status, Stalled).contains(part), "{status:#}");
@@ -241,7 +241,7 @@ async fn a_host_that_is_not_reached_in_many_tries_is_for_a_person_and_recovers_b
     let _operator = fixture.operator(&["--retry-min=5s", "--retry-max=6s"]);
     fixture.request("another", &["pc-2"]).await;
     fixture
-        .until("another", "a person is asked to look", for_a_person)
+        .until("another", "user action is requested", for_a_person)
         .await;
     door.unlock();
     let status = fixture.completed("leaver").await;
@@ -276,7 +276,7 @@ async fn a_cloud_that_cannot_be_reached_is_tried_again() {
 }
 
 #[tokio::test]
-async fn a_certificate_that_is_not_trusted_is_for_a_person_after_many_tries() {
+async fn an_untrusted_certificate_is_reported_as_stalled_after_many_tries() {
     let fixture = Fixture::without_project("untrusted", Cloud::world(), &[desktop("pc-1")]).await;
     let stranger = rcgen::generate_simple_self_signed(vec!["stranger.example".to_owned()]).unwrap();
     let mut project = fixture.cloud.project("prod", "login");
@@ -291,7 +291,7 @@ async fn a_certificate_that_is_not_trusted_is_for_a_person_after_many_tries() {
     fixture.request("leaver", &["pc-1"]).await;
     let for_a_person = |status: &Value| says(status, Stalled) == pair("True", "ServiceUnavailable");
     let status = fixture
-        .until("leaver", "a person is asked to look", for_a_person)
+        .until("leaver", "user action is requested", for_a_person)
         .await;
     assert!(message(&status, Stalled).contains("UnknownIssuer"), "{status:#}");
     let projects = fixture.namespace.projects();
@@ -313,7 +313,7 @@ async fn a_certificate_that_is_not_trusted_is_for_a_person_after_many_tries() {
 }
 
 #[tokio::test]
-async fn a_request_whose_region_is_not_known_any_more_goes_on_where_it_began() {
+async fn a_request_whose_region_is_no_longer_known_continues_where_it_began() {
     let fixture = Fixture::without_project("old-region", Cloud::world(), &[endless("pc-1")]).await;
     let project = |endpoint: bool| {
         let mut project = fixture.cloud.project("prod", "login");
@@ -344,9 +344,7 @@ async fn a_request_whose_region_is_not_known_any_more_goes_on_where_it_began() {
     replace_by(project(false)).await;
     fixture.project_says("prod", "UnknownRegion").await;
     let stalled = |status: &Value| says(status, Stalled).0 == "True";
-    fixture
-        .until("leaver", "a person is asked to look", stalled)
-        .await;
+    fixture.until("leaver", "user action is requested", stalled).await;
 
     replace_by(project(true)).await;
     let followed = |status: &Value| says(status, Stalled).0 == "absent";
@@ -359,7 +357,7 @@ async fn a_request_whose_region_is_not_known_any_more_goes_on_where_it_began() {
 }
 
 #[tokio::test]
-async fn clocks_that_are_too_far_apart_stop_submissions_until_they_are_set() {
+async fn clocks_that_differ_too_much_stop_submissions_until_they_are_corrected() {
     let mut world = Cloud::world();
     world["timings"]["clockAhead"] = json!("1m");
     let fixture = Fixture::set_with("clock", world, &["pc-1", "pc-2"].map(desktop)).await;
@@ -374,7 +372,7 @@ async fn clocks_that_are_too_far_apart_stop_submissions_until_they_are_set() {
     let status = fixture.completed("leaver").await;
     assert_eq!(says(&status, Succeeded), pair("True", "AllDeleted"), "{status:#}");
 
-    // The project was proven, and the clocks have parted since.
+    // The project was verified, and since then the clocks have drifted apart.
     fixture.change_timings(json!({"clockBehind": "1m"})).await;
     fixture.request("second", &["pc-2"]).await;
     let status = fixture.reason("second", Submitted, "ClockSkew").await;
@@ -394,7 +392,7 @@ async fn a_request_waits_for_a_project_that_comes_later() {
     assert_eq!(
         says(&status, Ready),
         pair("Unknown", "Retrying"),
-        "with GitOps it may just come later: {status:#}"
+        "with GitOps it may be created later: {status:#}"
     );
     fixture
         .namespace
@@ -411,7 +409,7 @@ async fn a_request_waits_for_a_project_that_comes_later() {
 }
 
 #[tokio::test]
-async fn a_request_that_began_in_one_project_goes_to_no_other() {
+async fn a_request_that_began_in_one_project_never_continues_in_another() {
     let fixture = Fixture::set_with("repointed", world(), &[desktop("pc-1")]).await;
     let conflict = json!({"error_code": "WKS.00010032", "error_msg": "operation conflict"});
     let refusal = json!({"operation": "batchDelete", "answer": {"status": 409, "body": conflict}});
@@ -445,7 +443,7 @@ async fn a_request_that_began_in_one_project_goes_to_no_other() {
 }
 
 #[tokio::test]
-async fn projects_whose_checks_wait_hold_up_no_other_project() {
+async fn projects_whose_checks_wait_do_not_delay_other_projects() {
     /// So many that their checks take longer, one call every ten seconds, than a test waits.
     const HELD: usize = 40;
     let fixture = Fixture::without_project("held-checks", Cloud::world(), &[]).await;
@@ -478,7 +476,7 @@ async fn projects_whose_checks_wait_hold_up_no_other_project() {
 }
 
 #[tokio::test]
-async fn a_check_that_waits_makes_way_for_one_with_a_new_secret() {
+async fn a_waiting_check_is_replaced_when_the_secret_changes() {
     let fixture = Fixture::set_with("held-secret", world(), &[]).await;
     // A check makes two calls, and the second one waits for a minute.
     let _operator = fixture.operator(&["--requests-per-minute=1"]);
@@ -498,7 +496,7 @@ async fn a_check_that_waits_makes_way_for_one_with_a_new_secret() {
 }
 
 #[tokio::test]
-async fn a_ready_token_is_a_login_too() {
+async fn a_ready_token_can_be_used_as_credentials() {
     let mut world = Cloud::world();
     let token = json!({"token": "canary-token-0000001", "user": "robot", "expires": "2032-02-03T04:05:06Z"});
     world["accounts"][0]["tokens"] = json!([token]);
@@ -516,7 +514,7 @@ async fn a_ready_token_is_a_login_too() {
     assert_eq!(
         (&attempt["auth"], &attempt["notAfter"]),
         (&json!("Token"), &json!("2032-02-03T04:05:06Z")),
-        "IAM says when it ends"
+        "IAM reports its expiry"
     );
     let posts = fixture.posts();
     assert_eq!((posts.len(), &posts[0]["caller"]), (1, &json!("robot")));

@@ -45,7 +45,7 @@ impl<'a> Prometheus<'a> {
         }
     }
 
-    /// The data of its answer.
+    /// The data of its response.
     async fn get(&self, path: &str, query: &[(&str, &str)]) -> Result<Value, String> {
         let url = format!("{}/{path}", self.url);
         let answer = self.fixture.http().get(url).query(query).send().await;

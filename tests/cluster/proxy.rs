@@ -20,7 +20,7 @@ fn credentials(content: &str) -> tempfile::NamedTempFile {
 }
 
 #[tokio::test]
-async fn the_sample_request_ends_well_through_a_connect_proxy() {
+async fn the_sample_request_succeeds_through_a_connect_proxy() {
     canary::guard(CREDENTIALS);
     let file = testkit::workspace().join("deploy/samples/deletion-batch.yaml");
     let sample: Value = serde_saphyr::from_str(&std::fs::read_to_string(file).unwrap()).unwrap();
@@ -48,7 +48,7 @@ async fn the_sample_request_ends_well_through_a_connect_proxy() {
 }
 
 #[tokio::test]
-async fn a_proxy_that_wants_other_credentials_is_named_and_nothing_reaches_the_cloud() {
+async fn a_proxy_that_rejects_the_credentials_is_reported_and_nothing_reaches_the_cloud() {
     canary::guard("robot:canary-wrong-password");
     let fixture = Fixture::set("proxy-refuses", &[desktop("pc-1")]).await;
     let proxy = ConnectProxy::start(Some(CREDENTIALS)).await.unwrap();

@@ -1,4 +1,5 @@
-//! Reads of desktops that are many, ignored, refused or late: what is submitted is right, and what is in the way is named.
+//! Reads of desktops that are numerous, rejected, late or without an effective filter: the right desktops are
+//! submitted, and problems are reported with the desktop.
 
 use serde_json::{Value, json};
 use testkit::Cloud;
@@ -17,7 +18,7 @@ fn all(names: &[String]) -> Vec<&str> {
     names.iter().map(String::as_str).collect()
 }
 
-/// Whatever call names that desktop is answered so.
+/// Every call that names that desktop is answered like this.
 fn always(operation: &str, desktop: &str, status: u16, code: &str) -> Value {
     let body = json!({"error_code": code, "error_msg": "made up by a test"});
     json!({"operation": operation, "desktop": desktop, "answer": {"status": status, "body": body}})
@@ -41,7 +42,7 @@ async fn a_region_that_ignores_the_filter_costs_a_few_pages_and_not_a_call_for_e
 }
 
 #[tokio::test]
-async fn in_a_region_that_ignores_the_filter_only_what_is_missing_is_asked_for_by_itself() {
+async fn in_a_region_that_ignores_the_filter_only_missing_desktops_are_read_individually() {
     let mut world = Cloud::world();
     world["switches"]["ignoreDesktopFilter"] = json!(true);
     let desktops: Vec<_> = names(0..150).iter().map(|name| desktop(name)).collect();
@@ -54,8 +55,7 @@ async fn in_a_region_that_ignores_the_filter_only_what_is_missing_is_asked_for_b
 }
 
 #[tokio::test]
-async fn many_absent_desktops_under_a_low_rate_are_each_asked_for_once_and_the_conditions_say_how_far_it_is()
-{
+async fn under_a_low_rate_many_absent_desktops_are_each_read_once_and_the_conditions_report_progress() {
     let desktops: Vec<_> = names(0..3).iter().map(|name| desktop(name)).collect();
     let fixture = Fixture::set("low-rate", &desktops).await;
     // Reads grow old long before all desktops are asked for.
@@ -68,14 +68,14 @@ async fn many_absent_desktops_under_a_low_rate_are_each_asked_for_once_and_the_c
         let now = message(status, Submitted);
         now.contains("of 40 desktops checked") && now != text
     };
-    fixture.until("leavers", "it says more", further).await;
+    fixture.until("leavers", "it reports progress", further).await;
     fixture.accepted("leavers").await;
     assert_eq!(body(&fixture.posts()[0])["desktop_ids"], json!(names(0..3)));
     assert_eq!(fixture.cloud.calls(Operation::ShowDesktop).len(), 37);
 }
 
 #[tokio::test]
-async fn desktops_that_are_read_one_by_one_need_not_be_read_again_though_all_of_it_takes_long() {
+async fn desktops_that_are_read_individually_are_not_read_again_even_if_it_takes_long() {
     let desktops: Vec<_> = names(0..40).iter().map(|name| desktop(name)).collect();
     let fixture = Fixture::set("one-by-one", &desktops).await;
     let empty = json!({"status": 200, "body": {"total_count": 0, "desktops": []}});
@@ -90,7 +90,7 @@ async fn desktops_that_are_read_one_by_one_need_not_be_read_again_though_all_of_
 }
 
 #[tokio::test]
-async fn reads_that_take_longer_than_they_are_worth_are_acted_upon_when_they_come() {
+async fn a_read_that_takes_longer_than_the_maximum_age_is_used_when_it_arrives() {
     for operation in ["listDesktops", "listSubJobs", "listDesktopsDetail"] {
         let fixture = Fixture::set(
             &format!("slow-{}", operation.to_lowercase()),
@@ -109,7 +109,7 @@ async fn reads_that_take_longer_than_they_are_worth_are_acted_upon_when_they_com
 }
 
 #[tokio::test]
-async fn a_request_whose_first_read_does_not_end_says_that_it_waits() {
+async fn a_request_whose_first_read_is_slow_reports_that_it_waits() {
     let fixture = Fixture::set("slow-read", &[desktop("pc-000")]).await;
     let operator = fixture.operator(&["--first-report=2s"]);
     fixture.project_says("prod", "CredentialsValid").await;
@@ -130,7 +130,7 @@ async fn a_request_whose_first_read_does_not_end_says_that_it_waits() {
 }
 
 #[tokio::test]
-async fn one_failed_read_among_many_does_not_make_the_others_be_repeated() {
+async fn one_failed_read_does_not_repeat_the_others() {
     let fixture = Fixture::set("one-fails", &[desktop("pc-000")]).await;
     let throttled = json!({"error_code": "APIGW.0308", "error_msg": "made up by a test"});
     let answer = json!({"status": 429, "body": throttled});
@@ -144,7 +144,7 @@ async fn one_failed_read_among_many_does_not_make_the_others_be_repeated() {
 }
 
 #[tokio::test]
-async fn a_desktop_whose_read_fails_for_ever_is_named_and_the_others_are_not() {
+async fn a_desktop_that_can_never_be_read_is_named_and_the_others_are_not() {
     let fixture = Fixture::set("unreadable", &["pc-1", "pc-2"].map(desktop)).await;
     for fault in [
         always("showDesktop", "pc-odd", 500, "WKS.0202"),
@@ -176,7 +176,7 @@ async fn a_desktop_whose_read_fails_for_ever_is_named_and_the_others_are_not() {
 }
 
 #[tokio::test]
-async fn a_desktop_that_a_list_may_not_name_is_found_and_named() {
+async fn a_desktop_for_which_lists_are_refused_is_found_and_named() {
     let desktops: Vec<_> = names(0..20).iter().map(|name| desktop(name)).collect();
     let fixture = Fixture::set("refused-list", &desktops).await;
     for operation in ["listDesktops", "showDesktop"] {

@@ -1,5 +1,5 @@
-//! What the cloud refuses, and what is done about it: told, retried, narrowed or given up, as the class of the error
-//! wants it.
+//! What the cloud rejects, and the consequences: reported, retried, narrowed or failed, according to the class of the
+//! error.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use desktop_deletion_operator::crd::conditions::ConditionType::{Reconciling, Sta
 use crate::door::Connection;
 use crate::fixture::{Fixture, body, desktop, entry, message, pair, says};
 
-/// How long the record of a refusal takes in a test: ten times the shortest pause after a refusal.
+/// How long it takes to record a rejection in a test: ten times the shortest delay after a rejection.
 const RECORD: Duration = Duration::from_secs(3);
 
 /// An access key that may read but not delete.
@@ -39,7 +39,7 @@ async fn log_in_as_reader(fixture: &Fixture) {
     fixture.namespace.apply(&secret).await.unwrap();
 }
 
-/// A refusal of the first batch-delete, or of every one.
+/// A rejection of the first batch-delete, or of every one.
 fn refusal(nth: Option<u32>, status: u16, code: &str) -> Value {
     let body = json!({"error_code": code, "error_msg": "made up by a test"});
     json!({"operation": "batchDelete", "nth": nth, "answer": {"status": status, "body": body}})
@@ -56,14 +56,14 @@ async fn deleted_after_all(fixture: &Fixture, name: &str) -> Value {
     assert_eq!(says(&status, Succeeded), pair("True", "AllDeleted"), "{status:#}");
     assert_eq!(status["lastError"], Value::Null, "cleared: {status:#}");
     let kept = status["attempts"].as_array().unwrap();
-    assert_eq!(kept.len(), 1, "refused attempts make room: {status:#}");
+    assert_eq!(kept.len(), 1, "rejected attempts are replaced: {status:#}");
     assert_eq!(kept[0]["outcome"], "Accepted");
     assert_eq!(fixture.effective_posts().len(), 1);
     status
 }
 
 #[tokio::test]
-async fn a_login_that_may_not_delete_is_told_the_missing_action_and_goes_on_once_the_secret_changed() {
+async fn credentials_without_the_permission_to_delete_are_reported_and_a_new_secret_resumes_the_request() {
     let fixture = Fixture::set_with("denied", reader_world(), &[desktop("pc-1")]).await;
     log_in_as_reader(&fixture).await;
     // So slow that only the change of the Secret can be why it goes on.
@@ -78,7 +78,7 @@ async fn a_login_that_may_not_delete_is_told_the_missing_action_and_goes_on_once
     assert_eq!(
         says(&status, Succeeded),
         pair("Unknown", "Waiting"),
-        "it is not given up"
+        "it has not failed"
     );
     let text = message(&status, Submitted);
     assert!(text.contains("workspace:desktops:batchDelete"), "{text}");
@@ -111,13 +111,13 @@ async fn a_login_that_may_not_delete_is_told_the_missing_action_and_goes_on_once
 }
 
 #[tokio::test]
-async fn a_denied_request_is_tried_again_slowly() {
+async fn a_denied_request_is_retried_with_backoff() {
     let fixture = Fixture::set_with("denied-again", reader_world(), &[desktop("pc-1")]).await;
     log_in_as_reader(&fixture).await;
     let _operator = fixture.operator(&["--retry-max=2s"]);
     fixture.request("leaver", &["pc-1"]).await;
     fixture
-        .until("leaver", "it was refused twice", |status| {
+        .until("leaver", "it was rejected twice", |status| {
             status["refusedAttempts"] == 2
         })
         .await;
@@ -135,7 +135,7 @@ async fn a_denied_request_is_tried_again_slowly() {
 }
 
 #[tokio::test]
-async fn a_desktop_whose_state_denies_its_deletion_is_tried_again() {
+async fn a_desktop_that_cannot_be_deleted_in_its_current_state_is_retried() {
     let busy = json!({"id": "pc-1", "taskStatus": "rebuilding"});
     let fixture = Fixture::set("conflict", &[busy]).await;
     let _operator = fixture.operator(&[]);
@@ -148,7 +148,7 @@ async fn a_desktop_whose_state_denies_its_deletion_is_tried_again() {
 }
 
 #[tokio::test]
-async fn the_cloud_says_how_long_to_wait() {
+async fn the_retry_after_of_the_cloud_is_honoured() {
     let fixture = Fixture::set("throttled", &[desktop("pc-1")]).await;
     let mut fault = refusal(Some(1), 429, "APIGW.0308");
     fault["answer"]["headers"] = json!({"Retry-After": "3"});
@@ -167,7 +167,7 @@ async fn the_cloud_says_how_long_to_wait() {
 }
 
 #[tokio::test]
-async fn a_gateway_that_is_unavailable_is_asked_again() {
+async fn an_unavailable_gateway_is_retried() {
     let fixture = Fixture::set("unavailable", &[desktop("pc-1")]).await;
     fixture
         .cloud
@@ -181,7 +181,7 @@ async fn a_gateway_that_is_unavailable_is_asked_again() {
 }
 
 #[tokio::test]
-async fn a_request_that_is_refused_as_it_stands_is_given_up_after_another_look() {
+async fn a_request_that_is_rejected_as_invalid_fails_after_another_read_of_its_desktops() {
     let fixture = Fixture::set("rejected", &[desktop("pc-1")]).await;
     fixture.cloud.add_fault(&refusal(None, 400, "WKS.0001")).unwrap();
     let _operator = fixture.operator(&[]);
@@ -209,10 +209,7 @@ async fn a_request_that_is_refused_as_it_stands_is_given_up_after_another_look()
     let looked = |call: &workspace_simulator::cloud::LedgerEntry| {
         call.operation == Operation::ListDesktops && call.query.contains("pc-1")
     };
-    assert!(
-        calls[at..].iter().any(looked),
-        "the desktops are looked at once more"
-    );
+    assert!(calls[at..].iter().any(looked), "the desktops are read once more");
 }
 
 #[tokio::test]
@@ -245,7 +242,7 @@ async fn a_desktop_that_vanished_meanwhile_is_left_out() {
 }
 
 #[tokio::test]
-async fn after_a_refusal_that_took_long_to_store_the_desktops_are_read_anew() {
+async fn after_a_rejection_that_took_long_to_store_the_desktops_are_read_again() {
     let mut world = Cloud::world();
     world["projects"] = json!([{"id": PROJECT_ID}, {"id": "second-project"}]);
     let fixture = Fixture::set_with("read-anew", world, &["pc-1", "pc-2"].map(desktop)).await;
@@ -264,7 +261,7 @@ async fn after_a_refusal_that_took_long_to_store_the_desktops_are_read_anew() {
     let moved = json!({"id": "pc-2", "project": "second-project"});
     fixture.cloud.add_desktop(&moved).unwrap();
     let stored = stored.sprung().await.unwrap();
-    // The pause after a refusal is long over when the record is there, so nothing else makes the operator look again.
+    // The delay after a rejection has long passed when the record is stored, so nothing else triggers another read.
     tokio::time::sleep(RECORD).await;
     stored.go_on();
     let status = deleted_after_all(&fixture, "leavers").await;
@@ -278,7 +275,7 @@ async fn after_a_refusal_that_took_long_to_store_the_desktops_are_read_anew() {
 }
 
 #[tokio::test]
-async fn desktops_that_are_listed_but_never_found_are_given_up() {
+async fn a_request_fails_if_its_desktops_are_listed_but_never_found() {
     let fixture = Fixture::set("not-found", &[desktop("pc-1")]).await;
     fixture
         .cloud
@@ -293,7 +290,7 @@ async fn desktops_that_are_listed_but_never_found_are_given_up() {
 }
 
 #[tokio::test]
-async fn a_request_of_which_no_byte_was_sent_is_sent_later() {
+async fn a_request_that_could_not_be_sent_is_sent_later() {
     let fixture = Fixture::without_project("not-sent", Cloud::world(), &[desktop("pc-1")]).await;
     let door = Connection::to(&fixture.cloud.simulator().workspace).await;
     let mut project = fixture.cloud.project("prod", "login");
@@ -321,7 +318,7 @@ async fn a_request_of_which_no_byte_was_sent_is_sent_later() {
 }
 
 #[tokio::test]
-async fn a_read_that_fails_is_told_and_repeated() {
+async fn a_read_that_fails_is_reported_and_repeated() {
     let fixture = Fixture::set("read-fails", &[desktop("pc-1")]).await;
     let fault = json!({"operation": "listSubJobs", "answer": {"status": 500, "body": {"error_code": "WKS.0500", "error_msg": "made up by a test"}}});
     fixture.cloud.add_fault(&fault).unwrap();
@@ -340,7 +337,7 @@ async fn a_read_that_fails_is_told_and_repeated() {
 }
 
 #[tokio::test]
-async fn a_job_that_cannot_be_read_is_followed_further() {
+async fn a_job_that_temporarily_cannot_be_read_is_still_followed() {
     let slow = json!({"id": "pc-1", "outcome": {"result": "success", "running": "2s"}});
     let fixture = Fixture::set("job-unread", &[slow]).await;
     let _operator = fixture.operator(&[]);
@@ -351,7 +348,7 @@ async fn a_job_that_cannot_be_read_is_followed_further() {
         .add_fault(&json!({"operation": "listSubJobs", "answer": "reset"}))
         .unwrap();
     let status = fixture
-        .until("leaver", "the error is told", |status| {
+        .until("leaver", "the error is reported", |status| {
             status["lastError"].is_object()
         })
         .await;

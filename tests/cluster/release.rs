@@ -1,4 +1,4 @@
-//! Deleting the object deletes nothing in the cloud, and lets nothing get lost or be done twice.
+//! Deleting the object deletes nothing in the cloud, loses no job and causes no second submission.
 
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
@@ -10,7 +10,7 @@ use crate::doubt::{self, lost};
 use crate::fixture::{Fixture, desktop, endless, message, pair, says};
 
 #[tokio::test]
-async fn a_request_that_was_not_submitted_goes_at_once() {
+async fn a_request_that_was_not_submitted_is_released_at_once() {
     let fixture = Fixture::set("not-submitted", &["pc-1", "pc-2"].map(desktop)).await;
     let refusal =
         json!({"operation": "batchDelete", "answer": {"status": 403, "body": {"error_code": "WKS.0403"}}});
@@ -55,7 +55,7 @@ async fn a_request_whose_job_runs_can_be_deleted_and_the_job_goes_on() {
 }
 
 #[tokio::test]
-async fn a_deleted_request_is_kept_until_its_submission_is_surely_dead_and_its_job_is_stored() {
+async fn a_deleted_request_is_kept_until_its_submission_has_expired_and_its_job_is_stored() {
     let fixture = Fixture::set_with("kept", doubt::world(), &[desktop("pc-1")]).await;
     fixture
         .cloud
@@ -66,7 +66,7 @@ async fn a_deleted_request_is_kept_until_its_submission_is_surely_dead_and_its_j
     fixture.reason("leaver", Submitted, "AwaitingEvidence").await;
     fixture.delete("leaver").await;
     let status = fixture
-        .until("leaver", "it says why it is kept", |status| {
+        .until("leaver", "it reports why it is kept", |status| {
             message(status, Submitted).contains("is kept until")
         })
         .await;
@@ -86,7 +86,7 @@ async fn a_deleted_request_is_kept_until_its_submission_is_surely_dead_and_its_j
 }
 
 #[tokio::test]
-async fn a_twin_does_not_submit_over_a_request_in_flight() {
+async fn a_second_request_for_the_same_desktops_does_not_submit_while_the_first_is_in_flight() {
     let slow = json!({"id": "pc-1", "outcome": {"result": "success", "running": "1s"}});
     let fixture = Fixture::set_with("twin", doubt::world(), &[slow]).await;
     // It takes effect only when its sender has long been killed and its object deleted.
@@ -105,7 +105,7 @@ async fn a_twin_does_not_submit_over_a_request_in_flight() {
     assert_eq!(
         fixture.effective_posts().len(),
         1,
-        "it is kept until nothing can come any more"
+        "it is kept until its call can no longer take effect"
     );
 
     fixture.request("leaver", &["pc-1"]).await;
@@ -119,7 +119,7 @@ async fn a_twin_does_not_submit_over_a_request_in_flight() {
 }
 
 #[tokio::test]
-async fn a_request_is_kept_also_without_its_project_and_secret() {
+async fn a_deleted_request_is_kept_even_without_its_project_and_secret() {
     let fixture = Fixture::set_with("kept-alone", doubt::world(), &[desktop("pc-1")]).await;
     fixture
         .cloud
@@ -135,7 +135,7 @@ async fn a_request_is_kept_also_without_its_project_and_secret() {
     secrets.delete("login", &parameters).await.unwrap();
     fixture.delete("leaver").await;
     fixture
-        .until("leaver", "it says why it is kept", |status| {
+        .until("leaver", "it reports why it is kept", |status| {
             message(status, Submitted).contains("is kept until")
         })
         .await;
@@ -148,7 +148,7 @@ async fn a_request_is_kept_also_without_its_project_and_secret() {
 }
 
 #[tokio::test]
-async fn a_request_that_is_applied_again_is_not_admitted_by_an_earlier_list() {
+async fn a_request_that_is_created_again_is_not_admitted_based_on_an_earlier_list() {
     let mut world = Cloud::world();
     world["timings"]["desktopVisibleAfter"] = json!("1h");
     world["switches"]["repeatedDesktop"] = json!("accept");

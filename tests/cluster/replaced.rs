@@ -1,4 +1,4 @@
-//! Clients that replace the object, and take the operator's finalizer off without knowing.
+//! Clients that replace the object, and unknowingly remove the operator's finalizer.
 
 use kube::api::{DynamicObject, PostParams};
 use serde_json::json;
@@ -10,7 +10,7 @@ use desktop_deletion_operator::crd::conditions::ConditionType::Stalled;
 use crate::doubt::{self, lost};
 use crate::fixture::{BOUND, Fixture, desktop, endless, message};
 
-/// Replaces the object by what somebody has in a file, as `kubectl replace` does.
+/// Replaces the object by a manifest from a file, as `kubectl replace` does.
 async fn replace(fixture: &Fixture, name: &str) {
     // The operator may write meanwhile; kubectl tries again too.
     loop {
@@ -65,7 +65,7 @@ async fn a_finalizer_that_a_replace_removed_is_restored() {
 }
 
 #[tokio::test]
-async fn a_finalizer_is_restored_while_an_answer_is_missing_and_after_it_was_given_up() {
+async fn a_finalizer_is_restored_while_a_response_is_missing_and_after_the_attempt_was_abandoned() {
     let fixture = Fixture::set_with("replaced-doubt", doubt::world(), &[desktop("pc-1")]).await;
     fixture
         .cloud
@@ -83,7 +83,7 @@ async fn a_finalizer_is_restored_while_an_answer_is_missing_and_after_it_was_giv
     let attempt = status["attempts"][0]["id"].as_str().unwrap();
     fixture.resolve("leaver", &format!("{attempt}=abandon")).await;
     fixture
-        .until("leaver", "it was given up", |status| {
+        .until("leaver", "it was abandoned", |status| {
             status["attempts"][0]["outcome"] == "Abandoned"
         })
         .await;
@@ -93,7 +93,7 @@ async fn a_finalizer_is_restored_while_an_answer_is_missing_and_after_it_was_giv
 }
 
 #[tokio::test]
-async fn with_a_client_that_keeps_removing_it_there_is_no_race() {
+async fn the_operator_backs_off_if_a_client_keeps_removing_the_finalizer() {
     let fixture = Fixture::set("keeps-replacing", &[endless("pc-1")]).await;
     let flags = [
         "--job-visibility-timeout=10m",
@@ -112,7 +112,7 @@ async fn with_a_client_that_keeps_removing_it_there_is_no_race() {
             Err(format!("{status:#}"))
         }
     };
-    eventually("it says that the finalizer is removed", BOUND, look)
+    eventually("it reports that the finalizer is removed", BOUND, look)
         .await
         .unwrap_or_else(|error| panic!("{error}"));
     let writes = fixture.writes("leaver").await;

@@ -43,7 +43,7 @@ async fn restore(fixture: &Fixture, lost: &DynamicObject) {
 }
 
 #[tokio::test]
-async fn what_is_restored_while_the_operator_is_stopped_is_not_submitted_again() {
+async fn requests_that_are_restored_while_the_operator_is_stopped_are_not_submitted_again() {
     let fixture = Fixture::set("restored", &[desktop("pc-1"), endless("pc-2"), desktop("pc-3")]).await;
     let operator = fixture.operator(&[]);
     fixture.request("ended", &["pc-1"]).await;

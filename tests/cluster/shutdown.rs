@@ -1,4 +1,4 @@
-//! The life of the process: its probes, and how it goes without losing what a submission came to.
+//! The life cycle of the process: its probes, and how it exits without losing the result of a submission.
 
 use serde_json::{Value, json};
 use testkit::eventually;
@@ -7,7 +7,7 @@ use desktop_deletion_operator::crd::conditions::ConditionType::{Submitted, Succe
 
 use crate::fixture::{BOUND, Fixture, Running, desktop, endless, pair, says};
 
-/// The answer of a path of the operator's own server: status and text.
+/// The response of a path of the operator's own server: status and text.
 async fn ask(fixture: &Fixture, operator: &Running, path: &str) -> Result<(u16, String), String> {
     let address = address(operator)?;
     let answer = fixture
@@ -45,7 +45,7 @@ pub(crate) async fn answers(fixture: &Fixture, operator: &Running, path: &str, s
 }
 
 #[tokio::test]
-async fn the_operator_tells_that_it_is_alive_and_ready_and_what_it_has_done() {
+async fn the_operator_serves_probes_and_metrics() {
     let fixture = Fixture::set("probes", &[desktop("pc-1")]).await;
     let operator = fixture.operator(&[]);
     answers(&fixture, &operator, "/readyz", 200).await;
@@ -74,7 +74,7 @@ async fn an_operator_that_cannot_watch_yet_is_alive_but_not_ready() {
 }
 
 #[tokio::test]
-async fn a_shutdown_waits_for_the_answer_of_a_submission_and_its_record() {
+async fn a_shutdown_waits_for_the_response_to_a_submission_and_its_record() {
     let fixture = Fixture::set("shutdown", &[endless("pc-1")]).await;
     let late = json!({"operation": "batchDelete", "nth": 1, "effectFirst": true, "answer": {"delay": "4s"}});
     fixture.cloud.add_fault(&late).unwrap();
@@ -100,7 +100,7 @@ async fn a_shutdown_waits_for_the_answer_of_a_submission_and_its_record() {
 }
 
 #[tokio::test]
-async fn an_operator_that_only_waits_goes_at_once_and_the_next_one_goes_on() {
+async fn an_operator_that_only_waits_exits_at_once_and_the_next_one_continues() {
     let slow = json!({"id": "pc-1", "outcome": {"result": "success", "running": "4s"}});
     let fixture = Fixture::set(
         "restart",
@@ -125,7 +125,7 @@ async fn an_operator_that_only_waits_goes_at_once_and_the_next_one_goes_on() {
 }
 
 #[tokio::test]
-async fn an_operator_that_is_told_to_stop_begins_nothing_new() {
+async fn an_operator_that_shuts_down_starts_nothing_new() {
     let fixture = Fixture::set("stopping", &[desktop("pc-1")]).await;
     let slow = json!({"operation": "listSubJobs", "nth": 1, "answer": {"delay": "3s"}});
     fixture.cloud.add_fault(&slow).unwrap();

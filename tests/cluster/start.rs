@@ -1,4 +1,4 @@
-//! A start beside a network or an API server that is not there yet.
+//! A start while the network or the API server is not yet available.
 
 use std::net::Ipv4Addr;
 
@@ -34,7 +34,7 @@ async fn an_operator_that_cannot_reach_the_api_server_at_its_start_waits_for_it(
             Err(operator.log())
         }
     };
-    eventually("it says why it waits", BOUND, told)
+    eventually("it reports why it waits", BOUND, told)
         .await
         .unwrap_or_else(|error| panic!("{error}"));
     answers(&fixture, &operator, "/livez", 200).await;
@@ -56,7 +56,7 @@ async fn an_operator_that_cannot_reach_the_api_server_at_its_start_waits_for_it(
 }
 
 #[tokio::test]
-async fn an_operator_that_waits_for_the_api_server_ends_when_it_is_told_to() {
+async fn an_operator_that_waits_for_the_api_server_exits_after_sigterm() {
     let fixture = Fixture::set("early-stop", &[]).await;
     let config = std::fs::read_to_string(fixture.kubeconfig()).unwrap();
     let nowhere = fixture.control_plane.folder().join("early-stop.kubeconfig");

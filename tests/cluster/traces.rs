@@ -1,4 +1,4 @@
-//! Traces: what of a request reaches a collector of OTLP, and what a collector that is of no use does to the operator.
+//! Traces: which spans of a request reach an OTLP collector, and how the operator handles a collector that fails.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -14,7 +14,7 @@ use crate::fixture::{BOUND, Fixture, Running, desktop, pair, says};
 /// Batches are sent at once, more or less.
 const SOON: (&str, &str) = ("OTEL_BSP_SCHEDULE_DELAY", "100");
 
-/// What the log says of a collector that takes nothing.
+/// The log message about a collector that rejects spans.
 const WARNING: &str = "failed to export traces";
 
 fn endpoint(url: &str) -> String {
@@ -115,7 +115,7 @@ async fn a_request_is_traced_from_its_reconciliation_to_every_call_of_the_cloud(
 }
 
 #[tokio::test]
-async fn what_fails_in_the_cloud_is_a_failed_span_with_its_class() {
+async fn a_failed_call_of_the_cloud_is_a_failed_span_with_its_error_class() {
     let fixture = Fixture::set_with("traced-failures", world(), &[desktop("pc-1")]).await;
     fixture
         .cloud
@@ -136,7 +136,7 @@ async fn what_fails_in_the_cloud_is_a_failed_span_with_its_class() {
 }
 
 #[tokio::test]
-async fn the_standard_variables_name_the_collector_and_the_header_that_it_wants() {
+async fn the_standard_environment_variables_configure_the_collector_and_its_headers() {
     let fixture = Fixture::set("traced-standard", &[desktop("pc-1")]).await;
     let collector = OtlpCollector::start().await.unwrap();
     canary::guard("canary-of-the-collector");
@@ -161,13 +161,13 @@ async fn the_standard_variables_name_the_collector_and_the_header_that_it_wants(
 }
 
 #[tokio::test]
-async fn a_collector_that_never_answers_holds_up_neither_a_request_nor_the_exit() {
+async fn a_collector_that_never_responds_delays_neither_a_request_nor_the_exit() {
     let fixture = Fixture::set("traced-silent", &["pc-1", "pc-2"].map(desktop)).await;
     let collector = OtlpCollector::start_silent().await.unwrap();
     let operator = fixture.operator_among(&[SOON], &[&endpoint(&collector.url())]);
     fixture.request("first", &["pc-1"]).await;
     ends_well(&fixture, "first").await;
-    // A batch is on its way, and more is to be sent.
+    // One batch is in flight, and more are to be sent.
     reached(&collector, 1).await;
     fixture.request("second", &["pc-2"]).await;
     ends_well(&fixture, "second").await;

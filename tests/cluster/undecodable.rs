@@ -1,5 +1,5 @@
-//! An object that cannot be decoded stands in nobody's way: it is skipped and named, holds its desktops, and is released at
-//! the end.
+//! An object that cannot be decoded blocks no other object: it is skipped and named, reserves its desktops, and is
+//! released in the end.
 
 use std::time::Duration;
 
@@ -120,7 +120,7 @@ async fn with_accepted(namespace: &str, requests: &[(&str, &str)], more: &[Value
 }
 
 #[tokio::test]
-async fn an_object_that_cannot_be_decoded_holds_its_desktops_and_nobody_else() {
+async fn an_object_that_cannot_be_decoded_reserves_its_desktops_and_blocks_no_other_request() {
     let requests = [("broken", "pc-1"), ("mended", "pc-2")];
     let fixture = with_accepted("undecodable", &requests, &[desktop("pc-3")]).await;
     for (name, _) in requests {
@@ -167,7 +167,7 @@ async fn an_object_that_cannot_be_decoded_holds_its_desktops_and_nobody_else() {
 }
 
 #[tokio::test]
-async fn words_of_a_newer_version_stay_as_they_are_and_nothing_is_sent() {
+async fn values_of_a_newer_version_are_kept_and_nothing_is_sent() {
     let fixture = with_accepted("newer-words", &[("newer", "pc-1"), ("ancient", "pc-2")], &[]).await;
     let newer = |status: &mut Value| {
         let attempt = status["attempts"][0].as_object_mut().unwrap();
@@ -193,7 +193,7 @@ async fn words_of_a_newer_version_stay_as_they_are_and_nothing_is_sent() {
     // The year 0000 can be decoded, and stays too.
     fixture.change("ancient", json!({"suspend": true})).await;
     let noticed = |status: &Value| status["observedGeneration"] == 2;
-    let status = fixture.until("ancient", "the edit is noticed", noticed).await;
+    let status = fixture.until("ancient", "the edit is observed", noticed).await;
     let submitted = condition(&status, Submitted);
     assert_eq!(submitted["lastTransitionTime"], "0000-01-01T00:00:00Z");
     let metrics = answers(&fixture, &operator, "/metrics", 200).await;
@@ -224,7 +224,7 @@ async fn an_object_that_cannot_be_decoded_is_kept_as_long_as_a_call_of_it_may_ta
 }
 
 #[tokio::test]
-async fn requests_of_a_project_that_cannot_be_decoded_say_so() {
+async fn requests_of_a_project_that_cannot_be_decoded_report_it() {
     let fixture = with_accepted("undecodable-project", &[], &[desktop("pc-1")]).await;
     let projects = fixture.namespace.projects();
     let point_to = async |project_id: &str| {

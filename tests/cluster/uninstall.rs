@@ -1,4 +1,4 @@
-//! `docs/uninstall.md` as people would follow it, on a cluster of its own: every command of the page, in its order.
+//! `docs/uninstall.md` as a user would follow it, on a separate cluster: every command of the page, in its order.
 
 use std::path::Path;
 use std::process::Stdio;
@@ -177,7 +177,7 @@ async fn left(cluster: &ControlPlane) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_page_on_uninstalling_leaves_nothing_behind_and_loses_nothing() {
+async fn the_documented_uninstallation_leaves_nothing_behind_and_loses_no_job() {
     let installed = install().await;
     let cluster = &installed.cluster;
     request(&installed).await;
@@ -215,13 +215,13 @@ async fn the_page_on_uninstalling_leaves_nothing_behind_and_loses_nothing() {
     let desktops = installed.cloud.simulator().desktops();
     assert!(
         desktops.iter().any(|d| d.id == "pc-2"),
-        "what was not submitted is there: {desktops:?}"
+        "desktops that were not submitted still exist: {desktops:?}"
     );
     assert_eq!(installed.operator.exit_status(), None);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn kinds_that_are_deleted_too_early_go_once_the_operator_runs_again() {
+async fn crds_that_are_deleted_too_early_disappear_once_the_operator_runs_again() {
     let mut installed = install().await;
     request(&installed).await;
     installed.operator.kill().await.unwrap();
@@ -230,7 +230,7 @@ async fn kinds_that_are_deleted_too_early_go_once_the_operator_runs_again() {
     run(cluster, kinds).await;
     let held = "kubectl get ddel --all-namespaces --output name";
     eventually(
-        "only what may still take effect is held",
+        "only requests that can still take effect are kept",
         BOUND,
         async || match run(cluster, held).await {
             names if names == "desktopdeletion.cloud-desktops.dev/running\n" => Ok(()),

@@ -1,5 +1,5 @@
-//! A namespace that the operator serves and lacks a right to read holds others up no longer than an earlier call from there
-//! could take effect, and they say so.
+//! A namespace that the operator serves but lacks permission to read delays other requests no longer than an earlier
+//! call from there could take effect, and they report it.
 
 use std::time::Duration;
 
@@ -19,7 +19,8 @@ use crate::shutdown::answers;
 const ROLE: &str = "desktop-deletion-operator";
 const SECRETS_ROLE: &str = "desktop-deletion-operator-secrets";
 
-/// A namespace with the roles of the operator, which nobody binds to the operator of the fixture yet, and with a project.
+/// A namespace with the roles of the operator, which are not yet bound to the operator of the fixture, and with a
+/// project.
 async fn another_namespace(fixture: &Fixture, name: &str) -> Namespace {
     let other = fixture.control_plane.namespace(name).await.unwrap();
     fixture
@@ -71,7 +72,9 @@ async fn may_list(fixture: &Fixture, other: &Namespace, expected: bool) {
         let may = fixture.control_plane.kubectl(arguments).await.unwrap().status == 0;
         if may == expected { Ok(()) } else { Err(may) }
     };
-    eventually("the right is as wanted", BOUND, look).await.unwrap();
+    eventually("the permission is as expected", BOUND, look)
+        .await
+        .unwrap();
 }
 
 fn operator(fixture: &Fixture, other: &Namespace, flags: &[&str]) -> Running {
@@ -150,7 +153,7 @@ async fn others_wait_until_no_call_from_an_unreadable_namespace_can_take_effect(
 }
 
 #[tokio::test]
-async fn a_lost_answer_is_resolved_although_a_namespace_cannot_be_read() {
+async fn a_lost_response_is_resolved_although_a_namespace_cannot_be_read() {
     let fixture = Fixture::set_with("lost-reader", doubt::world(), &[desktop("pc-1")]).await;
     let other = another_namespace(&fixture, "unreadable-too").await;
     let fault = doubt::lost("pc-1", true, &json!("reset"));
@@ -170,7 +173,7 @@ async fn a_lost_answer_is_resolved_although_a_namespace_cannot_be_read() {
 }
 
 #[tokio::test]
-async fn who_is_in_flight_keeps_the_desktop_when_its_namespace_can_be_read_again() {
+async fn a_request_in_flight_keeps_its_desktop_when_its_namespace_can_be_read_again() {
     let mut world = Cloud::world();
     world["switches"] = json!({"repeatedDesktop": "accept"});
     let fixture = Fixture::set_with("reader", world, &[endless("pc-1"), desktop("pc-2")]).await;
@@ -215,7 +218,7 @@ async fn who_is_in_flight_keeps_the_desktop_when_its_namespace_can_be_read_again
 }
 
 #[tokio::test]
-async fn projects_that_may_not_be_listed_are_named_and_hold_up_no_other_namespace() {
+async fn projects_that_cannot_be_listed_are_reported_and_do_not_delay_other_namespaces() {
     let fixture = Fixture::set("lister", &[desktop("pc-1"), desktop("pc-2")]).await;
     let other = another_namespace(&fixture, "no-projects").await;
     let own = ["cloud-desktops.dev"];
@@ -249,7 +252,7 @@ async fn projects_that_may_not_be_listed_are_named_and_hold_up_no_other_namespac
             Err(format!("{status:#}"))
         }
     };
-    let said = eventually("the missing right is named", BOUND, look).await;
+    let said = eventually("the missing permission is named", BOUND, look).await;
     said.unwrap_or_else(|error| panic!("{error}"));
     shows(&fixture, &operator, 1).await;
 }

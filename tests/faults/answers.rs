@@ -1,6 +1,6 @@
-//! The cloud refuses, loses or delays each of its calls, once, says a false time in the answer to one, or shows a list
-//! without its rows, and is healthy again. All requests run at the same time, under one operator; each has a cloud
-//! of its own.
+//! The cloud rejects, loses or delays each of its calls, once, returns a wrong time in one response, or returns a list
+//! without its rows, and is healthy again. All requests run at the same time, under one operator; each has its own
+//! cloud.
 
 use serde_json::{Value, json};
 
@@ -26,7 +26,7 @@ enum Call {
     PollerJob,
     /// The job says that they are gone: are they?
     VerifyingList,
-    /// The answer was lost: what do the desktops show?
+    /// The response was lost: what do the desktops show?
     EvidenceList,
     /// What do the jobs show?
     EvidenceSubJobs,
@@ -51,7 +51,7 @@ const STATUSES: [u16; 11] = [400, 401, 403, 404, 409, 413, 429, 500, 502, 503, 5
 pub(crate) struct Case {
     pub(crate) name: String,
     call: Call,
-    /// The POST takes effect, and its answer is lost.
+    /// The POST takes effect, and its response is lost.
     effect_first: bool,
     answer: Value,
 }
@@ -103,7 +103,7 @@ pub(crate) fn cases() -> Vec<Case> {
         cases.push(case(call, false, "capped", sub_jobs(100, 100)));
         cases.push(case(call, false, "cut", sub_jobs(101, 100)));
     }
-    // The answer to a POST that took effect is lost.
+    // The response to a POST that took effect is lost.
     cases.extend([500, 502, 503, 504].map(|code| case(Call::Post, true, &code.to_string(), status(code))));
     cases.push(case(Call::Post, true, "reset", json!("reset")));
     cases.push(case(Call::Post, true, "timeout", json!("timeout")));
@@ -135,7 +135,7 @@ impl Case {
         matches!(self.call, Call::EvidenceList | Call::EvidenceSubJobs)
     }
 
-    /// How it ends: as without the fault, unless the cloud refused the request as it stands.
+    /// How it ends: as without the fault, unless the cloud rejected the request as invalid.
     fn end(&self) -> End {
         let refused = self.call == Call::Post && self.answer["status"] == 400;
         let (truth, verdict, state) = if refused {
@@ -149,12 +149,12 @@ impl Case {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_answer_that_is_no_good_one_changes_nothing_about_the_end_unless_it_is_a_verdict() {
+async fn an_error_response_does_not_change_the_final_result_unless_it_is_a_definite_rejection() {
     let mut cases = cases();
     cases.retain(|case| plans::is_wanted(&case.name));
     let mut group = TrialGroup::gather("answers").await;
     for case in &cases {
-        // What comes late must come while the job runs, however slow the machine is.
+        // The late fault must occur while the job runs, even on a slow machine.
         let running = if case.is_late() { "10s" } else { "2s" };
         let trial = group.add(&case.name, &[desktop("pc-1", running)]).await;
         if case.call == Call::AdmissionShow {
@@ -185,7 +185,7 @@ async fn an_answer_that_is_no_good_one_changes_nothing_about_the_end_unless_it_i
         broken.extend(run.expect_end(&case.end()));
         let faults = run.trial.cloud.simulator().faults();
         if faults.iter().any(|fault| fault.struck == 0) {
-            broken.push(format!("{}: the fault never struck: {faults:?}", case.name));
+            broken.push(format!("{}: the fault was never applied: {faults:?}", case.name));
         }
         if case.effect_first || case.seeks_evidence() {
             broken.extend(run.expect_submitted("JobRecovered"));

@@ -12,16 +12,16 @@ use crate::plans;
 use crate::trial::{self, Trial, lost};
 use crate::trial_group::TrialGroup;
 
-/// What becomes of a call.
+/// What happens to a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Blow {
-    /// The connection is closed: without an effect the request was lost, with it the answer.
+    /// The connection is closed: without an effect the request was lost, with it the response.
     Lost,
-    /// Nothing comes, until the operator gives up.
+    /// No response arrives until the operator times out.
     Hung,
     /// It is answered with this status.
     Status(u16),
-    /// The answer breaks off in the middle.
+    /// The response breaks off in the middle.
     Cut,
 }
 
@@ -115,7 +115,7 @@ pub(crate) fn without_effect() -> Vec<Case> {
 }
 
 impl Blow {
-    /// Strikes; what is given back is held on.
+    /// Applies the fault; a returned request stays held.
     fn strike(self, caught: Caught) -> Option<Caught> {
         match self {
             Self::Lost => caught.drop_connection(),
@@ -173,16 +173,16 @@ async fn run(name: &str, mut cases: Vec<Case>, took_effect: Option<bool>) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_call_that_is_lost_refused_cut_or_never_answered_changes_nothing_about_the_end() {
+async fn a_call_that_is_lost_refused_truncated_or_never_answered_does_not_change_the_final_result() {
     run("api-server", answered(), None).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_call_that_fails_while_a_lost_answer_is_settled_changes_nothing_about_the_end() {
+async fn a_call_that_fails_while_a_lost_response_is_resolved_does_not_change_the_final_result() {
     run("api-server-doubt", unanswered(), Some(true)).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_call_that_fails_while_a_lost_submission_is_settled_changes_nothing_about_the_end() {
+async fn a_call_that_fails_while_a_lost_submission_is_resolved_does_not_change_the_final_result() {
     run("api-server-no-effect", without_effect(), Some(false)).await;
 }

@@ -1,6 +1,7 @@
-//! SIGKILL before and after the writes that an approval rests on: the plan is shown, the approval is put on record, the
-//! intent is stored. While no operator works, a desktop gets another user, the approval is taken back, or the request is
-//! made anew with the approval of the first one. The next operator deletes what is approved as it is then, or nothing.
+//! SIGKILL before and after the writes that an approval depends on: the plan is shown, the approval is recorded, the
+//! intent is stored. While no operator works, a desktop is assigned to another user, the approval is withdrawn, or the
+//! request is created again with the approval of the first one. The next operator deletes what is approved then, or
+//! nothing.
 
 use std::sync::Arc;
 
@@ -26,7 +27,7 @@ enum Meanwhile {
     Reassigned,
     /// The approval is taken back.
     Withdrawn,
-    /// The request is deleted and made anew, with the approval of the first one.
+    /// The request is deleted and created again, with the approval of the first one.
     MadeAnew,
 }
 
@@ -108,7 +109,7 @@ impl Case {
         };
         let caught = trap.sprung().await.map_err(|error| error.to_string())?;
         operators[0].kill().await.map_err(|error| error.to_string())?;
-        // Nobody is left for whom it could be carried out or answered.
+        // No operator is left to receive the effect or the response.
         drop(caught);
         match self.meanwhile {
             Nothing => {}
@@ -193,7 +194,7 @@ async fn made_anew(trial: &Trial, approved: &Value) -> Result<(), String> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_operator_that_is_killed_around_an_approval_deletes_what_is_approved_or_nothing() {
+async fn an_operator_that_is_killed_around_an_approval_deletes_only_approved_desktops() {
     let wanted = || CASES.iter().filter(|case| plans::is_wanted(case.name));
     let runs = join_all(wanted().enumerate().map(|(number, case)| case.run(number))).await;
     let mut broken = oracle::judge(&runs).await;

@@ -12,7 +12,7 @@ use crate::trial::{BOUND, FLAGS, lost};
 /// Longer than any test: what was accepted shows when the test says so.
 const LAG: &str = "1h";
 
-/// A cloud that lets a submission be seen late, whose answer is lost; and that receives another one so.
+/// A cloud that lets a submission be seen late, whose response is lost; and that receives another one so.
 async fn lagging(name: &str, repeated: &str) -> Fixture {
     let mut world = Cloud::world();
     world["timings"]["jobVisibleAfter"] = json!(LAG);
@@ -51,7 +51,7 @@ async fn shown_and_ended(fixture: &Fixture) {
 }
 
 #[tokio::test]
-async fn a_job_that_shows_later_than_the_settle_time_is_found_before_another_attempt_is_made() {
+async fn a_job_that_becomes_visible_after_the_job_visibility_timeout_is_found_before_another_attempt() {
     let fixture = lagging("lag-conflict", "conflict").await;
     let _operator = fixture.operator(&FLAGS[1..]);
     fixture.request("leaver", &["pc-1"]).await;
@@ -66,7 +66,7 @@ async fn a_job_that_shows_later_than_the_settle_time_is_found_before_another_att
     assert_eq!(
         fixture.effective_posts().len(),
         1,
-        "the others were refused: {posts:#?}"
+        "the others were rejected: {posts:#?}"
     );
     fixture
         .event("leaver", "LateEffect", "Increase these flags")
@@ -74,7 +74,7 @@ async fn a_job_that_shows_later_than_the_settle_time_is_found_before_another_att
 }
 
 #[tokio::test]
-async fn a_second_submission_that_is_accepted_before_the_first_one_shows_is_followed_alone() {
+async fn a_second_submission_that_is_accepted_before_the_first_one_is_visible_is_followed_alone() {
     let fixture = lagging("lag-accept", "accept").await;
     let _operator = fixture.operator(&FLAGS[1..]);
     fixture.request("leaver", &["pc-1"]).await;
@@ -88,7 +88,7 @@ async fn a_second_submission_that_is_accepted_before_the_first_one_shows_is_foll
     assert_eq!(status["jobID"], posts[1]["jobID"], "{status:#}");
 }
 
-/// A request whose answer is lost while the history is erased; its desktop's deletion has this outcome.
+/// A request whose response is lost while the history is erased; its desktop's deletion has this outcome.
 async fn erased(name: &str, outcome: &str) -> (Fixture, Value) {
     let fixture = Fixture::set(name, &[json!({"id": "pc-1", "outcome": outcome})]).await;
     let held = json!({"operation": "batchDelete", "nth": 1, "effectFirst": true, "answer": {"delay": "2s"}});
@@ -96,7 +96,7 @@ async fn erased(name: &str, outcome: &str) -> (Fixture, Value) {
     let first = fixture.operator(&FLAGS[1..]);
     fixture.request("leaver", &["pc-1"]).await;
     fixture.struck().await;
-    // Its sender never hears of it, and its records are gone before anybody looks.
+    // Its sender never receives the response, and its records are gone before evidence is read.
     first.kill().await.unwrap();
     fixture.cloud.simulator().erase_jobs();
     let _second = fixture.operator(&FLAGS[1..]);
@@ -113,7 +113,7 @@ async fn a_job_whose_records_are_erased_is_known_by_its_desktops() {
 }
 
 #[tokio::test]
-async fn a_job_that_failed_whole_and_whose_records_are_erased_is_submitted_a_second_time() {
+async fn a_batch_whose_job_failed_completely_and_whose_records_are_erased_is_submitted_again() {
     let (fixture, status) = erased("erased-whole", "failed").await;
     assert_eq!(says(&status, Succeeded), pair("False", "AllFailed"), "{status:#}");
     assert_eq!(status["attempts"][0]["outcome"], "NoEffect", "{status:#}");
@@ -121,7 +121,7 @@ async fn a_job_that_failed_whole_and_whose_records_are_erased_is_submitted_a_sec
 }
 
 #[tokio::test]
-async fn a_history_that_lacks_what_was_there_before_proves_nothing_and_a_person_is_asked() {
+async fn a_history_that_lacks_earlier_jobs_is_not_evidence_and_user_action_is_required() {
     let failing = json!({"id": "pc-1", "outcome": "failed"});
     let fixture = Fixture::set_with("erased-baseline", console_world(), &[failing]).await;
     fixture.delete_elsewhere(&["pc-1"]).await;

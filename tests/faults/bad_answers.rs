@@ -1,10 +1,10 @@
-//! The cloud answers, and not as it should: with nothing, with something else, too much, too slowly, or with what is
-//! not true. No such answer is taken for a verdict, none makes a desktop be submitted with effect twice, and none
-//! keeps the operator from others: each is given until somebody else's request, which began after it, has ended.
+//! The cloud returns invalid responses: none, another one, too much, too slowly, or a false one. No such response
+//! determines the result, none causes a second effective submission of a desktop, and none delays other requests: each
+//! is returned until another request, which began after it, has ended.
 //!
 //! | file | what |
 //! | --- | --- |
-//! | [`rows`] | the answers, in tables that read as documentation |
+//! | [`rows`] | the responses, in tables that read as documentation |
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -25,7 +25,7 @@ use rows::{Call, Row};
 
 mod rows;
 
-/// Where redirects lead: it counts who comes.
+/// The target of redirects: it counts connections.
 async fn sink() -> (String, Arc<AtomicUsize>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
@@ -59,7 +59,7 @@ impl Row {
             if fault.struck > 0 { Ok(()) } else { Err("not yet") }
         };
         let said = if self.told.is_empty() {
-            let struck = eventually("the answer was given", BOUND, struck).await;
+            let struck = eventually("the response was returned", BOUND, struck).await;
             struck.map_err(|error| error.to_string())
         } else {
             let wanted = |status: &Value| status.to_string().contains(self.told);
@@ -101,7 +101,7 @@ async fn submitted(trial: &Trial) -> String {
 
 /// The requests of others, among all those that are badly answered.
 struct Others {
-    /// How many bad answers are still to come.
+    /// How many bad responses are still to come.
     awaited: AtomicUsize,
     begin: Notify,
     ended: tokio::sync::watch::Sender<bool>,
@@ -114,7 +114,7 @@ impl Others {
         }
     }
 
-    /// Somebody's request, which comes when all the others are badly answered.
+    /// The request of another user, which is created when all the others receive bad responses.
     async fn run(&self, trial: &Trial) {
         self.begin.notified().await;
         let late = Trial::set(
@@ -136,7 +136,7 @@ impl Others {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_answer_that_is_none_is_no_verdict_and_hinders_nobody_else() {
+async fn an_invalid_response_never_determines_the_result_and_does_not_delay_other_requests() {
     let (url, visits) = sink().await;
     let rows = rows::all(&url);
     let mut group = TrialGroup::gather("bad-answers").await;

@@ -1,5 +1,6 @@
-//! The clock of the operator's machine is wrong by twenty minutes, either way: nothing is submitted by it, nothing that
-//! is in doubt is settled by it, and a person is told what to correct. The next operator, whose clock is right, goes on.
+//! The clock of the operator's machine is wrong by twenty minutes, in either direction: nothing is submitted and no
+//! attempt with unknown outcome is settled with it, and the status reports which clock to correct. The next operator,
+//! whose clock is right, continues.
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -20,7 +21,7 @@ use crate::trial_group::TrialGroup;
 /// By how many seconds it is wrong. The cloud refuses the operator's signatures then, as it does wrong ones.
 const WRONG: [(&str, &str); 2] = [("ahead", "1200"), ("behind", "-1200")];
 
-/// What became of the submission that a healthy operator had sent before.
+/// The state of the submission that a healthy operator had sent before.
 const BEFORE: [(&str, Option<bool>); 3] = [
     ("nothing", None),
     ("lost-answer", Some(true)),
@@ -67,19 +68,19 @@ async fn rests(trial: &Trial, effect: Option<bool>) {
         says(status, Submitted) == submitted
             && message(status, Stalled).contains("Fix the clock that is wrong")
     };
-    let status = trial.until("it says that the clock is wrong", told).await;
+    let status = trial.until("it reports that the clock is wrong", told).await;
     status.unwrap_or_else(|error| panic!("{}: {error}", trial.name));
     let sent = usize::from(effect.is_some());
     assert_eq!(
         trial.own_posts().len(),
         sent,
-        "{}: nothing is sent by a wrong clock",
+        "{}: nothing is sent with a wrong clock",
         trial.name
     );
 }
 
-/// Waits until the submission was sent, and keeps it in doubt until the faults are cleared: however late the healthy
-/// operator is killed, it finds out nothing.
+/// Waits until the submission was sent, and keeps its outcome unknown until the faults are cleared: the healthy
+/// operator cannot determine it, even if it is killed late.
 async fn in_doubt(trial: &Trial) {
     trial.begin().await;
     trial.struck().await.unwrap();
@@ -123,6 +124,6 @@ async fn run((name, seconds): (&str, &str)) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_operator_whose_clock_is_wrong_submits_nothing_settles_nothing_and_says_so() {
+async fn an_operator_whose_clock_is_wrong_submits_and_settles_nothing_and_reports_it() {
     join_all(WRONG.map(run)).await;
 }

@@ -54,7 +54,7 @@ impl Day {
         trial::operator_with(self.group.proxy.kubeconfig(), self.namespace.name(), flags)
     }
 
-    /// The first request, whose desktops are reserved and whose intent is on its way.
+    /// The first request, whose desktops are reserved and whose intent is in flight.
     async fn reserved(&self, flags: &[&str]) -> (Operator, Caught) {
         let trap = Effect::RecordIntent.trap(&self.group.proxy, Moment::Before, "first");
         let operator = self.operator(flags);
@@ -132,11 +132,11 @@ impl Day {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_operator_that_is_killed_after_the_reservation_loses_nothing_and_exceeds_nothing() {
+async fn an_operator_that_is_killed_after_the_reservation_neither_leaks_it_nor_exceeds_the_limit() {
     let day = Day::begin("day-kill").await;
     let (operator, caught) = day.reserved(&[]).await;
     operator.kill().await.unwrap();
-    // Nobody is left for whom it could be carried out.
+    // No operator is left to receive the effect.
     drop(caught);
     let _operator = day.operator(&[]);
     day.request(1).await;
@@ -145,7 +145,7 @@ async fn an_operator_that_is_killed_after_the_reservation_loses_nothing_and_exce
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_leader_that_freezes_after_the_reservation_exceeds_nothing_when_it_goes_on() {
+async fn a_leader_that_freezes_after_the_reservation_does_not_exceed_the_limit_when_it_resumes() {
     let day = Day::begin("day-freeze").await;
     let elected = |identity| {
         [

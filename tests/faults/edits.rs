@@ -1,7 +1,7 @@
-//! What people do to the request while a call of it is in flight, at every point: it is deleted, or suspended; or it is
-//! suspended and resumed, or deleted and made anew, while the watch is silent, so that the operator never sees the
-//! state between; or a client replaces it, which takes the operator's finalizer off, and perhaps deletes it and makes it
-//! anew. All requests of one edit run at the same time, under one operator.
+//! What users do to the request while one of its calls is in flight, at every point: it is deleted, or suspended; or it
+//! is suspended and resumed, or deleted and created again, while the watch is silent, so that the operator never sees
+//! the state between; or a client replaces it, which removes the operator's finalizer, and perhaps deletes it and
+//! creates it again. All requests of one edit run at the same time, under one operator.
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -52,8 +52,8 @@ impl Edit {
         matches!(self, Self::RecreatedUnseen | Self::ReplacedAndRecreated)
     }
 
-    /// What becomes of the second desktop. A request that is made anew would submit one that is still there once more,
-    /// and rightly so.
+    /// The outcome of the second desktop. A request that is created again would submit a desktop that still exists once
+    /// more, which is correct.
     fn result(self) -> &'static str {
         if self.is_made_anew() { "success" } else { "failed" }
     }
@@ -88,7 +88,7 @@ impl Edit {
             Self::Suspended => {
                 let held = |status: &Value| says(status, Submitted) == pair("False", "Suspended");
                 let rests = |status: &Value| status["completionTime"].is_string() || held(status);
-                let status = trial.until("it is held, or has ended", rests).await?;
+                let status = trial.until("it is suspended, or has ended", rests).await?;
                 if held(&status) {
                     trial.change(json!({"suspend": false})).await?;
                 }
@@ -116,12 +116,12 @@ impl Edit {
                 wrong.extend(run.expect_end(&End::one_of_two_failed()));
             }
             Self::RecreatedUnseen | Self::ReplacedAndRecreated => {
-                // Whoever comes second finds the desktops there, going, or gone.
+                // The second request finds the desktops present, being deleted, or gone.
                 let ends = ["AllDeleted", "AlreadyAbsent"];
                 let verdict = run.ended.as_ref().ok().map(|status| says(status, Succeeded));
                 if verdict.is_some_and(|(truth, reason)| truth != "True" || !ends.contains(&&*reason)) {
                     wrong.push(format!(
-                        "{name}: the one that was made anew ends badly: {:?}",
+                        "{name}: the recreated request ends with an error: {:?}",
                         run.ended
                     ));
                 }
@@ -150,7 +150,7 @@ async fn remade(trial: &Trial, first: &str) -> Result<(), String> {
             _ => Err("it is still the first"),
         }
     };
-    let remade = eventually("the request was made anew", BOUND, look).await;
+    let remade = eventually("the request was created again", BOUND, look).await;
     remade.map_err(|error| error.to_string())
 }
 
@@ -214,31 +214,31 @@ async fn watched(proxy: &ApiServerProxy) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_request_that_is_deleted_while_a_call_is_in_flight_is_let_go_without_losing_a_job() {
+async fn a_request_that_is_deleted_while_a_call_is_in_flight_is_released_without_losing_a_job() {
     run(Edit::Deleted).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_request_that_is_suspended_while_a_call_is_in_flight_is_held_or_it_is_too_late() {
+async fn a_request_that_is_suspended_while_a_call_is_in_flight_stops_or_it_is_too_late() {
     run(Edit::Suspended).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_request_that_is_suspended_and_resumed_unseen_ends_as_if_nothing_had_been() {
+async fn a_request_that_is_suspended_and_resumed_unobserved_ends_as_if_undisturbed() {
     run(Edit::ResumedUnseen).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_request_that_is_made_anew_unseen_submits_nothing_that_the_first_one_has_submitted() {
+async fn a_request_that_is_recreated_unobserved_submits_no_desktop_that_the_first_one_submitted() {
     run(Edit::RecreatedUnseen).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_request_that_a_client_replaces_ends_as_if_nothing_had_been() {
+async fn a_request_that_a_client_replaces_ends_as_if_undisturbed() {
     run(Edit::Replaced).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_request_that_is_replaced_deleted_and_made_anew_submits_nothing_that_the_first_one_has_submitted() {
+async fn a_request_that_is_replaced_deleted_and_recreated_submits_no_desktop_that_the_first_one_submitted() {
     run(Edit::ReplacedAndRecreated).await;
 }

@@ -1,4 +1,4 @@
-//! The operator's calls of the API server, and how each is recognised on its way: its writes, in the order of an
+//! The operator's calls of the API server, and how each is recognised in transit: its writes, in the order of an
 //! undisturbed run, and its reads.
 
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -18,17 +18,17 @@ pub(crate) enum Effect {
     AddFinalizer,
     /// The intent to send the POST is stored.
     RecordIntent,
-    /// What came of the POST is stored, in this word.
+    /// The outcome of the POST is stored.
     RecordOutcome(&'static str),
-    /// That the answer to the POST was lost is stored.
+    /// That the response to the POST was lost is stored.
     RecordDoubt,
     /// An annotation is refused.
     RefuseResolve,
-    /// One of two desktops is gone, and the other one is looked at once more.
+    /// One of two desktops is gone, and the other one is read once more.
     RecordProgress,
     /// Our finalizer is taken off.
     DropFinalizer,
-    /// The verdict is stored.
+    /// The final result is stored.
     Finish,
 }
 

@@ -1,5 +1,5 @@
-//! What others do to the desktops of a request whose answer was lost, and what had happened to them before, is not
-//! taken for its own effect; and never does it lead to a second submission of what is being deleted.
+//! What other clients do to the desktops of a request whose response was lost, and what had happened to them before, is
+//! not mistaken for its own effect, and never leads to a second submission of desktops that are being deleted.
 
 use kube::api::{Patch, PatchParams};
 use serde_json::{Value, json};
@@ -10,7 +10,7 @@ use crate::oracle::{self, End, Run};
 use crate::trial::{Trial, lost};
 use crate::trial_group::TrialGroup;
 
-/// What was, or is done by others, around a submission whose answer is lost.
+/// What was, or is done by others, around a submission whose response is lost.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Case {
     /// A person deletes one of two desktops of a submission that had no effect.
@@ -91,7 +91,7 @@ impl Case {
                 );
             }
             Self::FailedBefore | Self::JobOfAnother => {
-                check(own == 2, "it is submitted anew");
+                check(own == 2, "it is submitted again");
                 check(
                     status["attempts"][0]["outcome"] == "NoEffect",
                     "the first submission had no effect",
@@ -127,7 +127,8 @@ async fn another_request_has(trial: &Trial, job: &str) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_others_do_is_not_taken_for_the_effect_of_a_submission_whose_answer_was_lost() {
+async fn deletions_by_other_clients_are_not_mistaken_for_the_effect_of_a_submission_whose_response_was_lost()
+{
     let mut group = TrialGroup::gather("foreign").await;
     for case in CASES {
         let trial = group.add(&case.name(), &case.desktops()).await;

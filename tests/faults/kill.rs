@@ -17,9 +17,9 @@ use crate::trial::{self, Trial, lost};
 enum Point {
     /// Nowhere: the undisturbed run.
     Nowhere,
-    /// The write is on its way, and lost; or it was carried out, and nobody knows.
+    /// The write is in flight, and lost; or it was carried out, and the response is lost.
     Write(Moment, Effect),
-    /// The POST is on its way or answered; what the cloud makes of it is a fault.
+    /// The POST is in flight or answered; what the cloud does with it is a fault.
     Post(Value),
 }
 
@@ -49,7 +49,7 @@ fn post(name: &'static str, fault: Value, submitted: &'static str) -> Case {
     }
 }
 
-/// As [`write`], of a request whose POST took effect or not and whose answer was lost before.
+/// As [`write`], of a request whose POST took effect or not and whose response was lost before.
 fn doubt(name: &'static str, moment: Moment, effect: Effect, took_effect: bool) -> Case {
     Case {
         name,
@@ -126,7 +126,7 @@ impl Case {
                 Err(why) => return Run::stuck(trial, operators, proxy, why),
             };
             operators[0].kill().await.unwrap();
-            // Nobody is left for whom it could be carried out or answered.
+            // No operator is left to receive the effect or the response.
             drop(caught);
             operators.push(trial::operator(proxy.kubeconfig(), namespace.name()));
         }
@@ -164,7 +164,7 @@ async fn reached(trial: &Trial, trap: Option<Trap>) -> Result<Option<Caught>, St
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_operator_that_is_killed_before_or_after_any_effect_leaves_what_the_next_one_needs() {
+async fn after_a_kill_before_or_after_any_effect_the_next_operator_can_finish_the_request() {
     let mut cases = cases();
     cases.retain(|case| plans::is_wanted(case.name));
     let runs = join_all(cases.iter().enumerate().map(|(number, case)| case.run(number))).await;

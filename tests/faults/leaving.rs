@@ -1,4 +1,4 @@
-//! Objects that go while something of theirs is under way, and what is left on those that have ended.
+//! Objects that are deleted while one of their calls is in flight, and what remains on finished ones.
 
 use kube::Api;
 use kube::api::{DeleteParams, ListParams, Patch, PatchParams};
@@ -12,9 +12,9 @@ use crate::fixture::{Fixture, desktop, message, pair, says};
 use crate::trial::{BOUND, FLAGS, lost};
 
 #[tokio::test]
-async fn a_twin_that_is_made_while_the_submission_is_in_flight_does_not_submit_again() {
+async fn a_request_that_is_recreated_while_the_submission_is_in_flight_does_not_submit_again() {
     let fixture = Fixture::set("twin-in-flight", &[desktop("pc-1")]).await;
-    // It is on its way while the object goes, and takes effect then.
+    // It is in flight while the object is deleted, and takes effect then.
     fixture
         .cloud
         .add_fault(&lost(false, &json!({"delay": "4s"})))
@@ -23,7 +23,7 @@ async fn a_twin_that_is_made_while_the_submission_is_in_flight_does_not_submit_a
     let first = fixture.request("leaver", &["pc-1"]).await;
     fixture.struck().await;
     fixture.delete("leaver").await;
-    // Whoever applies it again has it again as soon as the first is gone.
+    // A client that applies it again succeeds as soon as the first is gone.
     let look = async || {
         let object = fixture.request("leaver", &["pc-1"]).await;
         if object.metadata.uid == first.metadata.uid {
@@ -32,7 +32,9 @@ async fn a_twin_that_is_made_while_the_submission_is_in_flight_does_not_submit_a
             Ok(())
         }
     };
-    eventually("there is a twin", BOUND, look).await.unwrap();
+    eventually("the second request exists", BOUND, look)
+        .await
+        .unwrap();
     assert_eq!(
         fixture.effective_posts().len(),
         1,
@@ -48,7 +50,7 @@ async fn a_twin_that_is_made_while_the_submission_is_in_flight_does_not_submit_a
 }
 
 #[tokio::test]
-async fn a_finished_request_that_carries_our_finalizer_again_is_freed_at_the_start() {
+async fn a_finished_request_that_has_the_operators_finalizer_again_is_released_at_startup() {
     let fixture = Fixture::set("freed", &[desktop("pc-1")]).await;
     let operator = fixture.operator(&FLAGS[1..]);
     fixture.request("leaver", &["pc-1"]).await;
@@ -94,7 +96,7 @@ async fn delete_namespace(fixture: &Fixture) {
 }
 
 #[tokio::test]
-async fn a_namespace_that_is_deleted_waits_for_what_may_still_take_effect_and_for_nothing_else() {
+async fn a_namespace_that_is_deleted_waits_only_for_calls_that_can_still_take_effect() {
     let endless = json!({"id": "pc-2", "outcome": {"result": "success", "running": "1h"}});
     let fixture = Fixture::set("namespace-goes", &[desktop("pc-1"), endless, desktop("pc-3")]).await;
     let mut doubt = lost(true, &json!("reset"));
@@ -113,7 +115,7 @@ async fn a_namespace_that_is_deleted_waits_for_what_may_still_take_effect_and_fo
     delete_namespace(&fixture).await;
     // Events can no longer be made there, and nothing depends on them.
     let kept = |status: &Value| message(status, Submitted).contains("is kept until");
-    fixture.until("in-doubt", "it says why it is kept", kept).await;
+    fixture.until("in-doubt", "it reports why it is kept", kept).await;
     fixture.gone("held").await;
     fixture.gone("running").await;
     fixture.gone("in-doubt").await;

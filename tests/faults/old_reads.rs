@@ -1,4 +1,4 @@
-//! What a request has read grows old while it waits for its turn, and is read again before anything is sent.
+//! The reads of a request become outdated while it waits for a permit, and are repeated before anything is sent.
 
 use serde_json::json;
 use testkit::eventually;
@@ -8,11 +8,11 @@ use desktop_deletion_operator::crd::conditions::ConditionType::Succeeded;
 use crate::fixture::{Fixture, desktop, pair, says};
 use crate::trial::{BOUND, FLAGS};
 
-/// More than the calls of one login at one time, so that some must wait.
+/// More than the concurrent calls with one set of credentials, so that some must wait.
 const REQUESTS: usize = 8;
 
 #[tokio::test]
-async fn requests_of_one_login_whose_reads_grow_old_while_they_wait_for_their_turn_are_all_submitted() {
+async fn requests_whose_reads_become_outdated_while_they_wait_for_a_permit_are_all_submitted() {
     let names: Vec<_> = (0..REQUESTS).map(|number| format!("pc-{number}")).collect();
     let desktops: Vec<_> = names.iter().map(|name| desktop(name)).collect();
     let fixture = Fixture::set("old-reads", &desktops).await;

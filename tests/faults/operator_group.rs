@@ -19,20 +19,20 @@ use crate::points::{self, EXPIRY, Held, IN_FLIGHT, Laid, Point};
 use crate::trial::{self, BOUND, Trial};
 use crate::trial_group::TrialGroup;
 
-/// What strikes the process.
+/// The fault that hits the process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Blow {
     /// SIGKILL; the next one sees things as they are.
     Kill,
     /// SIGKILL; the next one first sees a list of the time before anything was done, and a silent watch.
     KillStale,
-    /// SIGSTOP, until another one leads and has looked; then it goes on.
+    /// SIGSTOP, until another one leads and has reconciled; then it resumes.
     FreezeLed,
-    /// SIGSTOP, until whatever was signed has run out and the other one has settled it; then it goes on.
+    /// SIGSTOP, until every signed call has expired and the other one has settled it; then it resumes.
     FreezeExpired,
 }
 
-/// How long a point that was reached waits for the others. Whatever comes later is struck in a blow of its own.
+/// How long a point that was reached waits for the others. Later ones are handled in a separate round.
 const COMPANY: Duration = Duration::from_millis(1500);
 
 /// A submission that arrives when its signature has run out.
@@ -107,7 +107,7 @@ type Arrival = (usize, Result<Held, String>);
 async fn arrivals(trials: &[Trial], laid: Vec<Laid>, sender: mpsc::UnboundedSender<Arrival>) {
     let sender = &sender;
     let arrive = async |(number, (trial, laid)): (usize, (&Trial, Laid))| {
-        // Whoever strikes listens until all have arrived.
+        // The receiver stays open until all have arrived.
         sender.send((number, laid.held(trial).await)).ok();
     };
     join_all(trials.iter().zip(laid).enumerate().map(arrive)).await;
@@ -199,7 +199,7 @@ impl OperatorGroup {
         working.kill().await.map_err(|error| error.to_string())?;
         let mut reads = Vec::new();
         for (trial, held) in there {
-            // Nobody is left for whom it could be carried out or answered.
+            // No operator is left to receive the effect or the response.
             held.lose();
             reads.push((trial, points::reads(trial, &self.proxy)));
         }
@@ -234,14 +234,14 @@ impl OperatorGroup {
             join_all(reads.iter().map(|(trial, _)| settled(trial))).await;
         }
         self.all_looked_at(&reads).await?;
-        // What the frozen one had sent arrives now, and its answer is the first thing that it sees.
+        // What the frozen one had sent arrives now, and its response is the first thing that it sees.
         for (_, held) in there {
             held.release();
         }
         let frozen = &self.operators[next - 1];
         frozen.thaw();
         let ended = tokio::time::timeout(BOUND, frozen.wait()).await;
-        let exit = ended.map_err(|_| "it never notices that it leads no longer".to_owned())?;
+        let exit = ended.map_err(|_| "it never notices that it lost leadership".to_owned())?;
         let exit = exit.map_err(|error| error.to_string())?;
         if exit != 1 {
             return Err(format!("it ends with status {exit}: {}", frozen.log_tail()));

@@ -1,5 +1,5 @@
-//! What must hold in every run, whatever was broken in it. It is read from the audit log of the API server and from
-//! the ledger of the cloud, not from what the operator says about itself; times of both are of one clock.
+//! What must hold in every run, with every fault. It is read from the audit log of the API server and from the ledger
+//! of the cloud, not from what the operator reports about itself; times of both are of one clock.
 //!
 //! | file | what |
 //! | --- | --- |
@@ -62,7 +62,7 @@ impl Run {
         Self::new(trial, operators, proxy, ended)
     }
 
-    /// It never came to where it was wanted.
+    /// It never reached the point.
     pub(crate) fn stuck(trial: Trial, operators: Vec<Operator>, proxy: ApiServerProxy, why: String) -> Self {
         Self::new(trial, Arc::new(operators), Arc::new(proxy), Err(why))
     }
@@ -80,7 +80,7 @@ impl Run {
         let (_, own) = says(status, Submitted);
         (own != reason).then(|| {
             format!(
-                "{}: Submitted says {own}, not {reason}: {status:#}",
+                "{}: the reason of Submitted is {own}, not {reason}: {status:#}",
                 self.trial.name
             )
         })
@@ -106,7 +106,7 @@ impl End {
         )
     }
 
-    /// This verdict, and these states of the desktops.
+    /// This final result, and these states of the desktops.
     pub(crate) fn with<'a>(
         truth: &str,
         verdict: &str,
@@ -129,7 +129,7 @@ impl End {
     }
 }
 
-/// Judges all runs; gives a sentence for everything that does not hold.
+/// Judges all runs; returns a sentence for each violation.
 pub(crate) async fn judge(runs: &[Run]) -> Vec<String> {
     judge_on(ControlPlane::shared().await, runs).await
 }
@@ -168,7 +168,7 @@ pub(crate) fn report(cases: usize, broken: &[String]) {
     }
     assert!(
         broken.is_empty(),
-        "{} things are broken in {cases} cases:\n{text}{}",
+        "{} violations in {cases} cases:\n{text}{}",
         broken.len(),
         plans::legend(&text)
     );

@@ -1,5 +1,4 @@
-//! The API server or its etcd is away, or comes back with the state of an earlier time; or the watch is dead and nobody
-//! says so.
+//! The API server or its etcd is unavailable, or restored to an earlier state; or the watch fails silently.
 
 use std::time::Duration;
 
@@ -67,16 +66,16 @@ async fn run(server: Server) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_was_under_way_when_etcd_was_killed_is_brought_to_its_end() {
+async fn requests_that_were_in_progress_when_etcd_was_killed_are_finished() {
     run(Server::Etcd).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_was_under_way_when_the_api_server_was_killed_is_brought_to_its_end() {
+async fn requests_that_were_in_progress_when_the_api_server_was_killed_are_finished() {
     run(Server::Api).await;
 }
 
-/// What became of the deletion of which etcd knows nothing any more.
+/// The state of the deletion that the restored etcd does not contain.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Forgotten {
     Running,
@@ -84,7 +83,7 @@ enum Forgotten {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_etcd_of_the_time_before_the_intent_makes_nobody_submit_what_was_submitted() {
+async fn an_etcd_that_is_restored_from_before_the_intent_causes_no_second_submission() {
     let control_plane = ControlPlane::start().await.unwrap();
     let mut group = TrialGroup::gather_on(&control_plane, "restored").await;
     let forgotten = [(Forgotten::Running, "40s"), (Forgotten::Done, "300ms")];
@@ -113,7 +112,7 @@ async fn an_etcd_of_the_time_before_the_intent_makes_nobody_submit_what_was_subm
         panic!("no trials")
     };
     running
-        .until("it waits for the deletion that runs", held)
+        .until("it waits for the running deletion", held)
         .await
         .unwrap();
     let runs = group
@@ -131,7 +130,7 @@ async fn an_etcd_of_the_time_before_the_intent_makes_nobody_submit_what_was_subm
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_watch_that_is_dead_without_a_word_is_noticed_and_a_restart_heals_it() {
+async fn a_watch_that_silently_fails_is_detected_and_a_restart_recovers_it() {
     let mut group = TrialGroup::gather("silent-watch").await;
     for name in ["seen", "unseen"] {
         group.add(name, &points::desktops()).await;
@@ -146,7 +145,7 @@ async fn a_watch_that_is_dead_without_a_word_is_noticed_and_a_restart_heals_it()
     seen.effective_job().await.unwrap();
     group.proxy.freeze_watches();
     unseen.begin().await;
-    // It exits by itself, for whoever restarts it.
+    // It exits by itself, to be restarted.
     assert_ne!(first.wait().await.unwrap(), 0);
     for words in [
         "the cache of the watch is stale",
@@ -155,7 +154,7 @@ async fn a_watch_that_is_dead_without_a_word_is_noticed_and_a_restart_heals_it()
     ] {
         assert!(first.log().contains(words), "{words}: {}", first.log_tail());
     }
-    // What nobody sees is left alone.
+    // Objects that no watch shows are left alone.
     assert_eq!(unseen.own_posts().len(), 0);
     group.proxy.thaw_watches();
     let second = start();

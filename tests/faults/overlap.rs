@@ -1,5 +1,5 @@
-//! Two unfinished requests never have one desktop in flight: the older one wins, the other one waits and says for
-//! whom, without a name that belongs to another namespace.
+//! Two unfinished requests never have one desktop in flight: the older one is submitted, the other one waits and names
+//! it, unless it belongs to another namespace.
 
 use std::sync::Arc;
 
@@ -13,13 +13,13 @@ use crate::fixture::{message, pair, says};
 use crate::oracle::{self, Run};
 use crate::trial::{self, BOUND, Trial, desktop};
 
-/// Applies a request that is younger than `older` by the API server's clock, which knows whole seconds: it is made
-/// anew until it is.
+/// Applies a request that is younger than `older` by the API server's clock, which has a resolution of a second: it is
+/// created again until it is.
 async fn younger(namespace: &Namespace, name: &str, project: &str, ids: &[&str], older: &DynamicObject) {
     let requests = namespace.deletions();
     let look = async || {
         let mut manifest = manifests::desktop_deletion(name, project, ids);
-        // Not looked at before it is known to be the younger one.
+        // Not reconciled before it is known to be the younger one.
         manifest["spec"]["suspend"] = serde_json::json!(true);
         let applied = namespace.apply(&manifest).await.unwrap();
         let (own, other) = (

@@ -1,5 +1,5 @@
-//! A login with a ready token: its request may live as long as the token, so a person is asked at once, and each of
-//! the three answers works. What cannot be done is refused once, with an Event.
+//! Credentials with a ready token: the call can live as long as the token, so user action is requested at once, and
+//! each of the three resolutions works. A resolution that cannot be applied is refused once, with an Event.
 
 use std::time::Duration;
 
@@ -42,7 +42,7 @@ async fn add(group: &mut TrialGroup, answer: Answer) -> &Trial {
     trial
 }
 
-/// IAM does not tell this login when its token ends: then it is taken to live as long as `--token-life` says.
+/// IAM does not report the expiry of this token: then it is assumed to live as long as `--token-life` says.
 fn hide_the_end(trial: &Trial) {
     let refusal = json!({"operation": "validateToken", "answer": {"status": 403}});
     trial.cloud.add_fault(&refusal).unwrap();
@@ -51,7 +51,7 @@ fn hide_the_end(trial: &Trial) {
 /// Waits until a person is asked; gives the attempt's id.
 async fn asked(trial: &Trial) -> String {
     let asks = |status: &Value| says(status, Stalled) == pair("True", "OutcomeUnknown");
-    let status = trial.until("a person is asked", asks).await.unwrap();
+    let status = trial.until("user action is requested", asks).await.unwrap();
     assert_eq!(
         says(&status, Submitted),
         pair("Unknown", "OutcomeUnknown"),
@@ -69,7 +69,9 @@ async fn asked(trial: &Trial) -> String {
 async fn answered(trial: &Trial, value: &str) -> Value {
     trial.resolve(value).await;
     trial
-        .until("it was answered", |status| status["lastHandledResolve"] == value)
+        .until("the annotation was handled", |status| {
+            status["lastHandledResolve"] == value
+        })
         .await
         .unwrap()
 }
@@ -212,7 +214,7 @@ async fn run(group: TrialGroup, answers: &[Answer]) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_person_settles_what_a_token_leaves_open_for_longer_than_anybody_waits() {
+async fn a_user_can_resolve_an_attempt_before_its_long_lived_token_expires() {
     let mut group = TrialGroup::gather("person").await;
     let answers = [Answer::Adopt, Answer::Nonsense];
     for answer in answers {
@@ -222,7 +224,7 @@ async fn a_person_settles_what_a_token_leaves_open_for_longer_than_anybody_waits
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_a_person_gives_up_or_wants_repeated_waits_until_the_token_is_over() {
+async fn abandoned_and_retried_attempts_wait_until_the_token_has_expired() {
     let mut group = TrialGroup::gather("person-waits").await;
     let answers = [
         Answer::AbandonWhatTookEffect,

@@ -1,5 +1,5 @@
 //! The plans by name, and how many there are. Each plan is a point of a request's life times a fault; its name is that
-//! of its request, and stands first in what a failure says. One plan, or those that have a word in common, are run
+//! of its request, and is the first word of a failure message. One plan, or those that have a word in common, are run
 //! again by `FAULT_PLAN=<name> cargo test --test faults`.
 
 use std::collections::BTreeSet;
@@ -42,7 +42,7 @@ fn of_points() -> Vec<String> {
 }
 
 #[test]
-fn the_plans_are_many_and_each_has_a_name_of_its_own() {
+fn there_are_many_fault_plans_and_each_has_a_unique_name() {
     let mut plans = of_points();
     plans.extend(kill::cases().iter().map(|case| format!("kill {}", case.name)));
     plans.extend(

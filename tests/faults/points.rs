@@ -1,6 +1,6 @@
-//! The points of the protocol: every call of a request's life in flight, either on its way or carried out with its
-//! answer on the way back. The gap between two effects is the point at which the second one is on its way and has not
-//! arrived: nobody but the operator itself can tell the two apart. Each plan of this suite is a point times a fault.
+//! The points of the protocol: every call of a request's life in flight, either before its effect or after it with the
+//! response in transit. The gap between two effects is the point at which the second one is in transit and has not
+//! arrived: only the operator itself can distinguish the two. Each plan of this suite is a point times a fault.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -20,7 +20,7 @@ pub(crate) struct Point {
     /// What is in flight.
     pub(crate) meaning: &'static str,
     place: Place,
-    /// The submission took effect and its answer was lost before.
+    /// The submission took effect and its response was lost before.
     doubt: bool,
 }
 
@@ -69,27 +69,27 @@ pub(crate) const POINTS: [Point; 25] = [
     point("p00", ProjectRead,                    false, "the request was seen, and its project is being read"),
     point("p01", Cloud(Call::AdmissionList),     false, "its desktops are being listed"),
     point("p02", Cloud(Call::AdmissionSubJobs),  false, "the jobs that name them are being listed"),
-    point("p03", Write(Before, AddFinalizer),    false, "the finalizer is on its way"),
-    point("p04", Write(After, AddFinalizer),     false, "the finalizer is on, and the operator does not know"),
-    point("p05", LastProjectRead,                       false, "project and Secret are looked at for the last time"),
-    point("p06", Write(Before, RecordIntent),    false, "the request is signed, and the intent is on its way"),
+    point("p03", Write(Before, AddFinalizer),    false, "the write of the finalizer is in flight"),
+    point("p04", Write(After, AddFinalizer),     false, "the finalizer is stored, and the operator does not know"),
+    point("p05", LastProjectRead,                       false, "project and Secret are checked for the last time"),
+    point("p06", Write(Before, RecordIntent),    false, "the request is signed, and the write of the intent is in flight"),
     point("p07", Write(After, RecordIntent),     false, "the intent is stored, and nothing was sent"),
-    point("p08", Cloud(Call::PostUnheard),       false, "the submission is on its way"),
-    point("p09", Cloud(Call::PostHeard),         false, "the submission took effect, and its answer is on its way"),
-    point("p10", Write(Before, ACCEPTED),        false, "the answer is here, and its record is on its way"),
-    point("p11", Write(After, ACCEPTED),         false, "the answer is recorded, and the operator does not know"),
-    point("p12", Cloud(Call::PollerSubJobs),     false, "the running job is being looked at"),
-    point("p13", Cloud(Call::VerifyingList),     false, "the desktops are being looked at again"),
-    point("p14", Write(Before, RecordProgress),  false, "what one desktop came to is on its way"),
-    point("p15", Write(After, RecordProgress),   false, "what one desktop came to is stored, and the operator does not know"),
-    point("p16", Write(Before, DropFinalizer),   false, "all is over, and the finalizer is about to go"),
-    point("p17", Write(After, DropFinalizer),    false, "the finalizer is off, and the operator does not know"),
-    point("p18", Write(Before, Finish),          false, "the verdict is on its way"),
-    point("p19", Write(After, Finish),           false, "the verdict is stored, and the operator does not know"),
-    point("p20", Write(Before, RecordDoubt),     true,  "the answer was lost, and the record of that is on its way"),
-    point("p21", Write(After, RecordDoubt),      true,  "that the answer was lost is recorded, and the operator does not know"),
-    point("p22", Cloud(Call::EvidenceSubJobs),   true,  "evidence is being looked for"),
-    point("p23", Write(Before, ADOPTED),         true,  "the evidence is found, and the settlement is on its way"),
+    point("p08", Cloud(Call::PostUnheard),       false, "the submission is in flight"),
+    point("p09", Cloud(Call::PostHeard),         false, "the submission took effect, and its response is in flight"),
+    point("p10", Write(Before, ACCEPTED),        false, "the response has arrived, and its record is in flight"),
+    point("p11", Write(After, ACCEPTED),         false, "the response is recorded, and the operator does not know"),
+    point("p12", Cloud(Call::PollerSubJobs),     false, "the running job is being polled"),
+    point("p13", Cloud(Call::VerifyingList),     false, "the desktops are being verified"),
+    point("p14", Write(Before, RecordProgress),  false, "the state of one desktop is being written"),
+    point("p15", Write(After, RecordProgress),   false, "the state of one desktop is stored, and the operator does not know"),
+    point("p16", Write(Before, DropFinalizer),   false, "the removal of the finalizer is in flight"),
+    point("p17", Write(After, DropFinalizer),    false, "the finalizer is removed, and the operator does not know"),
+    point("p18", Write(Before, Finish),          false, "the final result is being written"),
+    point("p19", Write(After, Finish),           false, "the final result is stored, and the operator does not know"),
+    point("p20", Write(Before, RecordDoubt),     true,  "the response was lost, and the record of that is in flight"),
+    point("p21", Write(After, RecordDoubt),      true,  "the lost response is recorded, and the operator does not know"),
+    point("p22", Cloud(Call::EvidenceSubJobs),   true,  "evidence is being read"),
+    point("p23", Write(Before, ADOPTED),         true,  "the evidence is found, and the outcome is being written"),
     point("p24", Write(After, ADOPTED),          true,  "the attempt is settled, and the operator does not know"),
 ];
 
@@ -118,7 +118,7 @@ pub(crate) enum Laid {
     Fault,
     /// The same, but such calls are made before the submission too: the faults come when it has arrived.
     Late(Vec<Value>),
-    /// Somebody else waits for it.
+    /// Another task waits for it.
     Never,
 }
 
@@ -133,7 +133,7 @@ impl Held {
         }
     }
 
-    /// The connection is closed: the request, or the answer to it, is lost.
+    /// The connection is closed: the request, or the response to it, is lost.
     pub(crate) fn lose(self) {
         drop(self.0);
     }
@@ -207,7 +207,7 @@ impl Point {
         matches!(self.place, Cloud(_))
     }
 
-    /// The submission itself is on its way.
+    /// The submission itself is in flight.
     pub(crate) fn is_submission(&self) -> bool {
         matches!(self.place, Cloud(Call::PostUnheard))
     }
@@ -270,7 +270,7 @@ fn last_project_read(name: String) -> impl Fn(&ApiRequest) -> bool + Send {
     }
 }
 
-/// Waits until somebody has reconciled the request since `before` reads, or until it has ended and nobody will.
+/// Waits until an operator has reconciled the request since `before` reads, or until it has ended.
 pub(crate) async fn looked_at(trial: &Trial, proxy: &ApiServerProxy, before: usize) -> Result<(), String> {
     let look = async || {
         let reads = reads(trial, proxy);
@@ -281,7 +281,7 @@ pub(crate) async fn looked_at(trial: &Trial, proxy: &ApiServerProxy, before: usi
             Err(format!("{reads} reads, {before} before: {status:#}"))
         }
     };
-    let looked = eventually("the request was looked at", BOUND, look).await;
+    let looked = eventually("the request was reconciled", BOUND, look).await;
     looked.map_err(|error| error.to_string())
 }
 
@@ -296,5 +296,5 @@ pub(crate) fn reads(trial: &Trial, proxy: &ApiServerProxy) -> usize {
 }
 
 /// The time after which a submission of this moment can no longer take effect nor be invisible, by the flags of all
-/// trials: signature window, clock skew and settle time, and a second for a `Date` in whole seconds.
+/// trials: signature window, clock skew and job visibility timeout, and a second for a `Date` in whole seconds.
 pub(crate) const EXPIRY: Duration = Duration::from_secs(6 + 3 + 1 + 1);

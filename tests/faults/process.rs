@@ -45,21 +45,21 @@ async fn run(blow: Blow) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_operator_that_is_killed_while_a_call_is_in_flight_leaves_what_the_next_one_needs() {
+async fn after_a_kill_while_a_call_is_in_flight_the_next_operator_can_finish_the_request() {
     run(Blow::Kill).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_operator_that_begins_with_an_old_list_does_nothing_on_its_strength() {
+async fn an_operator_that_starts_with_an_outdated_list_does_not_act_on_it() {
     run(Blow::KillStale).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_operator_that_was_frozen_until_another_one_leads_adds_nothing_of_its_own() {
+async fn an_operator_that_was_frozen_until_another_one_leads_has_no_further_effect() {
     run(Blow::FreezeLed).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_operator_that_was_frozen_until_all_was_settled_adds_nothing_of_its_own() {
+async fn an_operator_that_was_frozen_until_all_was_settled_has_no_further_effect() {
     run(Blow::FreezeExpired).await;
 }

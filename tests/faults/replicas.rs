@@ -36,7 +36,7 @@ async fn meet(trial: &Trial, [one, other]: [Laid; 2]) -> Result<(), String> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn two_replicas_at_the_same_call_at_the_same_time_do_together_what_one_does() {
+async fn two_replicas_that_make_the_same_call_at_the_same_time_have_the_same_effect_as_one() {
     let points: Vec<_> = POINTS
         .iter()
         .filter(|point| plans::is_wanted(&plan(point)))

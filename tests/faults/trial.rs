@@ -1,4 +1,4 @@
-//! One request with a cloud, a login, a Secret and a project of its own, all of them of the request's name. So many
+//! One request with its own cloud, credentials, Secret and project, all of them with the request's name. Therefore many
 //! of them can run in one namespace, and what went wrong in one cloud belongs to one request.
 
 use std::path::Path;
@@ -17,7 +17,7 @@ use workspace_simulator::cloud::{LedgerEntry, Operation};
 /// Long enough for any machine: a wait ends as soon as its condition holds.
 pub(crate) const BOUND: Duration = Duration::from_secs(600);
 
-/// Short pauses and lives, so that a request in doubt is settled within a quarter of a minute.
+/// Short delays and lives, so that a request with unknown outcome is settled within a quarter of a minute.
 pub(crate) const FLAGS: &[&str] = &[
     "run",
     "--allowed-endpoints=127.0.0.1=127.0.0.0/8",
@@ -45,7 +45,7 @@ const CONSOLE_TOKEN: &str = "test-console-token";
 /// The user of the operator's own tokens.
 const USER: &str = "operator";
 
-/// Somebody else who deletes desktops.
+/// Another client that deletes desktops.
 pub(crate) const CONSOLE: &str = "console";
 
 /// One request and its cloud.
@@ -54,7 +54,7 @@ pub(crate) struct Trial {
     pub(crate) namespace: Namespace,
     pub(crate) cloud: Cloud,
     desktops: Vec<String>,
-    /// What the intents of the request rest on, and since when; nothing where nobody approves.
+    /// What the intents of the request are based on, and since when; nothing if there are no approvals.
     grounds: Mutex<Vec<(Timestamp, Grounds)>>,
 }
 
@@ -65,9 +65,9 @@ impl Trial {
         let mut world = Cloud::world();
         // Jobs of different clouds have different ids.
         world["seed"] = json!(number);
-        // A desktop that is in flight is held by its project's id alone, whatever the endpoint.
+        // A desktop that is in flight is reserved by its project's id alone, regardless of the endpoint.
         world["projects"] = json!([{"id": format!("{number:032x}")}]);
-        // If somebody else deletes a desktop too, that is another job.
+        // If another client deletes a desktop as well, that is another job.
         world["switches"] = json!({"repeatedDesktop": "accept"});
         let [id, secret, token, ready] = login(name);
         let key = json!({"id": id, "secret": secret, "securityToken": token});
@@ -189,7 +189,7 @@ impl Trial {
         deleted.unwrap();
     }
 
-    /// Replaces the request by what somebody has in a file, which takes the operator's finalizer off.
+    /// Replaces the request by a manifest from a file, which removes the operator's finalizer.
     pub(crate) async fn replace(&self) {
         let requests = self.namespace.deletions();
         // The operator may write meanwhile; kubectl tries again too.
@@ -240,7 +240,7 @@ impl Trial {
             status["completionTime"].is_string()
                 && status["observedGeneration"].as_i64() == object.metadata.generation
         };
-        self.until_object("it has ended, and was noticed as it is", noticed)
+        self.until_object("it has ended, and its last edit was observed", noticed)
             .await
     }
 
@@ -281,7 +281,7 @@ impl Trial {
                 Err(format!("{faults:?}"))
             }
         };
-        let struck = eventually("every fault has struck", BOUND, look).await;
+        let struck = eventually("every fault was applied", BOUND, look).await;
         struck.map_err(|error| error.to_string())
     }
 
@@ -299,7 +299,7 @@ impl Trial {
                 Err(format!("{faults:?}"))
             }
         };
-        let struck = eventually("the first calls were struck", BOUND, look).await;
+        let struck = eventually("the faults of the first calls were applied", BOUND, look).await;
         struck.map_err(|error| error.to_string())
     }
 
@@ -342,7 +342,7 @@ impl Trial {
         client.build().unwrap()
     }
 
-    /// Somebody else deletes desktops; gives the job.
+    /// Another client deletes desktops; returns the job.
     pub(crate) async fn console_deletes(&self, ids: &[&str]) -> String {
         let workspace = &self.cloud.simulator().workspace;
         let url = format!("{workspace}/v2/{}/desktops/batch-delete", self.cloud.project_id());
@@ -384,7 +384,7 @@ impl Trial {
         [key, USER.to_owned()]
     }
 
-    /// What nobody may print.
+    /// Secrets that must not be printed.
     pub(crate) fn canaries(&self) -> Vec<String> {
         login(&self.name)[1..].to_vec()
     }
@@ -432,7 +432,7 @@ pub(crate) fn operator_in(
     started.unwrap()
 }
 
-/// The answer of a path of the operator's own server: status and text.
+/// The response of a path of the operator's own server: status and text.
 ///
 /// # Errors
 /// It does not answer (yet).
@@ -462,8 +462,8 @@ pub(crate) fn desktop(id: &str, running: &str) -> Value {
     json!({"id": id, "outcome": {"result": "success", "running": running}})
 }
 
-/// Two desktops, of which the cloud fails to delete the second: that is found out in two looks some time apart, so
-/// that there is something to be told meanwhile, however slow the machine is.
+/// Two desktops, of which the cloud fails to delete the second: that is determined in two reads some time apart, so
+/// that there is something to report meanwhile, however slow the machine is.
 pub(crate) fn one_of_two_fails() -> [Value; 2] {
     let failed = json!({"result": "failed", "errorCode": "TEST.0002", "failReason": "made up by a test"});
     [json!({"id": "pc-1"}), json!({"id": "pc-2", "outcome": failed})]

@@ -1,4 +1,4 @@
-//! Requests that go their usual way, and what the tools make of them.
+//! Requests that are processed normally, and how the tools see them.
 
 use serde_json::json;
 
@@ -10,7 +10,7 @@ use crate::fixture::{desktop, endless, pair, says};
 with_both!(
     a_committed_request_is_submitted_once_and_becomes_healthy,
     a_request_that_failed_is_degraded_and_does_not_hold_up_the_next_commit,
-    a_request_without_the_right_is_degraded_until_the_right_is_granted,
+    a_request_without_permission_is_degraded_until_the_permission_is_granted,
     a_request_is_approved_by_a_second_commit_and_then_left_alone,
     a_tool_that_is_restarted_writes_nothing_twice,
 );
@@ -54,7 +54,7 @@ async fn a_request_that_failed_is_degraded_and_does_not_hold_up_the_next_commit(
     assert_eq!(delivery.fixture.posts().len(), 2);
 }
 
-async fn a_request_without_the_right_is_degraded_until_the_right_is_granted(tool: Tool) {
+async fn a_request_without_permission_is_degraded_until_the_permission_is_granted(tool: Tool) {
     let delivery = Delivery::begin(tool, "no-right", &[desktop("pc-1")]).await;
     let refusal =
         json!({"operation": "batchDelete", "answer": {"status": 403, "body": {"error_code": "WKS.0403"}}});

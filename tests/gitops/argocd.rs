@@ -11,7 +11,8 @@ use crate::delivery::install;
 use crate::git::BRANCH;
 use crate::service::{Command, Service};
 
-/// The account that applies what Git says; a name of its own, so that the audit log tells its requests apart.
+/// The account that applies the manifests from Git, with a name of its own, so that the audit log distinguishes its
+/// requests.
 pub(crate) const ACCOUNT: &str = "argocd-application-controller";
 
 /// Its namespace, where the Applications of all tests are too.

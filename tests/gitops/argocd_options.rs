@@ -88,7 +88,7 @@ async fn an_action_approves_the_plan_that_is_named_and_self_heal_leaves_it() {
 }
 
 #[tokio::test]
-async fn with_server_side_apply_a_request_whose_line_suspend_is_removed_stays_suspended() {
+async fn with_server_side_apply_a_request_stays_suspended_if_suspend_is_removed_from_the_manifest() {
     let delivery = begin("server-side-line", "ServerSideApply=true", &[desktop("pc-1")]).await;
     delivery.request("leaver", &["pc-1"], json!({"suspend": true}));
     delivery.commit().await;
@@ -103,7 +103,7 @@ async fn with_server_side_apply_a_request_whose_line_suspend_is_removed_stays_su
 }
 
 #[tokio::test]
-async fn with_server_side_apply_an_edit_that_is_not_allowed_holds_up_no_other_file() {
+async fn with_server_side_apply_an_edit_of_an_immutable_field_does_not_block_other_files() {
     let desktops = ["pc-1", "pc-2"].map(desktop);
     let delivery = begin("server-side-edit", "ServerSideApply=true", &desktops).await;
     delivery.request("leaver", &["pc-1"], json!({}));
@@ -127,7 +127,7 @@ async fn with_server_side_apply_an_edit_that_is_not_allowed_holds_up_no_other_fi
 }
 
 #[tokio::test]
-async fn with_server_side_apply_and_without_its_diff_a_sync_fails_by_an_edit_that_is_not_allowed() {
+async fn with_server_side_apply_and_without_its_diff_a_sync_fails_on_an_edit_of_an_immutable_field() {
     let delivery = begin("server-side-diff", "ServerSideApply=true", &[desktop("pc-1")]).await;
     delivery
         .annotate("argocd.argoproj.io/compare-options", "ServerSideDiff=false")
@@ -230,7 +230,7 @@ async fn a_suspended_request_in_a_wave_holds_up_the_commit_that_resumes_it() {
 }
 
 #[tokio::test]
-async fn a_sync_that_deletes_a_request_in_flight_and_fails_holds_up_others_only_for_a_while() {
+async fn a_failed_sync_that_deletes_a_request_in_flight_delays_others_only_temporarily() {
     let desktops = [endless("pc-1"), desktop("pc-2"), desktop("pc-3")];
     let delivery = Delivery::begin(Tool::ArgoCd, "prune-fails", &desktops).await;
     delivery.request("leaver", &["pc-1"], json!({}));

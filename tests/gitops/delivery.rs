@@ -171,14 +171,14 @@ impl Delivery {
         self.repository.remove(&file(name));
     }
 
-    /// Commits what was written, and tells the tool.
+    /// Commits what was written, and notifies the tool.
     pub(crate) async fn commit(&self) -> String {
         let revision = self.repository.commit();
         self.publish(&revision).await;
         revision
     }
 
-    /// Reverts the last commit, and tells the tool.
+    /// Reverts the last commit, and notifies the tool.
     pub(crate) async fn revert(&self) -> String {
         let revision = self.repository.revert();
         self.publish(&revision).await;
@@ -204,7 +204,7 @@ impl Delivery {
         patched.unwrap();
     }
 
-    /// Waits until all of a commit is applied, whatever becomes of it.
+    /// Waits until all of a commit is applied, regardless of the result.
     pub(crate) async fn applied(&self, revision: &str) {
         let wanted = |status: &Value| match self.tool {
             Tool::ArgoCd => {
@@ -226,7 +226,7 @@ impl Delivery {
     pub(crate) async fn refused(&self, revision: &str, text: &str) -> String {
         let status = self
             .follower_says("the commit is refused", |status| match self.tool {
-                // It may try again before it gives up.
+                // It may retry before it reports the failure.
                 Tool::ArgoCd => {
                     let operation = &status["operationState"]["operation"];
                     operation["sync"]["revision"] == revision && said(status).contains(text)
@@ -443,9 +443,9 @@ impl Delivery {
             .await;
     }
 
-    /// Waits until somebody has asked for the deletion of a request.
+    /// Waits until a client has requested the deletion of a request.
     pub(crate) async fn leaving(&self, name: &str) {
-        self.request_is(name, "it is to go", |object| {
+        self.request_is(name, "its deletion was requested", |object| {
             object.metadata.deletion_timestamp.is_some()
         })
         .await;

@@ -1,4 +1,4 @@
-//! Edits of what cannot be edited, and commits that are taken back.
+//! Edits of immutable fields, and commits that are reverted.
 
 use serde_json::json;
 
@@ -8,12 +8,12 @@ use crate::delivery::{Delivery, Health, Tool};
 use crate::fixture::{body, desktop, pair, says};
 
 with_both!(
-    an_edit_that_is_not_allowed_is_refused_with_the_sentence_that_says_what_to_do,
+    an_edit_of_an_immutable_field_is_refused_with_a_message_that_names_the_fix,
     a_forced_edit_makes_a_new_request_and_submits_no_desktop_twice,
     a_commit_that_resumed_a_request_can_be_reverted_after_its_end,
 );
 
-async fn an_edit_that_is_not_allowed_is_refused_with_the_sentence_that_says_what_to_do(tool: Tool) {
+async fn an_edit_of_an_immutable_field_is_refused_with_a_message_that_names_the_fix(tool: Tool) {
     let delivery = Delivery::begin(tool, "immutable", &["pc-1", "pc-2"].map(desktop)).await;
     delivery.request("leaver", &["pc-1"], json!({}));
     delivery.commit().await;
@@ -28,7 +28,7 @@ async fn an_edit_that_is_not_allowed_is_refused_with_the_sentence_that_says_what
             "desktopIDs is immutable; create a new DesktopDeletion instead",
         )
         .await;
-    assert!(!said.contains("status."), "nothing else is said: {said}");
+    assert!(!said.contains("status."), "nothing else is reported: {said}");
     match tool {
         // Only that file fails.
         Tool::ArgoCd => drop(delivery.fixture.completed("other").await),
@@ -67,7 +67,7 @@ async fn a_forced_edit_makes_a_new_request_and_submits_no_desktop_twice(tool: To
     delivery.edit("leaver", &json!({"desktopIDs": ["pc-1", "pc-2"]}));
     delivery.commit().await;
     delivery
-        .spec_is("leaver", "it was made anew", |spec| {
+        .spec_is("leaver", "it was created again", |spec| {
             spec["desktopIDs"] == json!(["pc-1", "pc-2"])
         })
         .await;

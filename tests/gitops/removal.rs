@@ -1,4 +1,4 @@
-//! Objects that go although the request is wanted, or files that go although the request is not over.
+//! Objects that are removed although the request is wanted, or files that are removed before the request has finished.
 
 use serde_json::{Value, json};
 

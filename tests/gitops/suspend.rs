@@ -1,4 +1,4 @@
-//! Requests and projects that are held by `suspend`: by a commit, by a person, too late.
+//! Requests and projects that are suspended: by a commit, manually, too late.
 
 use serde_json::json;
 
@@ -9,10 +9,10 @@ use crate::fixture::{desktop, pair, says};
 
 with_both!(
     a_suspended_request_is_resumed_by_a_commit,
-    a_request_whose_line_suspend_is_removed_is_resumed,
+    a_request_is_resumed_if_suspend_is_removed_from_the_manifest,
     a_finished_request_that_is_suspended_holds_up_nothing,
-    a_request_that_is_suspended_by_hand_is_resumed_as_git_says,
-    a_project_without_the_line_that_is_suspended_by_hand,
+    a_request_that_is_suspended_manually_is_resumed_by_the_gitops_tool,
+    a_manual_suspension_of_a_project_is_kept_by_argocd_and_reverted_by_flux,
 );
 
 async fn a_suspended_request_is_resumed_by_a_commit(tool: Tool) {
@@ -23,7 +23,7 @@ async fn a_suspended_request_is_resumed_by_a_commit(tool: Tool) {
     delivery.applied(&revision).await;
     delivery.health("leaver", Health::Suspended).await;
 
-    // It does not hold up others.
+    // It does not delay others.
     delivery.request("other", &["pc-2"], json!({}));
     delivery.commit().await;
     delivery.fixture.completed("other").await;
@@ -37,7 +37,7 @@ async fn a_suspended_request_is_resumed_by_a_commit(tool: Tool) {
     assert_eq!(delivery.fixture.posts().len(), 2);
 }
 
-async fn a_request_whose_line_suspend_is_removed_is_resumed(tool: Tool) {
+async fn a_request_is_resumed_if_suspend_is_removed_from_the_manifest(tool: Tool) {
     let delivery = Delivery::begin(tool, "removed-line", &[desktop("pc-1")]).await;
     delivery.request("leaver", &["pc-1"], json!({"suspend": true}));
     delivery.commit().await;
@@ -65,7 +65,7 @@ async fn a_finished_request_that_is_suspended_holds_up_nothing(tool: Tool) {
     assert_eq!(delivery.fixture.posts().len(), 2);
 }
 
-async fn a_request_that_is_suspended_by_hand_is_resumed_as_git_says(tool: Tool) {
+async fn a_request_that_is_suspended_manually_is_resumed_by_the_gitops_tool(tool: Tool) {
     let guarded = json!({"guardrails": {"approval": "Required"}});
     let delivery = Delivery::begin_with(tool, "manual", &[desktop("pc-1")], &json!({}), guarded).await;
     delivery.request("leaver", &["pc-1"], json!({}));
@@ -80,12 +80,12 @@ async fn a_request_that_is_suspended_by_hand_is_resumed_as_git_says(tool: Tool) 
         .await;
     let taken_back = |spec: &serde_json::Value| spec["suspend"] == false;
     delivery
-        .spec_is("leaver", "the tool has taken it back", taken_back)
+        .spec_is("leaver", "the tool has reverted it", taken_back)
         .await;
     assert_eq!(delivery.fixture.posts().len(), 0);
 }
 
-async fn a_project_without_the_line_that_is_suspended_by_hand(tool: Tool) {
+async fn a_manual_suspension_of_a_project_is_kept_by_argocd_and_reverted_by_flux(tool: Tool) {
     let delivery = Delivery::begin(tool, "brake", &[]).await;
     delivery
         .patch_by_hand("wsp/prod", &json!({"suspend": true}))

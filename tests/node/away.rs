@@ -1,4 +1,4 @@
-//! The API server, or the way to it, is not there.
+//! The API server, or the network to it, is unavailable.
 
 use std::time::Duration;
 
@@ -11,11 +11,11 @@ use crate::fixture::{BOUND, Fixture, Replica, assert_sent_once, outcomes};
 /// Probes of liveness, one every ten seconds, in five minutes.
 const FIVE_MINUTES: u64 = 30;
 
-/// As many in a minute, longer than a container is given that fails them.
+/// Liveness probes in a minute, which is longer than the failure threshold of a container.
 const A_MINUTE: u64 = 6;
 
 on_nodes! {
-    async fn a_request_in_flight_is_recorded_after_the_api_server_was_away_for_five_minutes() {
+    async fn a_request_in_flight_is_recorded_after_the_api_server_was_unavailable_for_five_minutes() {
         let fixture = Fixture::set(&["pc-1", "pc-2"]).await;
         fixture.answer_next_submission(&json!({"delay": "5s"}));
         let leader = fixture.leader().await;
@@ -39,7 +39,7 @@ on_nodes! {
         eventually("both pods were found alive for five minutes", bound, look).await.unwrap_or_else(|error| panic!("{error}"));
         fixture.cluster.control_plane().start_api_server().await.unwrap();
 
-        // The leader has waited with the answer, and has then made room for another one.
+        // The leader kept the response, and then handed over to another one.
         assert_eq!(outcomes(&fixture.succeeded("leavers").await), ["Accepted"]);
         assert_sent_once(&fixture, "pc-1");
         fixture.rolled_out().await;

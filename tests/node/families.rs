@@ -8,12 +8,12 @@ use testkit::node::{Family, Settings, Version};
 use crate::fixture::{Fixture, assert_sent_once};
 
 on_nodes! {
-    async fn the_operator_works_in_a_cluster_of_ipv6_alone() {
+    async fn the_operator_works_in_an_ipv6_only_cluster() {
         let fixture = works(Family::V6).await;
         assert_eq!(families(&fixture).await, [[false, true]; 2]);
     }
 
-    async fn the_operator_works_in_a_cluster_of_both_families() {
+    async fn the_operator_works_in_a_dual_stack_cluster() {
         let fixture = works(Family::Dual).await;
         assert_eq!(families(&fixture).await, [[true, true]; 2]);
     }

@@ -233,14 +233,14 @@ impl Fixture {
                 Ok(())
             }
         };
-        eventually("the leader is to stop", BOUND, look)
+        eventually("the leader is being stopped", BOUND, look)
             .await
             .unwrap_or_else(|error| panic!("{error}"));
         let status = self.status(request).await;
         assert_eq!(
             outcomes(&status),
             ["Pending"],
-            "the answer came first: {status:#}"
+            "the response came first: {status:#}"
         );
     }
 
@@ -248,7 +248,7 @@ impl Fixture {
     pub(crate) async fn holder(&self) -> Option<String> {
         let lease = self.namespace.api::<Lease>().get_opt(OPERATOR).await.unwrap()?;
         let holder = lease.spec?.holder_identity?;
-        // Behind the name stands what tells a process from an earlier one of the same pod.
+        // The suffix after the name distinguishes a process from an earlier one of the same pod.
         holder
             .split('_')
             .next()

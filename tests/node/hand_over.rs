@@ -1,4 +1,4 @@
-//! A leader goes while a request of its is in flight: the other replica goes on, and nothing is sent twice.
+//! A leader ends while one of its requests is in flight: the other replica continues, and nothing is sent twice.
 
 use serde_json::json;
 use testkit::eventually;
@@ -15,7 +15,7 @@ const SOON: [(&str, &str); 4] = [
 ];
 
 on_nodes! {
-    async fn a_leader_that_is_told_to_stop_records_its_submission_and_hands_over() {
+    async fn a_leader_that_shuts_down_records_its_submission_and_hands_over() {
         let fixture = Fixture::set(&["pc-1", "pc-2", "pc-3"]).await;
         for (desktop, way) in [("pc-1", "deleted"), ("pc-2", "drained"), ("pc-3", "rolled out")] {
             fixture.answer_next_submission_late();
@@ -76,7 +76,7 @@ on_nodes! {
     }
 }
 
-/// Has the leader stop, in one of the ways of an ordinary day.
+/// Stops the leader in one of the usual ways.
 async fn stop(fixture: &Fixture, leader: &Replica, way: &str) {
     let deployment = format!("deployment/{OPERATOR}");
     match way {

@@ -4,7 +4,7 @@
 // A test that cannot go on says so by a panic.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-/// Makes of each function a test that is played in namespaces of its own.
+/// Makes of each function a test that runs in namespaces of its own.
 macro_rules! on_nodes {
     ($($(#[needs($($need:ident),+)])? async fn $test:ident() $body:block)+) => {
         $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]

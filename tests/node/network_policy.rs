@@ -12,7 +12,7 @@ use crate::fixture::{BOUND, Fixture, pause};
 /// Where Huawei Cloud CCE has its API server.
 const API_SERVER: u16 = 5443;
 
-/// Ports that somebody listens on, and that the operator has no business with.
+/// Ports with a server that the operator must not reach.
 const FOREIGN: [u16; 3] = [9999, 8444, 5432];
 
 on_nodes! {
@@ -22,7 +22,7 @@ on_nodes! {
         let mut fixture = Fixture::empty(settings, &["pc-1"]).await;
         fixture.cluster.enforce_network_policies().unwrap();
         let [host, cloud] = fixture.cluster.host_and_cloud();
-        // Without a translation of the Service's address, pods are told the API server's own.
+        // Because the Service's address is not translated, pods get the API server's own address.
         let (address, port) = (host.to_string(), API_SERVER.to_string());
         let own = [("KUBERNETES_SERVICE_HOST", &*address), ("KUBERNETES_SERVICE_PORT", &*port)];
         fixture.deploy(&Version::current(), &own).await;
@@ -64,7 +64,7 @@ on_nodes! {
     }
 }
 
-/// Of the ports of a replica that somebody listens on, only that of probes and metrics is open.
+/// Of the listening ports of a replica, only that of probes and metrics is open.
 async fn from_outside(fixture: &Fixture) {
     let leader = fixture.leader().await;
     let pod = fixture.namespace.api::<Pod>().get(&leader.name).await.unwrap();
@@ -79,7 +79,7 @@ async fn from_outside(fixture: &Fixture) {
             Err(listener.log_tail())
         }
     };
-    eventually("somebody listens in the pod", BOUND, listens)
+    eventually("a server listens in the pod", BOUND, listens)
         .await
         .unwrap_or_else(|error| panic!("{error}"));
     TcpStream::connect((address, 8080)).await.unwrap();

@@ -33,7 +33,7 @@ on_nodes! {
     }
 }
 
-/// Upgrades while one request is accepted, the answer of another one is lost, and that of a third one has not come.
+/// Upgrades while one request is accepted, the response of another one is lost, and that of a third one has not come.
 async fn upgrade_under_way(fixture: &Fixture) {
     let cloud = &fixture.cloud.cloud;
     let add = |fault: Value| cloud.add_fault(&fault).unwrap();
@@ -65,7 +65,7 @@ async fn upgrade_under_way(fixture: &Fixture) {
     assert_eq!(outcomes(&fixture.status("lost").await), ["Pending"]);
     let flying = |status: &Value| outcomes(status) == ["Accepted"];
     fixture
-        .until_request("flying", "its answer is recorded", flying)
+        .until_request("flying", "its response is recorded", flying)
         .await;
 
     cloud.clear_faults();
@@ -106,7 +106,7 @@ async fn roll_back_with_requests_on_hold(fixture: &Fixture, earlier: &Version) {
     waits(fixture, "mistaken", "ExpectationFailed").await;
     waits(fixture, "later", "Scheduled").await;
     approved["spec"]["approvedPlan"] = approve(fixture, "approved").await;
-    // Last, because nobody's plan can be read from then on.
+    // Last, because from then on no plan can be read.
     let under_way = submit_before_the_roll_back(fixture).await;
     assert_eq!(fixture.posts().len(), 5, "{:#?}", fixture.posts());
 
@@ -231,7 +231,7 @@ async fn approve(fixture: &Fixture, request: &str) -> Value {
     set(&hash).await;
     let recorded = |status: &Value| status["approved"]["hash"] == hash;
     fixture
-        .until_request(request, "the approval is on record", recorded)
+        .until_request(request, "the approval is recorded", recorded)
         .await;
     hash
 }

@@ -1,5 +1,5 @@
-//! The Helm chart as files: its copies are what they copy, and its values offer every flag, with a comment and the default
-//! of the program. (What Helm makes of them is for `cargo test --test packaging`.)
+//! The Helm chart as files: its copies are identical to their originals, and its values offer every flag, with a
+//! comment and the default of the program. (What Helm renders is tested by `cargo test --test packaging`.)
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -39,7 +39,7 @@ const OTHER_FLAGS: [&str; 8] = [
 ];
 
 #[test]
-fn the_copies_in_the_chart_are_what_they_copy() {
+fn the_copies_in_the_chart_are_identical_to_their_originals() {
     for (copy, original) in COPIES {
         assert!(
             read(&format!("{CHART}/files/{copy}")) == read(original),

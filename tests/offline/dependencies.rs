@@ -1,5 +1,5 @@
-//! Every dependency of every crate is used by its code, and what only its tests use is a dependency of these alone: the
-//! others cost the time of each build, and a look at each of their releases.
+//! Every dependency of every crate is used by its code, and dependencies that only tests use are dev-dependencies:
+//! unused ones cost build time, and a review of each of their releases.
 
 use std::collections::BTreeSet;
 use std::fs;

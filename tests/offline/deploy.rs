@@ -1,5 +1,5 @@
-//! What `deploy/` promises: rights that are exactly those of the calls, a reason on each, a pod that may do nothing
-//! else, samples that are what the kinds want. (That an API server takes it all is for the cluster tests.)
+//! The guarantees of `deploy/`: permissions that are exactly those of the calls, a reason for each, a restricted pod,
+//! and valid samples. (That an API server accepts all of it is checked by the cluster tests.)
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -32,7 +32,7 @@ const CALLS: &[(&str, &str, &str)] = &[
 const KEEP_FINALIZER: &str = "keep-finalizer.cloud-desktops.dev";
 
 #[test]
-fn the_operator_may_do_exactly_what_it_does() {
+fn the_permissions_of_the_operator_are_exactly_those_of_its_calls() {
     let calls: BTreeSet<_> = CALLS
         .iter()
         .map(|&(group, resource, verb)| right(group, resource, verb))
@@ -50,7 +50,7 @@ fn the_operator_may_do_exactly_what_it_does() {
 }
 
 #[test]
-fn of_leases_the_operator_may_touch_its_own_only() {
+fn the_operator_may_access_only_its_own_lease() {
     let roles = of_kind("base", "Role");
     let role = only(&roles, "Role");
     assert_eq!(name(&role), format!("{}-lease", lease::NAME));
@@ -72,7 +72,7 @@ fn of_leases_the_operator_may_touch_its_own_only() {
 }
 
 #[test]
-fn a_standby_is_there_before_a_leader_is_told_to_stop() {
+fn a_rollout_starts_a_standby_before_it_stops_the_leader() {
     let deployments = of_kind("base", "Deployment");
     let spec = &deployments[0]["spec"];
     assert_eq!(spec["replicas"], 2);
@@ -85,7 +85,7 @@ fn a_standby_is_there_before_a_leader_is_told_to_stop() {
 }
 
 #[test]
-fn drained_nodes_take_the_pods_one_after_the_other() {
+fn node_drains_evict_the_pods_one_at_a_time() {
     let budget = only(&of_kind("base", "PodDisruptionBudget"), "PodDisruptionBudget");
     let deployment = only(&of_kind("base", "Deployment"), "Deployment");
     assert_eq!(budget["spec"]["maxUnavailable"], 1);
@@ -96,7 +96,7 @@ fn drained_nodes_take_the_pods_one_after_the_other() {
 }
 
 #[test]
-fn every_rule_gives_its_reason() {
+fn every_rbac_rule_has_a_comment_with_its_reason() {
     let mut rules = 0;
     for file in files("") {
         let text = fs::read_to_string(&file).unwrap();
@@ -132,7 +132,7 @@ fn every_rule_gives_its_reason() {
 }
 
 #[test]
-fn roles_for_people_hold_no_secrets_no_status_and_are_part_of_no_other_role() {
+fn roles_for_users_allow_no_secrets_and_no_status_and_are_not_aggregated() {
     let roles = of_kind("base", "ClusterRole");
     assert_eq!(roles.len(), 4);
     for role in roles {
@@ -185,7 +185,7 @@ fn the_policy_exempts_the_account_of_the_operator_and_no_other() {
 }
 
 #[test]
-fn the_policy_keeps_the_finalizer_of_the_operator_and_denies_what_it_cannot_judge() {
+fn the_policy_protects_the_finalizer_of_the_operator_and_fails_closed() {
     let policy = named("policies", "ValidatingAdmissionPolicy", KEEP_FINALIZER);
     let binding = named("policies", "ValidatingAdmissionPolicyBinding", KEEP_FINALIZER);
     assert_eq!(policy["spec"]["failurePolicy"], "Fail");
@@ -214,7 +214,7 @@ fn the_policy_keeps_the_finalizer_of_the_operator_and_denies_what_it_cannot_judg
 }
 
 #[test]
-fn every_outcome_but_those_without_effect_keeps_the_finalizer() {
+fn the_policy_protects_the_finalizer_for_every_outcome_except_those_without_effect() {
     let policy = named("policies", "ValidatingAdmissionPolicy", KEEP_FINALIZER);
     let spec = policy["spec"].to_string();
     let (_, rest) = spec.split_once("a.outcome in [").unwrap();
@@ -231,7 +231,7 @@ fn every_outcome_but_those_without_effect_keeps_the_finalizer() {
 }
 
 #[test]
-fn the_policies_of_approval_judge_every_user_and_deny_what_they_cannot_judge() {
+fn the_approval_policies_apply_to_every_user_and_fail_closed() {
     let rules = json!([{
         "apiGroups": ["cloud-desktops.dev"],
         "apiVersions": ["v1alpha1"],
@@ -302,7 +302,7 @@ fn the_pod_is_restricted_and_probed_and_has_time_to_record_a_submission() {
 }
 
 #[test]
-fn a_process_that_no_longer_answers_is_replaced_within_a_minute() {
+fn an_unresponsive_process_is_restarted_within_a_minute() {
     let deployments = of_kind("base", "Deployment");
     let probe = &deployments[0]["spec"]["template"]["spec"]["containers"][0]["livenessProbe"];
     let seconds = |field: &str| probe[field].as_u64().unwrap();
@@ -332,7 +332,7 @@ fn the_pod_names_no_user_since_the_image_does_and_openshift_gives_it_another() {
 }
 
 #[test]
-fn the_operator_may_reach_dns_the_cloud_and_api_servers_wherever_they_listen() {
+fn the_network_policy_allows_dns_the_cloud_and_api_servers_on_every_usual_port() {
     let policy = only(&of_kind("base", "NetworkPolicy"), "NetworkPolicy");
     let ports = |protocol: &str| -> BTreeSet<u64> {
         let rules = policy["spec"]["egress"].as_array().unwrap();
@@ -394,7 +394,7 @@ fn every_manifest_belongs_to_a_kustomization() {
 }
 
 #[test]
-fn samples_are_what_the_kinds_want_and_fit_together() {
+fn samples_are_valid_and_consistent() {
     let samples = manifests("samples");
     let secret = only(&samples, "Secret");
     let of_kind = |kind| samples.iter().filter(move |sample| sample["kind"] == kind);

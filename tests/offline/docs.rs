@@ -1,5 +1,5 @@
-//! The pages for people say what the code does: each reason has its paragraph, the messages shown there are the
-//! operator's own, flags and their defaults exist, links lead somewhere.
+//! The documentation matches the code: each reason has its paragraph, the quoted messages are the operator's own, flags
+//! and their defaults exist, links are valid.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -23,7 +23,7 @@ const REASONS: usize = 3;
 const NAMES: &[&str] = &["prod", "leavers", "is", "forbidden", "anna", "ben", "keep"];
 
 #[test]
-fn every_reason_has_a_heading_of_its_own_and_no_heading_names_another() {
+fn every_reason_has_exactly_one_heading_and_every_heading_is_a_reason() {
     let page = conditions();
     let headings: Vec<_> = reasons(&page).iter().map(|section| section.title).collect();
     let events = event_reasons();
@@ -42,7 +42,7 @@ fn every_reason_has_a_heading_of_its_own_and_no_heading_names_another() {
 }
 
 #[test]
-fn every_reason_says_which_conditions_have_it() {
+fn every_paragraph_about_a_reason_lists_its_conditions() {
     let events = event_reasons();
     let mut wrong = Vec::new();
     for section in reasons(&conditions()) {
@@ -64,7 +64,7 @@ fn every_reason_says_which_conditions_have_it() {
 }
 
 #[test]
-fn the_messages_that_are_shown_are_the_operators() {
+fn the_messages_in_the_docs_match_those_in_the_code() {
     let texts = words::literals(&root().join("src"));
     let page = conditions();
     let examples: Vec<_> = page.lines().filter_map(|line| line.strip_prefix("> ")).collect();
@@ -102,7 +102,7 @@ fn every_code_of_the_operator_has_a_row() {
 }
 
 #[test]
-fn the_files_that_play_odd_inputs_exist() {
+fn the_files_that_inputs_md_names_exist() {
     let page = Page::read(&root().join("tests/inputs.md"));
     let folders = ["", "src", "tests", "tests/simulation/src"].map(|folder| root().join(folder));
     let mut named = page.code();
@@ -118,7 +118,7 @@ fn the_files_that_play_odd_inputs_exist() {
 }
 
 #[test]
-fn every_flag_that_is_named_exists() {
+fn every_flag_in_the_docs_exists() {
     let command = Cli::command();
     let arguments = || command.get_subcommands().flat_map(clap::Command::get_arguments);
     let flags: BTreeSet<_> = arguments().filter_map(clap::Arg::get_long).collect();

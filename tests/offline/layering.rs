@@ -1,5 +1,6 @@
-//! Who may use whom. The decision stays pure, the cloud's part has never heard of Kubernetes, the kinds have never
-//! heard of the cloud; each of these can then be read, tested and searched alone. Files do not use each other in circles.
+//! Which module may use which. The decision stays pure, the cloud client does not depend on Kubernetes, and the CRD
+//! types do not depend on the cloud; each of these can then be read, tested and searched alone. Files have no
+//! dependency cycles.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -177,7 +178,7 @@ fn every_module_has_a_layer() {
 }
 
 #[test]
-fn what_is_forbidden_is_found() {
+fn forbidden_uses_are_detected() {
     let plan = LAYERS.iter().find(|layer| layer.module == "plan").unwrap();
     for (code, found) in [
         ("use crate::controllers::Context;", "crate::controllers::Context"),

@@ -19,7 +19,7 @@ use api_server::{ApiServer, Fate};
 const LEASE_DURATION: Duration = Duration::from_secs(15);
 const RENEW_DEADLINE: Duration = Duration::from_secs(10);
 const RETRY: Duration = Duration::from_secs(2);
-/// Until the next try has surely come to its end.
+/// Until the next try has ended.
 const NEXT_TRY: Duration = Duration::from_millis(2100);
 
 /// The defaults of the flags.
@@ -71,7 +71,7 @@ fn replica(server: &ApiServer, name: &str) -> Replica {
 }
 
 impl Replica {
-    /// It leads at once, since nobody else does.
+    /// It leads at once, since no other replica does.
     async fn lead(&mut self) {
         assert!(self.leads_within(RETRY).await, "{}", self.readiness());
     }
@@ -87,7 +87,7 @@ impl Replica {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_first_one_leads_and_the_other_one_stands_by_ready() {
+async fn the_first_replica_leads_and_the_other_one_is_a_ready_standby() {
     let server = ApiServer::default();
     let (mut a, mut b) = (replica(&server, "a"), replica(&server, "b"));
     assert!(!a.leadership.holds());
@@ -116,7 +116,7 @@ async fn the_first_one_leads_and_the_other_one_stands_by_ready() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_lease_that_was_given_back_is_taken_at_the_next_try() {
+async fn a_released_lease_is_acquired_at_the_next_attempt() {
     let server = ApiServer::default();
     let (mut a, mut b) = (replica(&server, "a"), replica(&server, "b"));
     a.lead().await;
@@ -130,14 +130,14 @@ async fn a_lease_that_was_given_back_is_taken_at_the_next_try() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_lease_of_one_that_died_is_taken_once_it_has_been_seen_unchanged_for_its_duration() {
+async fn the_lease_of_a_crashed_leader_is_acquired_once_it_was_unchanged_for_its_duration() {
     let server = ApiServer::default();
     let (mut a, mut b) = (replica(&server, "a"), replica(&server, "b"));
     a.lead().await;
     drop(a);
     tokio::time::advance(LEASE_DURATION * 100).await;
-    // Whatever happened before: it has not seen it unchanged yet. And what a slow answer shows may have been written
-    // just before it came.
+    // In every case: it has not seen it unchanged yet. And what a slow response shows may have been written just before
+    // it arrived.
     let slow = Duration::from_secs(4);
     server.script(move |number, _| {
         if number == 0 {
@@ -152,7 +152,7 @@ async fn the_lease_of_one_that_died_is_taken_once_it_has_been_seen_unchanged_for
 }
 
 #[tokio::test(start_paused = true)]
-async fn two_processes_of_one_name_are_two() {
+async fn two_processes_with_the_same_name_have_different_identities() {
     let server = ApiServer::default();
     let (mut a, mut again) = (replica(&server, "a"), replica(&server, "a"));
     a.lead().await;
@@ -161,7 +161,7 @@ async fn two_processes_of_one_name_are_two() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn only_one_of_two_that_try_at_the_same_moment_leads() {
+async fn only_one_of_two_concurrent_candidates_leads() {
     let server = ApiServer::default();
     let (mut a, mut b) = (replica(&server, "a"), replica(&server, "b"));
     // Both see that there is no lease before either has created it; and then that it has run out.
@@ -177,7 +177,7 @@ async fn only_one_of_two_that_try_at_the_same_moment_leads() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn silence_ends_the_term_within_the_deadline() {
+async fn without_responses_leadership_ends_within_the_renew_deadline() {
     let server = ApiServer::default();
     let mut a = replica(&server, "a");
     a.lead().await;
@@ -196,7 +196,7 @@ async fn silence_ends_the_term_within_the_deadline() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_term_ends_on_time_even_if_the_elector_gets_no_turn() {
+async fn leadership_ends_on_time_even_if_the_elector_is_not_scheduled() {
     let server = ApiServer::default();
     let mut a = replica(&server, "a");
     a.lead().await;
@@ -210,7 +210,7 @@ async fn the_term_ends_on_time_even_if_the_elector_gets_no_turn() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_passes_within_the_deadline_is_no_loss() {
+async fn a_failure_that_ends_within_the_deadline_does_not_end_leadership() {
     let hung = |number: u64| if number == 0 { Fate::Lost } else { Fate::PROMPT };
     let failing = |number: u64| {
         if number < 3 {
@@ -239,7 +239,7 @@ async fn what_passes_within_the_deadline_is_no_loss() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn another_holder_ends_the_term_at_once() {
+async fn another_holder_ends_leadership_at_once() {
     let server = ApiServer::default();
     let mut a = replica(&server, "a");
     a.lead().await;
@@ -253,11 +253,11 @@ async fn another_holder_ends_the_term_at_once() {
         "the Lease operators/desktop-deletion-operator is now held by somebody: exiting; this replica becomes a standby after its restart"
     );
     a.elector.release().await;
-    assert_eq!(server.holder(), "somebody", "it gives back only what is its own");
+    assert_eq!(server.holder(), "somebody", "it releases only its own lease");
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_missing_right_is_named_with_its_cure_and_mended_without_a_restart() {
+async fn a_missing_permission_is_reported_with_its_fix_and_granting_it_needs_no_restart() {
     let server = ApiServer::default();
     server.script(|_, _| Fate::Refused(403, "leases is forbidden"));
     let mut a = replica(&server, "a");
@@ -272,7 +272,7 @@ async fn a_missing_right_is_named_with_its_cure_and_mended_without_a_restart() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_lease_that_somebody_deleted_is_made_anew_by_its_holder() {
+async fn a_deleted_lease_is_created_again_by_its_holder() {
     let server = ApiServer::default();
     let mut a = replica(&server, "a");
     a.lead().await;
@@ -282,7 +282,7 @@ async fn a_lease_that_somebody_deleted_is_made_anew_by_its_holder() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn giving_the_lease_back_takes_no_longer_than_its_limit() {
+async fn releasing_the_lease_is_bounded_in_time() {
     let server = ApiServer::default();
     let mut a = replica(&server, "a");
     a.lead().await;

@@ -1,5 +1,5 @@
-//! The files of the folder `crds/` are what the types of the kinds say, and their schemas keep to the habits that
-//! the API server and `kubectl explain` reward.
+//! The files in `crds/` match the types of the kinds, and their schemas follow the conventions of the API server and
+//! `kubectl explain`.
 
 use std::path::Path;
 

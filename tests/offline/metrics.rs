@@ -1,5 +1,5 @@
-//! The page on metrics and the alerts speak of what the operator really exports: every metric of `/metrics` has its row,
-//! and no row, alert or label is of something that does not exist.
+//! The page on metrics and the alerts match the exported metrics: every metric of `/metrics` has its row, and no row,
+//! alert or label refers to something that does not exist.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -64,7 +64,7 @@ fn the_alerts_of_the_page_are_those_of_the_rule_file() {
 }
 
 #[test]
-fn the_alerts_ask_for_what_is_exported() {
+fn the_alerts_query_only_exported_metrics() {
     let exported = exported();
     let mut selectors = 0;
     for rule in rules() {
@@ -75,7 +75,7 @@ fn the_alerts_ask_for_what_is_exported() {
 }
 
 #[test]
-fn the_dashboard_shows_every_metric_and_asks_for_what_is_exported() {
+fn the_dashboard_shows_every_metric_and_queries_only_exported_ones() {
     let exported = exported();
     let dashboard: Value = serde_json::from_str(&read("deploy/monitoring/dashboard.json")).unwrap();
     let mut shown = BTreeSet::new();
@@ -186,7 +186,7 @@ fn all() -> Metrics {
     metrics.watch_requests(requests, |_| false);
     metrics.watch_projects(projects);
     let health = Health::default();
-    // A pulse that was dropped still has an age.
+    // A heartbeat that was dropped still has an age.
     drop(health.register_heartbeat("pollers", Duration::from_secs(1)));
     metrics.watch_health(health);
     metrics.watch_circuit_breaker(|| {
@@ -241,7 +241,7 @@ fn exported() -> BTreeMap<String, Exported> {
     metrics
 }
 
-/// The selectors of a query: name, and its label matchers whatever their operator.
+/// The selectors of a query: name, and its label matchers with any operator.
 fn selected(expression: &str) -> Vec<(String, Vec<(String, String)>)> {
     let part = |c: char| c.is_ascii_alphanumeric() || c == '_';
     let starts = expression.match_indices("desktop_deletion_");

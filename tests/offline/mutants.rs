@@ -1,4 +1,4 @@
-//! The mutants of `tests/mutants` can still be made, and the page about them is about them.
+//! The mutants of `tests/mutants` can still be made, and the page about them is up to date.
 
 use std::fs;
 use std::path::Path;
@@ -12,7 +12,7 @@ fn read(file: &str) -> String {
 }
 
 #[test]
-fn what_a_mutant_takes_away_stands_in_the_code_once() {
+fn the_text_that_a_mutant_replaces_occurs_exactly_once_in_the_code() {
     let mut lost = Vec::new();
     for mutant in mutants() {
         for edit in mutant.edits {

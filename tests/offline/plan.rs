@@ -1,12 +1,11 @@
-//! The decision, driven through its public functions: tables of situations for people to check, and properties for
-//! the machine.
+//! The decision, called through its public functions: tables of situations for reviewers, and generated properties.
 //!
 //! | module | what |
 //! | --- | --- |
-//! | `build` | situations, in few words |
-//! | `tell` | steps, in few words, and the tables that compare them |
+//! | `build` | situations in a short notation |
+//! | `tell` | steps as text, and the tables that compare them |
 //! | `rules` | what every status must satisfy: the rules of the CRD and those of the conditions |
-//! | `observed` | what is made of the service's words about desktops and jobs |
+//! | `observed` | how states of desktops and jobs in the service are classified |
 //! | `error_policy` | every error that the vendor's API reference names, and what is done about it |
 //! | `admission`, `overlap`, `submission`, `recovery`, `job`, `finalize`, `finalizer`, `resolve` | tables: situation, next step |
 //! | `conditions` | what the conditions say in each situation of these tables |

@@ -1,15 +1,15 @@
-//! The cloud client against a server of its own that answers with recorded bodies, and misbehaves.
+//! The cloud client against a test server that returns recorded bodies, and fails on demand.
 //!
 //! | module | what |
 //! | --- | --- |
 //! | `reads` | what is asked, and how answers are read |
-//! | `submission` | the one call that must not be repeated: its bytes, its connection, its answer |
+//! | `submission` | the one call that must not be repeated: its bytes, its connection, its response |
 //! | `failures` | sent or not sent: everything that can happen to a connection |
 //! | `proxies` | the same through a proxy, and every way in which a proxy can fail |
-//! | `endpoints` | tricks in endpoints, none of which leads anywhere |
-//! | `refusals` | every envelope of an error |
-//! | `plan_script` | what the script of docs/approval.md makes of an answer |
-//! | `logins` | passwords and ready tokens: from IAM to something that signs |
+//! | `endpoints` | malicious endpoints, none of which is connected to |
+//! | `refusals` | every format of an error response |
+//! | `plan_script` | what the script of docs/approval.md makes of a response |
+//! | `logins` | passwords and ready tokens: from IAM to credentials that can sign |
 //! | `simulated` | the same client against the simulated cloud |
 
 use std::sync::Arc;

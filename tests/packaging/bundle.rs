@@ -1,5 +1,6 @@
-//! The bundle of the Operator Lifecycle Manager (OLM): the validators of operator-sdk and operator-registry accept it and refuse
-//! what is wrong, a real API server takes its objects, and the operator works with what OLM makes of it.
+//! The bundle of the Operator Lifecycle Manager (OLM): the validators of operator-sdk and operator-registry accept it
+//! and refuse invalid ones, a real API server accepts its objects, and the operator works with what OLM creates from
+//! it.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -75,7 +76,7 @@ fn judged(files: &Files) -> (bool, Vec<String>) {
 }
 
 #[tokio::test]
-async fn the_validators_accept_the_bundle_and_warn_of_nothing_but_what_is_meant() {
+async fn the_validators_accept_the_bundle_with_only_the_expected_warning() {
     let files = files(bundle(ControlPlane::shared().await).await);
     // There is no logo.
     let meant =
@@ -202,7 +203,7 @@ async fn the_validators_refuse_a_bundle_that_is_wrong() {
 }
 
 #[tokio::test]
-async fn an_api_server_takes_every_object_and_loses_nothing() {
+async fn an_api_server_accepts_every_object_and_drops_no_field() {
     let cluster = ControlPlane::shared().await;
     cluster.install_crds().await.unwrap();
     let module = testkit::go_module_folder("olm-bundle", "github.com/operator-framework/api").unwrap();

@@ -194,7 +194,7 @@ async fn every_values_file_passes_lint_and_renders_objects_that_an_api_server_ac
 }
 
 #[test]
-fn values_that_cannot_be_meant_are_refused_by_the_schema() {
+fn invalid_values_are_refused_by_the_schema() {
     for file in files("tests/packaging/values/rejected") {
         let text = std::fs::read_to_string(&file).unwrap();
         let file = file.display().to_string();
@@ -328,7 +328,7 @@ fn flags_hosts_proxy_and_ports_reach_the_objects() {
 }
 
 #[test]
-fn exempted_users_reach_the_policy_whatever_their_names_hold() {
+fn exempted_users_with_special_characters_reach_the_policy() {
     let file = path("tests/packaging/values/everything.yaml")
         .display()
         .to_string();

@@ -37,7 +37,7 @@ fn judge(objects: &[Value]) -> Vec<Value> {
     judge_with(objects, &json!({}))
 }
 
-/// The same, where the actions are told these parameters.
+/// The same, with these parameters for the actions.
 fn judge_with(objects: &[Value], parameters: &Value) -> Vec<Value> {
     let program = testkit::go_tool("gitops-rules").unwrap();
     let input = json!({
@@ -112,7 +112,7 @@ fn golden() -> Vec<Golden> {
 }
 
 #[test]
-fn each_golden_object_is_judged_as_its_file_says() {
+fn each_golden_object_has_the_health_that_its_file_states() {
     let golden = golden();
     let objects: Vec<_> = golden.iter().map(|golden| golden.object.clone()).collect();
     for (golden, verdict) in golden.iter().zip(judge(&objects)) {
@@ -170,7 +170,7 @@ fn an_action_approves_the_plan_that_was_read_and_no_other() {
 }
 
 #[test]
-fn golden_objects_are_what_the_operator_can_write() {
+fn golden_objects_match_the_types_of_the_operator() {
     let mut kinds = BTreeMap::from([("DesktopDeletion", 0), ("WorkspaceProject", 0)]);
     for golden in golden() {
         let (file, object) = (&golden.file, &golden.object);
@@ -225,7 +225,7 @@ fn object(kind: &str, conditions: &[(ConditionType, ConditionStatus)], reason: R
 }
 
 #[test]
-fn every_reason_is_judged_by_what_it_means() {
+fn every_reason_has_the_appropriate_health() {
     use ConditionStatus::{False, True, Unknown};
     use ConditionType::{Ready, Reconciling, Stalled, Succeeded};
     let mut cases = Vec::new();

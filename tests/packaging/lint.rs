@@ -1,5 +1,4 @@
-//! What kube-score finds in the manifests that people install: nothing but what is meant, and each finding that is meant has its
-//! reason here.
+//! The findings of kube-score in the manifests: only expected ones, and each expected finding has its reason here.
 
 use std::collections::BTreeSet;
 
@@ -9,7 +8,7 @@ use testkit::ControlPlane;
 use crate::chart::rendered;
 use crate::{files, path, run};
 
-/// What it finds in each variant that has the Deployment, and must find as long as it stands here.
+/// Its findings in each variant that has the Deployment; each must occur as long as it is listed here.
 const MEANT: [&str; 7] = [
     // The tag is a version or a digest is given: a pod also starts again while the registry is away.
     "container-image-pull-policy: ImagePullPolicy is not set to Always",
@@ -21,7 +20,7 @@ const MEANT: [&str; 7] = [
     // The image names the user, 65532: OpenShift refuses a pod that names one, and gives it another.
     "container-security-context-user-group-id: The container is running with a low user ID",
     "container-security-context-user-group-id: The container running with a low group ID",
-    // Spread by topologySpreadConstraints, which do not keep a new pod from starting where there is one node.
+    // Spread by topologySpreadConstraints, which do not prevent a new pod from starting if there is one node.
     "deployment-has-host-podantiaffinity: Deployment does not have a host podAntiAffinity set",
 ];
 
@@ -71,7 +70,7 @@ fn meant() -> BTreeSet<String> {
 }
 
 #[tokio::test]
-async fn every_finding_in_a_kustomization_is_meant() {
+async fn every_finding_in_a_kustomization_is_expected() {
     let cluster = ControlPlane::shared().await;
     for (folder, expected) in [
         ("deploy", meant()),
@@ -91,7 +90,7 @@ async fn every_finding_in_a_kustomization_is_meant() {
 }
 
 #[test]
-fn every_finding_in_the_chart_is_meant() {
+fn every_finding_in_the_chart_is_expected() {
     for file in files("tests/packaging/values") {
         let name = file.file_name().unwrap().to_str().unwrap();
         let mut expected = meant();
@@ -105,7 +104,7 @@ fn every_finding_in_the_chart_is_meant() {
 }
 
 #[test]
-fn a_pod_that_may_do_more_is_found() {
+fn a_pod_with_more_privileges_is_found() {
     let objects = rendered(&[]);
     let mut deployment = objects
         .into_iter()

@@ -47,7 +47,7 @@ fn run<A: AsRef<OsStr>>(
     // In a thread of its own: the program may print before it has read everything.
     let writer = std::thread::spawn(move || stdin.write_all(input.as_bytes()));
     let output = child.wait_with_output().unwrap();
-    // The program may end without reading its input; its exit code tells.
+    // The program may end without reading its input; its exit code shows whether that is an error.
     writer.join().unwrap().ok();
     Printed {
         success: output.status.success(),

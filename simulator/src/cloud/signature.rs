@@ -273,7 +273,7 @@ mod tests {
     }
 
     #[test]
-    fn an_authorization_of_another_form_is_not_taken() {
+    fn a_malformed_authorization_header_is_refused() {
         for wrong in [
             "",
             "Bearer abc",

@@ -168,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_may_say_its_kind() {
+    fn a_name_may_have_the_kind_as_prefix() {
         for text in ["leavers", "ddel/leavers", "desktopdeletion/leavers"] {
             assert_eq!(name(text).as_deref(), Ok("leavers"));
         }
@@ -178,7 +178,7 @@ mod tests {
     }
 
     #[test]
-    fn exactly_one_answer_resolves() {
+    fn exactly_one_resolution_must_be_given() {
         let parse = |more: &[&str]| {
             let begin = ["kubectl-desktops", "resolve", "leavers"];
             Args::try_parse_from(begin.iter().chain(more)).map(drop)

@@ -136,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn subcommands_and_flags_are_offered_where_they_may_stand() {
+    fn subcommands_and_flags_are_completed_where_they_are_valid() {
         let begin = candidates(&words("-n vdi-prod"), "");
         assert!(begin.contains(&"approve".to_owned()) && !begin.iter().any(|word| word.starts_with('-')));
         let flags = candidates(&words("approve leavers"), "--");

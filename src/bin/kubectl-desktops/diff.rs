@@ -216,7 +216,7 @@ pc-3      Added      <none>     pc-3 (VDI-03)
     }
 
     #[test]
-    fn equal_plans_have_no_differences_and_other_hashes_always_have_one() {
+    fn equal_plans_have_no_differences_and_different_hashes_always_have_one() {
         let desktops = json!([
             {"id": "pc-1", "state": "Pending", "name": "VDI-01", "user": "anna"},
             {"id": "pc-2", "state": "Pending", "name": "VDI-02", "user": "ben"},

@@ -233,7 +233,7 @@ mod tests {
     use crate::request::tests::request;
 
     #[test]
-    fn what_failed_becomes_a_new_request_with_the_same_flags() {
+    fn desktops_that_failed_become_a_new_request_with_the_same_flags() {
         let mut status = json!({
             "completionTime": "2026-12-01T08:00:00Z",
             "desktops": [
@@ -278,7 +278,7 @@ mod tests {
     }
 
     #[test]
-    fn names_of_retries_are_counted_and_never_too_long() {
+    fn names_of_retries_are_numbered_and_never_too_long() {
         for (name, expected) in [
             ("leavers", "leavers-retry"),
             ("leavers-retry", "leavers-retry-2"),
@@ -357,7 +357,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_request_is_refused() {
+    fn a_manifest_that_is_not_a_request_is_refused() {
         let edited = |path: &str, value: Value| {
             let mut manifest = long(3);
             *manifest.pointer_mut(path).unwrap() = value;

@@ -142,7 +142,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn columns_are_aligned_and_nothing_is_shown_as_none() {
+    fn columns_are_aligned_and_empty_cells_are_shown_as_none() {
         let rows = [
             ["pc-1".to_owned(), "VDI-01".to_owned(), String::new()],
             ["pc-22".to_owned(), String::new(), "Blocked".to_owned()],
@@ -152,7 +152,7 @@ mod tests {
     }
 
     #[test]
-    fn no_text_controls_the_terminal() {
+    fn control_characters_are_escaped() {
         let name = "a\u{1b}[2J\nb\u{9b}c\u{202e}d\u{200b}\u{e0041}é";
         let safe = "a\\u{1b}[2J\\u{a}b\\u{9b}c\\u{202e}d\\u{200b}\\u{e0041}é";
         assert_eq!(escaped(name), safe);

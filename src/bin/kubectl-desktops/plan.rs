@@ -208,7 +208,7 @@ mod tests {
     }
 
     #[test]
-    fn a_plan_reads_like_a_change_ticket() {
+    fn a_plan_is_printed_as_a_summary_and_a_table() {
         let shown = shown(&json!({
             "conditions": [
                 condition(ConditionType::Planned, "False", "DesktopBlocked", "1 of 2 desktops is blocked"),
@@ -243,7 +243,7 @@ pc-2      VDI-02             <none>   Blocked   SessionConnected: in use
     }
 
     #[test]
-    fn a_plan_is_ready_if_it_is_there_and_nothing_blocks_it() {
+    fn a_plan_is_ready_if_it_exists_and_no_desktop_is_blocked() {
         let plan = |blocked: u32| json!({"hash": hash('a'), "observedAt": "2026-12-01T08:00:00Z", "delete": 2, "absent": 0, "blocked": blocked});
         let planned = |status| json!([condition(ConditionType::Planned, status, "PlanReady", "")]);
         for (status, ready) in [

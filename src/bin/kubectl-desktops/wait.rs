@@ -135,7 +135,7 @@ mod tests {
     use crate::request::tests::{condition, request};
 
     #[test]
-    fn what_is_new_is_told_once() {
+    fn each_change_is_printed_once() {
         let mut progress = Progress::default();
         let ready = |reason| json!([condition(ConditionType::Ready, "Unknown", reason, "as it is")]);
         let mut status = json!({
@@ -161,7 +161,7 @@ mod tests {
     }
 
     #[test]
-    fn the_verdict_is_that_of_a_finished_request() {
+    fn the_result_is_that_of_a_finished_request() {
         for (succeeded, finished, expected) in [
             ("True", true, ExitStatus::Yes),
             ("False", true, ExitStatus::No),

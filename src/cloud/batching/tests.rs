@@ -34,7 +34,7 @@ struct Fake {
     pages: AtomicUsize,
     /// No row of the sub-job list can be read.
     unreadable: bool,
-    /// Answers of the sub-job list do not name the list.
+    /// Responses of the sub-job list do not name the list.
     unnamed: bool,
     /// The pages of the sub-job list by their offset, with what they count, in place of that.
     sub_jobs: Mutex<Vec<(u32, u64, Vec<SubJob>)>>,
@@ -183,7 +183,7 @@ fn shown(read: &DesktopRead, names: &[&str]) -> Vec<String> {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_read_takes_along_what_is_asked_for_next() {
+async fn a_read_includes_the_desktops_that_are_needed_next() {
     let cloud = Arc::new(Fake {
         present: &["a", "b", "c"],
         ..Fake::default()
@@ -212,7 +212,7 @@ async fn a_read_takes_along_what_is_asked_for_next() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_asks_for_what_is_being_read_gets_that_answer() {
+async fn a_query_for_desktops_that_are_being_read_shares_that_read() {
     let cloud = Arc::new(Fake {
         present: &["a", "b", "c"],
         takes: Duration::from_secs(2),
@@ -259,7 +259,7 @@ async fn a_result_older_than_the_query_is_read_again() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn after_a_submission_only_that_a_desktop_is_gone_is_known_from_before() {
+async fn after_a_submission_earlier_reads_only_show_which_desktops_are_gone() {
     let cloud = Arc::new(Fake {
         present: &["here"],
         ..Fake::default()
@@ -299,7 +299,7 @@ async fn after_a_submission_only_that_a_desktop_is_gone_is_known_from_before() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_list_that_was_cut_answers_nobody_else() {
+async fn an_incomplete_list_is_not_shared() {
     let cloud = Arc::new(Fake {
         cut: true,
         ..Fake::default()
@@ -316,7 +316,7 @@ async fn a_list_that_was_cut_answers_nobody_else() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_ids_of_one_are_not_the_trouble_of_another() {
+async fn invalid_ids_of_one_query_do_not_affect_other_queries() {
     let cloud = Arc::new(Fake {
         present: &["a", "b"],
         refused: &["odd"],
@@ -336,12 +336,12 @@ async fn the_ids_of_one_are_not_the_trouble_of_another() {
     let odd = ask(&["odd"], &[]).await.unwrap();
     assert!(
         !odd.confirms_missing(&ids(&["odd"])[0]),
-        "nor is it known from before"
+        "nor is it known from an earlier read"
     );
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_shared_read_is_in_the_trace_of_one_who_asked_and_linked_by_the_others() {
+async fn a_shared_read_is_in_the_trace_of_one_query_and_linked_from_the_others() {
     let (recorded, _guard) = Recorded::start();
     let cloud = Arc::new(Fake::default());
     let (reads, start) = (SharedDesktopReads::default(), Instant::now());
@@ -355,7 +355,7 @@ async fn a_shared_read_is_in_the_trace_of_one_who_asked_and_linked_by_the_others
     };
     let (first, second) = tokio::join!(ask("a"), ask("b"));
     assert_eq!(first.unwrap().began, second.unwrap().began);
-    // The reader looks once more whether somebody waits, and ends.
+    // The reader checks once more whether a caller waits, and ends.
     tokio::time::sleep(Duration::from_secs(1)).await;
     let mut spans = recorded.take();
     spans.sort_by_key(|span| span.start_time);
@@ -382,7 +382,7 @@ fn own(names: &[String]) -> Vec<&str> {
 }
 
 #[tokio::test]
-async fn which_desktop_a_list_may_not_name_is_found_by_halves() {
+async fn the_desktop_for_which_a_list_is_refused_is_found_by_bisection() {
     for (refused, calls) in [(&["pc-7"][..], 15), (&["pc-7", "pc-70"][..], 27)] {
         let cloud = Fake {
             present: &["pc-1", "pc-7", "pc-99"],
@@ -400,7 +400,7 @@ async fn which_desktop_a_list_may_not_name_is_found_by_halves() {
 }
 
 #[tokio::test]
-async fn a_service_that_refuses_every_list_is_not_asked_for_ever() {
+async fn calls_to_a_service_that_refuses_every_list_are_limited() {
     let cloud = Fake {
         refused: &[
             "pc-0", "pc-10", "pc-20", "pc-30", "pc-40", "pc-50", "pc-60", "pc-70",
@@ -474,7 +474,7 @@ async fn a_list_that_ignores_the_filter_is_read_to_its_end() {
 }
 
 #[tokio::test]
-async fn a_list_that_ignores_the_filter_is_read_no_further_than_to_the_last_desktop_asked_for() {
+async fn a_list_that_ignores_the_filter_is_read_up_to_the_last_queried_desktop() {
     let cloud = Fake {
         unfiltered: vec![
             (9, vec!["a".to_owned(), "b".to_owned()]),
@@ -569,7 +569,7 @@ async fn a_list_is_complete_once_a_further_page_is_empty_and_the_count_agrees() 
 }
 
 #[tokio::test]
-async fn a_list_that_an_answer_leaves_out_is_not_taken_for_complete() {
+async fn a_response_without_a_list_is_not_complete() {
     let two = rows(&["a", "b"]);
     for pages in [vec![(0, 0, vec![])], vec![(0, 2, two), (2, 2, vec![])]] {
         let named = listing(pages.clone());
@@ -583,7 +583,7 @@ async fn a_list_that_an_answer_leaves_out_is_not_taken_for_complete() {
 }
 
 #[tokio::test]
-async fn the_open_jobs_are_read_past_a_count_that_is_capped_and_not_further_than_needed() {
+async fn open_jobs_are_read_past_a_capped_count_but_no_further_than_needed() {
     for (pages, calls) in [
         (vec![(0, 2, rows(&["a", "b"]))], 1),
         (vec![(0, 3, rows(&["a", "b"])), (2, 3, rows(&["c"]))], 2),
@@ -641,7 +641,7 @@ async fn an_endless_list_is_not_complete() {
 }
 
 #[tokio::test]
-async fn a_list_of_unreadable_rows_is_read_no_further_and_not_complete() {
+async fn paging_stops_at_unreadable_rows_and_the_list_is_not_complete() {
     let cloud = Fake {
         unreadable: true,
         ..Fake::default()

@@ -209,7 +209,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn three_lost_answers_in_a_row_open_it() {
+    async fn three_lost_responses_in_a_row_open_it() {
         let (closed, open) = (Circuit::Closed, Circuit::Open);
         for (submissions, state) in [
             (&[Lost, Lost][..], closed),
@@ -262,7 +262,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn any_answer_closes_it() {
+    async fn any_response_closes_it() {
         for answer in [Answered, Refused(400), Refused(401), Refused(403), Refused(429)] {
             let mut tried = half_open().await;
             let _permit = tried.permit();
@@ -274,7 +274,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_further_loss_opens_it_for_longer() {
+    async fn another_lost_response_opens_it_for_longer() {
         let mut tried = half_open().await;
         for pause in [40, 80, 160, 300, 300] {
             let old = tried.permit();

@@ -35,7 +35,7 @@ fn names(served: &Served) -> Vec<String> {
 }
 
 #[tokio::test(start_paused = true)]
-async fn no_minute_has_more_turns_than_the_rate_allows_and_none_is_wasted() {
+async fn no_minute_has_more_permits_than_the_rate_allows_and_none_is_wasted() {
     for most in [1, 2, 3, 60, 100] {
         let permits = RateLimiter::new(usize::MAX, Some(Rate::per_minute(most)));
         let served = Served::default();
@@ -81,7 +81,7 @@ async fn recovery_goes_before_polls_and_polls_before_submissions() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn of_four_permits_in_a_row_one_goes_to_a_poll_and_one_to_a_submission() {
+async fn every_fourth_permit_goes_to_a_poll_and_every_fourth_to_a_submission() {
     let order = order_of(&[(Recovery, 1000), (Poll, 20), (Submission, 20)]).await;
     for four in order[..80].windows(4) {
         for priority in [Poll, Submission] {
@@ -119,7 +119,7 @@ async fn a_reserved_permit_goes_to_the_namespaces_in_rotation() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_namespace_with_a_thousand_lets_another_one_s_only_one_pass_after_one_turn() {
+async fn a_namespace_with_a_thousand_waiters_delays_another_namespace_by_one_permit() {
     for rate in [None, Some(Rate::per_minute(10))] {
         let permits = RateLimiter::new(2, rate);
         let taken = [
@@ -139,7 +139,7 @@ async fn a_namespace_with_a_thousand_lets_another_one_s_only_one_pass_after_one_
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_has_paid_the_rate_before_goes_on_as_soon_as_there_is_room() {
+async fn a_resumption_waits_for_the_concurrency_limit_only_and_not_for_the_rate() {
     let permits = RateLimiter::new(1, Some(Rate::per_minute(1)));
     let first = permits.acquire(Submission, "a").await;
     assert_eq!(permits.acquire(Resumption, "a").now_or_never().map(drop), None);
@@ -153,14 +153,14 @@ async fn who_has_paid_the_rate_before_goes_on_as_soon_as_there_is_room() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_went_away_takes_no_turn() {
+async fn a_cancelled_waiter_takes_no_permit() {
     let permits = RateLimiter::new(1, None);
     let taken = permits.acquire(Submission, "a").await;
     let mut gone: Vec<_> = (0..3).map(|_| Box::pin(permits.acquire(Poll, "a"))).collect();
     for waiting in &mut gone {
         assert!(waiting.now_or_never().is_none());
     }
-    // The permit of the first one is on its way when it goes.
+    // The permit of the first waiter is being delivered when that waiter is dropped.
     drop(taken);
     drop(gone);
     assert_eq!(permits.acquire(Submission, "a").await.waited, None);
@@ -168,7 +168,7 @@ async fn who_went_away_takes_no_turn() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_lower_limit_holds_once_what_is_taken_has_ended() {
+async fn a_lower_limit_applies_once_earlier_permits_are_released() {
     let permits = RateLimiter::new(2, None);
     let (first, second) = (permits.acquire(Poll, "a").await, permits.acquire(Poll, "a").await);
     permits.set_max_concurrent(1);

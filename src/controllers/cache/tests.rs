@@ -47,7 +47,7 @@ async fn a_copy_that_is_older_than_our_own_write_waits_for_the_watch() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_write_whose_event_came_before_its_answer_is_not_waited_for() {
+async fn a_write_whose_event_arrived_before_its_response_is_not_waited_for() {
     let (cache, _writer) = showing(9);
     cache.record_version(&object(9));
     assert_eq!(source(&cache), Source::Cache);
@@ -55,7 +55,7 @@ async fn a_write_whose_event_came_before_its_answer_is_not_waited_for() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn after_a_write_without_an_answer_the_object_is_read_live() {
+async fn after_a_write_without_a_response_the_object_is_read_live() {
     let (cache, mut writer) = showing(7);
     cache.mark_uncertain(&object(7));
     writer.apply_watcher_event(&Event::Apply(object(8)));
@@ -79,14 +79,14 @@ async fn an_object_of_a_newer_version_of_the_operator_is_read_live() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_this_process_has_released_is_not_reconciled_from_what_the_watch_still_shows() {
+async fn an_object_that_this_process_released_is_not_reconciled_from_an_outdated_watch() {
     let released = |version| {
         let mut object = object(version);
         object.metadata.deletion_timestamp = serde_json::from_value(json!("2026-12-01T00:00:00Z")).unwrap();
         object
     };
     let (cache, mut writer) = showing(7);
-    // The answer to the write that removes the last finalizer names the version before it.
+    // The response to the write that removes the last finalizer names the version before it.
     cache.record_version(&released(7));
     assert_eq!(source(&cache), Source::Wait(WATCH_LAG));
     writer.apply_watcher_event(&Event::Apply(released(8)));
@@ -109,11 +109,11 @@ async fn what_this_process_has_released_is_not_reconciled_from_what_the_watch_st
     };
     let (cache, _writer) = showing(7);
     cache.record_version(&held);
-    assert_eq!(source(&cache), Source::Cache, "somebody else holds it");
+    assert_eq!(source(&cache), Source::Cache, "another controller holds it");
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_answer_that_comes_late_does_not_make_known_less() {
+async fn a_late_response_does_not_lower_the_known_version() {
     let (cache, _writer) = showing(7);
     cache.record_version(&object(9));
     cache.record_version(&object(7));
@@ -124,7 +124,7 @@ async fn an_answer_that_comes_late_does_not_make_known_less() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn nothing_is_kept_of_a_request_that_its_watch_no_longer_shows() {
+async fn requests_that_the_watch_no_longer_shows_are_forgotten() {
     let (cache, mut writer) = showing(7);
     cache.record_version(&object(9));
     writer.apply_watcher_event(&Event::Delete(object(10)));

@@ -85,7 +85,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_old_is_forgotten() {
+    fn old_releases_are_forgotten() {
         let mut released = ReleaseTimes::new(KEPT);
         released.record(&many("old", MIN_PRUNE_SIZE - 1), at(0));
         released.record(&[id("new")], at(121));
@@ -94,7 +94,7 @@ mod tests {
     }
 
     #[test]
-    fn too_many_to_remember_each_are_remembered_as_all() {
+    fn too_many_releases_are_remembered_as_a_release_of_all_desktops() {
         let mut released = ReleaseTimes::new(KEPT);
         released.record(&many("some", MAX_DESKTOPS), at(1));
         assert_eq!(released.latest(&[id("other")]), None);

@@ -1,4 +1,5 @@
-//! Who holds a desktop, asked of the table alone: the watches are told what to say, and time is paused.
+//! Which request reserves a desktop, as decided by the table alone: the tests write the watch stores, and time is
+//! paused.
 
 use std::time::Duration;
 
@@ -134,14 +135,14 @@ impl World {
         self.claims.claim(object, &home).await
     }
 
-    /// Asks and lets go again, as a reconciliation does that submits nothing.
+    /// Claims and releases again, as a reconciliation does that submits nothing.
     async fn claim(&self, object: &DesktopDeletion) -> Claim {
         let answer = self.ask(object).await;
         self.claims.release_unless_in_flight(object, ObjectSource::Live);
         answer.claim
     }
 
-    /// The deleted request that keeps `object` from its desktops.
+    /// The deleted request that blocks the desktops of `object`.
     async fn holder(&self, object: &DesktopDeletion) -> DeletedRequest {
         match self.claim(object).await {
             Claim::ReservedByDeleted(holder) => holder,

@@ -141,17 +141,17 @@ mod tests {
         assert_eq!(due(&mut unreported, both(), 104), 0);
         assert_eq!(due(&mut unreported, both(), 105), 1);
         assert_eq!(due(&mut unreported, vec![request(1, true)], 106), 0);
-        assert!(unreported.0.is_empty(), "what has conditions is forgotten");
+        assert!(unreported.0.is_empty(), "requests with conditions are forgotten");
     }
 
     #[test]
-    fn of_many_requests_none_is_due_before_its_turn_may_have_come() {
+    fn with_many_requests_none_is_due_before_it_could_have_been_reconciled() {
         let mut unreported = Unreported::default();
         let many = || (0..200).map(|uid| request(uid, false)).collect::<Vec<_>>();
         assert_eq!(due(&mut unreported, many(), 100), 0);
         assert_eq!(due(&mut unreported, many(), 139), 0);
         let few = || many().into_iter().take(9).collect();
-        assert_eq!(due(&mut unreported, few(), 139), 0, "their turn is near");
+        assert_eq!(due(&mut unreported, few(), 139), 0, "they are reconciled soon");
         assert_eq!(due(&mut unreported, few(), 140), 9);
     }
 }

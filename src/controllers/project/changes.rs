@@ -112,7 +112,7 @@ mod tests {
     }
 
     #[test]
-    fn a_new_spec_or_condition_affects_all_requests_room_those_that_wait_for_it_and_a_reservation_none() {
+    fn changes_of_spec_and_conditions_affect_all_requests_and_free_capacity_only_waiting_ones() {
         use AffectedRequests::{All, NoRequest, WaitingForDailyLimit};
         let mut changes = Changes::default();
         let reserved = json!({"reservations": [{
@@ -134,8 +134,16 @@ mod tests {
         }
         let last = project(2, "Invalid", &used(6));
         changes.forget("u1");
-        assert_eq!(changes.update(&last).affected, All, "it is gone and came back");
+        assert_eq!(
+            changes.update(&last).affected,
+            All,
+            "it was deleted and created again"
+        );
         changes.keep(&HashSet::new());
-        assert_eq!(changes.update(&last).affected, All, "it is gone and came back");
+        assert_eq!(
+            changes.update(&last).affected,
+            All,
+            "it was deleted and created again"
+        );
     }
 }

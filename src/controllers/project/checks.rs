@@ -179,7 +179,7 @@ mod tests {
             }
         }
 
-        /// What there is for a login; a check that is begun is this one.
+        /// What the checks return for these credentials; a check that is started is this one.
         fn ask(
             &self,
             name: &str,
@@ -229,7 +229,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_check_that_is_held_holds_up_no_other_project() {
+    async fn a_check_that_is_blocked_does_not_delay_other_projects() {
         let mut world = World::new(&["held", "well"]);
         assert_eq!(world.ask("held", "1", held().0).unwrap(), None);
         let valid = || ready(found(Reason::CredentialsValid));
@@ -249,7 +249,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_check_of_a_login_that_was_replaced_is_cancelled() {
+    async fn a_check_of_credentials_that_were_replaced_is_cancelled() {
         let mut world = World::new(&["prod"]);
         let (old, cancelled) = held();
         assert_eq!(world.ask("prod", "1", old).unwrap(), None);
@@ -286,7 +286,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_check_that_panics_is_told_once_and_begun_again() {
+    async fn a_check_that_panics_is_reported_once_and_restarted() {
         let mut world = World::new(&["prod"]);
         let poisoned = async { panic!("a bug") };
         assert_eq!(world.ask("prod", "1", poisoned).unwrap(), None);

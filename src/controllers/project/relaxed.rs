@@ -135,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn what_permits_more_is_named_and_what_permits_less_is_not() {
+    fn relaxed_guardrails_are_named_and_stricter_ones_are_not() {
         let window = |to: &str| json!([{"from": "22:00", "to": to, "timeZone": "Europe/Berlin"}]);
         let keep = json!([{"key": "keep"}, {"key": "env", "value": "prod"}]);
         for (field, strict, loose) in [

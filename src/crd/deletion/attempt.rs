@@ -209,7 +209,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn words_that_only_a_newer_version_knows_can_be_read() {
+    fn values_that_only_a_newer_version_knows_can_be_decoded() {
         let auth: AuthMethod = serde_json::from_value("Certificate".into()).unwrap();
         assert_eq!(auth, AuthMethod::Other);
         let outcome: Outcome = serde_json::from_value("Superseded".into()).unwrap();

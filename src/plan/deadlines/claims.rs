@@ -127,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn a_call_whose_end_is_not_known_is_taken_to_live_as_long_as_a_token() {
+    fn a_call_whose_expiry_is_unknown_is_assumed_to_live_as_long_as_a_token() {
         let mut attempt = attempt(Outcome::Pending, &[]);
         attempt.not_after = None;
         let left = until_claim_ends(&attempt, &clocks(0, Some(0)), &timing());
@@ -146,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn a_call_of_which_nothing_can_be_read_lives_as_long_as_any() {
+    fn an_unreadable_call_is_assumed_to_have_the_longest_life() {
         let left = |mut timing: Timing, since, now| {
             timing.job_visibility_timeout = Duration::from_secs(7);
             timing.clock_skew = Duration::from_secs(10);
@@ -164,14 +164,14 @@ mod tests {
     }
 
     #[test]
-    fn a_refusal_counts_until_it_has_not_come_again_for_three_minutes() {
+    fn a_missing_permission_is_assumed_until_three_minutes_after_the_last_rejection() {
         let still = |at, now| is_still_refused(Duration::from_secs(at), Duration::from_secs(now));
         assert!(still(100, 279));
         assert!(!still(100, 280));
     }
 
     #[test]
-    fn a_project_that_is_not_checked_holds_up_others_for_a_minute() {
+    fn an_unchecked_project_delays_other_requests_for_a_minute() {
         let awaited =
             |since, now| first_check_is_awaited(Duration::from_secs(since), Duration::from_secs(now));
         assert!(awaited(100, 100));

@@ -166,7 +166,7 @@ mod tests {
     }
 
     #[test]
-    fn the_first_one_creates_the_lease() {
+    fn the_first_candidate_creates_the_lease() {
         let now = Instant::now();
         let created = candidate("a").decide(None, now, wall(7));
         let expected = LeaseSpec {
@@ -199,7 +199,7 @@ mod tests {
     }
 
     #[test]
-    fn another_one_waits_until_its_own_clock_has_seen_the_lease_unchanged_for_its_duration() {
+    fn another_candidate_waits_until_the_lease_was_unchanged_for_its_duration_by_the_candidates_own_clock() {
         let mut b = candidate("b");
         let start = Instant::now();
         // A renewTime far in the past, by the other machine's clock, decides nothing.
@@ -217,7 +217,7 @@ mod tests {
     }
 
     #[test]
-    fn every_renewal_starts_the_wait_anew() {
+    fn every_renewal_restarts_the_wait() {
         let mut b = candidate("b");
         let start = Instant::now();
         assert!(stands_by(&b.decide(Some(stored("a", "1")), start, wall(1))));
@@ -236,7 +236,7 @@ mod tests {
     }
 
     #[test]
-    fn the_duration_that_counts_is_the_holders() {
+    fn the_lease_duration_of_the_holder_counts() {
         for (promised, expected) in [(Some(60), 60), (Some(3), 3), (None, 15), (Some(-1), 15)] {
             let mut lease = stored("a", "1");
             lease.spec.get_or_insert_default().lease_duration_seconds = promised;
@@ -253,7 +253,7 @@ mod tests {
     }
 
     #[test]
-    fn a_lease_that_was_given_back_is_free_at_once_and_only_its_holder_can_give_it_back() {
+    fn a_released_lease_is_free_at_once_and_only_its_holder_can_release_it() {
         let lease = stored("a", "1");
         assert_eq!(candidate("b").vacate(lease.clone(), wall(5)), None);
         let free = candidate("a").vacate(lease, wall(5)).unwrap();

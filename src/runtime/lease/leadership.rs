@@ -60,7 +60,7 @@ mod tests {
     use super::*;
 
     #[tokio::test(start_paused = true)]
-    async fn a_term_ends_by_itself() {
+    async fn leadership_expires_by_itself() {
         let term = Term::begin();
         let leadership = term.leadership();
         assert!(!leadership.holds(), "before the lease was taken");
@@ -72,7 +72,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_term_that_was_ended_is_over_at_once() {
+    async fn leadership_that_was_ended_is_over_at_once() {
         let term = Term::begin();
         term.extend(Instant::now() + Duration::from_secs(10));
         let leadership = term.leadership();

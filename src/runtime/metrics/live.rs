@@ -271,7 +271,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn what_others_know_is_asked_for_when_it_is_shown() {
+    async fn values_of_other_components_are_read_at_the_time_of_the_scrape() {
         let metrics = Metrics::new();
         let health = Health::default();
         metrics.watch_health(health.clone());

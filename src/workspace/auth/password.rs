@@ -104,7 +104,7 @@ mod tests {
         )
     }
 
-    /// The good login with one value replaced.
+    /// The valid credentials with one value replaced.
     fn with(key: &str, value: &str) -> Result<PasswordCredentials, InvalidSecret> {
         read(&GOOD.map(|(name, good)| (name, if name == key { value } else { good })))
     }

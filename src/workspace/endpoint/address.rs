@@ -130,7 +130,7 @@ mod tests {
     }
 
     #[test]
-    fn an_address_is_called_what_it_is() {
+    fn an_address_is_described_by_its_kind() {
         for (address, what) in [
             ("0.0.0.0", "unspecified"),
             ("127.255.255.254", "loopback"),

@@ -98,7 +98,7 @@ mod tests {
     }
 
     #[test]
-    fn a_word_that_is_no_region_is_not_known() {
+    fn an_invalid_region_is_not_known() {
         for name in [
             "obs",
             "obs-website",

@@ -131,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_with_refused_addresses_only_says_which_and_what_to_do() {
+    fn a_name_with_only_refused_addresses_is_reported_with_them_and_the_fix() {
         assert_eq!(
             admit(&["10.0.0.1", "127.0.0.1"], &["192.168.0.0/16"]),
             Err("a.example resolves to 10.0.0.1, a private address, which is not allowed; an administrator can allow it with an entry of --allowed-endpoints such as a.example=10.0.0.1/32".to_owned())

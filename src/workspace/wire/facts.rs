@@ -262,7 +262,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_missing_or_null_is_not_given_and_what_is_empty_is() {
+    fn a_missing_or_null_fact_is_not_given_and_an_empty_one_is() {
         let null = json!({
             "computer_name": null, "user_name": null, "attach_user_infos": null, "created": null, "tags": null,
             "in_maintenance_mode": null, "desktop_type": null, "pool_id": null,
@@ -310,7 +310,7 @@ mod tests {
     }
 
     #[test]
-    fn a_word_that_is_not_documented_is_kept_as_it_came() {
+    fn an_undocumented_value_is_kept_unchanged() {
         let facts = read(&json!({"desktop_type": "HOLOGRAM", "in_maintenance_mode": "1"}));
         assert_eq!(facts.kind, unreadable("HOLOGRAM"));
         assert_eq!(facts.maintenance, unreadable("1"));
@@ -354,7 +354,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_longer_than_the_bounds_is_not_cut_but_unreadable() {
+    fn values_beyond_the_limits_are_unreadable_and_not_truncated() {
         let name = |length: usize| "n".repeat(length);
         let facts = read(&json!({"user_name": name(255), "computer_name": name(256)}));
         assert_eq!(facts.user_name, Fact::Given(name(255)));
@@ -372,7 +372,7 @@ mod tests {
     }
 
     #[test]
-    fn a_text_that_cannot_be_shown_as_it_is_does_not_pass_for_another_one() {
+    fn a_text_with_unprintable_characters_is_not_mistaken_for_another_one() {
         for text in [
             "ali\u{200b}ce",
             " alice",
@@ -403,7 +403,7 @@ mod tests {
     }
 
     #[test]
-    fn the_two_fields_about_billing_are_read_the_opposite_way_round() {
+    fn the_two_billing_fields_have_opposite_values_for_prepaid() {
         for (product, metadata, billing) in [("0", "1", Billing::Prepaid), ("1", "0", Billing::PayPerUse)] {
             let details = read_details(
                 &json!({"product": {"charge_mode": product}, "metadata": {"charging_mode": metadata}}),
@@ -417,7 +417,7 @@ mod tests {
     }
 
     #[test]
-    fn details_that_are_missing_or_odd_say_so() {
+    fn missing_and_unreadable_details_are_marked_as_such() {
         for row in [
             json!({}),
             json!({"login_status": null, "product": null, "metadata": {}, "order_id": null}),

@@ -28,7 +28,7 @@ const TRANSITIONS: [(&str, Option<&str>, Option<&str>); 4] = [
     ("keep", Some(PLAN), Some(PLAN)),
 ];
 
-/// What became of a write.
+/// The result of a write.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Answer {
     /// It went through.
@@ -96,7 +96,7 @@ impl User {
         requests(&self.client, &self.namespace)
     }
 
-    /// Creates a request, and says what became of it.
+    /// Creates a request, and returns the result.
     async fn creates(
         &self,
         creation: Creation,
@@ -239,7 +239,7 @@ fn manifest(name: &str, plan: Option<&str>) -> Value {
     manifest
 }
 
-/// Which of the refusals it is. All of what a refusal must say must be in it.
+/// Which error it is. All texts that the error must contain are checked.
 fn answer<T>(user: &str, name: &str, result: &Result<T, String>) -> Result<Answer, String> {
     let Err(error) = result else {
         return Ok(Answer::Allowed);
@@ -350,7 +350,7 @@ async fn known(cluster: &ControlPlane, namespace: &Namespace) {
             let answer = cluster.kubectl(question).await.unwrap();
             (answer.status == 0).then_some(()).ok_or(answer.stdout)
         };
-        eventually("the API server knows the rights", BOUND, may)
+        eventually("the API server knows the permissions", BOUND, may)
             .await
             .unwrap_or_else(|error| panic!("{error}"));
     }

@@ -1,4 +1,4 @@
-//! The policy of `deploy/policies`: nobody but the operator removes its finalizer while a call may still take effect. As
+//! The policy of `deploy/policies`: only the operator can remove its finalizer while a call can still take effect. As
 //! the policy belongs to the whole cluster, these tests have a control plane of their own.
 
 use std::path::Path;
@@ -197,7 +197,7 @@ async fn account(cluster: &ControlPlane, home: &str, name: &str, namespace: &str
             Err(answer.stdout)
         }
     };
-    eventually("the account has its rights", BOUND, may)
+    eventually("the account has its permissions", BOUND, may)
         .await
         .unwrap_or_else(|error| panic!("{error}"));
     client
@@ -263,7 +263,7 @@ impl Try<'_> {
 }
 
 #[tokio::test]
-async fn nobody_removes_the_finalizer_while_a_call_may_take_effect_and_anybody_else_may() {
+async fn the_finalizer_can_only_be_removed_once_no_call_can_take_effect() {
     let cluster = policed().await;
     let namespace = cluster.namespace("finalizer").await.unwrap();
     let tenant = tenant(cluster, &namespace).await;

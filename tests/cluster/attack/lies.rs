@@ -1,5 +1,5 @@
-//! A lie is an edit of a status. It is tried on every road: through `/status` it must be refused, for the reason that
-//! the row names, and through the object itself it must come to nothing.
+//! A forged edit of a status. It is tried with every kind of write: through `/status` it must be refused, for the
+//! reason that the row names, and through the object itself it must have no effect.
 
 use kube::api::{DynamicObject, Patch, PatchParams, PostParams};
 use serde_json::{Value, json};
@@ -76,7 +76,7 @@ impl Lie {
         self.edits.iter().map(|edit| general(edit.path)).collect()
     }
 
-    /// Tells it on every road, to an object of its own; gives what came out otherwise.
+    /// Tries it with every kind of write, on a separate object each; returns the unexpected results.
     pub(super) async fn told(&self, namespace: &Namespace, name: &str) -> Vec<String> {
         let before = match victim(namespace, name, &self.before).await {
             Ok(object) => object,
@@ -103,7 +103,7 @@ impl Lie {
                     if !causes.iter().any(|cause| cause.contains(self.refusal)) {
                         let causes = causes.join("; ");
                         wrong.push(format!(
-                            "{}, {road:?}: was refused otherwise: {causes}",
+                            "{}, {road:?}: was refused for another reason: {causes}",
                             self.name
                         ));
                     }
@@ -140,7 +140,7 @@ pub(super) async fn victim(namespace: &Namespace, name: &str, status: &Value) ->
     apply(namespace, name, status, "/status").await
 }
 
-/// One try on one road.
+/// One try with one kind of write.
 #[derive(Clone, Copy)]
 pub(super) struct Attempted<'a> {
     pub(super) namespace: &'a Namespace,

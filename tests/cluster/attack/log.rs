@@ -1,4 +1,4 @@
-//! The log of attempts: what may have reached the cloud stays on it, in its order, and nothing is invented (I8).
+//! The log of attempts: attempts that may have reached the cloud are kept, in their order, and none is invented (I8).
 
 use serde_json::{Value, json};
 
@@ -16,7 +16,12 @@ const BODY: &str = "an attempt can only name desktops that spec.desktopIDs names
 pub(super) fn removed() -> Vec<Lie> {
     let gone = || Value::Array(vec![]);
     vec![
-        lie("remove the call in doubt", in_doubt, [drop("/attempts/2")], STAYS),
+        lie(
+            "remove the call with unknown outcome",
+            in_doubt,
+            [drop("/attempts/2")],
+            STAYS,
+        ),
         lie(
             "remove a call that had no effect",
             in_doubt,
@@ -25,7 +30,7 @@ pub(super) fn removed() -> Vec<Lie> {
         ),
         lie("remove an accepted call", followed, [drop("/attempts/1")], STAYS),
         lie(
-            "remove the log of a request in doubt",
+            "remove the log of a request with unknown outcome",
             in_doubt,
             [drop("/attempts")],
             STAYS,
@@ -43,7 +48,7 @@ pub(super) fn removed() -> Vec<Lie> {
             STAYS,
         ),
         lie(
-            "empty the log of a request in doubt",
+            "empty the log of a request with unknown outcome",
             in_doubt,
             [put("/attempts", gone())],
             STAYS,
@@ -55,13 +60,13 @@ pub(super) fn removed() -> Vec<Lie> {
             STAYS,
         ),
         lie(
-            "exchange the call in doubt for a new one",
+            "replace the call with unknown outcome by a new one",
             in_doubt,
             [put("/attempts/2", attempt("new", "Pending", json!({})))],
             STAYS,
         ),
         lie(
-            "rename the call in doubt",
+            "rename the call with unknown outcome",
             in_doubt,
             [put("/attempts/2/id", "new")],
             STAYS,
@@ -73,7 +78,7 @@ pub(super) fn removed() -> Vec<Lie> {
             STAYS,
         ),
         lie(
-            "order the calls otherwise",
+            "change the order of the calls",
             in_doubt,
             [put("/attempts", picked(in_doubt, &[2, 0, 1]))],
             ORDER,
@@ -116,7 +121,7 @@ pub(super) fn invented() -> Vec<Lie> {
     let accepted = || attempt("new", "Accepted", json!({"jobIDs": ["job-9"]}));
     vec![
         lie(
-            "begin a call while one is in doubt",
+            "begin a call while the outcome of one is unknown",
             in_doubt,
             [put("/attempts/-", pending("new"))],
             NEW,
@@ -152,7 +157,7 @@ pub(super) fn invented() -> Vec<Lie> {
             NEW,
         ),
         lie(
-            "invent a call that was given up",
+            "invent a call that was abandoned",
             finished,
             [put("/attempts/-", attempt("new", "Abandoned", json!({})))],
             NEW,
@@ -176,19 +181,19 @@ pub(super) fn invented() -> Vec<Lie> {
             ONE,
         ),
         lie(
-            "call for a desktop that nobody asked for",
+            "name a desktop that is not in the spec",
             waiting,
             [put("/attempts", of(json!(["d1", "d3"])))],
             BODY,
         ),
         lie(
-            "call for another desktop alone",
+            "name only another desktop",
             waiting,
             [put("/attempts", of(json!(["d3"])))],
             BODY,
         ),
         lie(
-            "call for a desktop in another spelling",
+            "name a desktop in another spelling",
             waiting,
             [put("/attempts", of(json!(["D1"])))],
             BODY,

@@ -1,5 +1,6 @@
-//! What an administrator can still do: whoever may write `/status` is believed where nothing in the object contradicts.
-//! `docs/security.md` says what comes of each.
+//! What an administrator can still do: a user who may write `/status` is trusted where nothing in the object
+//! contradicts.
+//! `docs/security.md` describes the consequences of each.
 
 use serde_json::{Value, json};
 use testkit::ControlPlane;
@@ -32,39 +33,43 @@ fn table() -> Vec<Power> {
         .collect()
 }
 
-/// Settle what is in doubt, without any evidence.
+/// Settle an attempt with unknown outcome, without any evidence.
 fn settling() -> Vec<Power> {
     let outcome = "/attempts/2/outcome";
     let job = || put("/attempts/2/jobIDs", json!(["job-9"]));
     vec![
         power(
-            "settle the call in doubt as refused",
+            "settle the call with unknown outcome as rejected",
             in_doubt,
             [put(outcome, "Rejected")],
         ),
         power(
-            "settle the call in doubt as unsent",
+            "settle the call with unknown outcome as not sent",
             in_doubt,
             [put(outcome, "NotSent")],
         ),
         power(
-            "settle the call in doubt as without effect",
+            "settle the call with unknown outcome as without effect",
             in_doubt,
             [put(outcome, "NoEffect")],
         ),
         power(
-            "settle the call in doubt as accepted, with a made-up job",
+            "settle the call with unknown outcome as accepted, with an invented job",
             in_doubt,
             [put(outcome, "Accepted"), job()],
         ),
         power(
-            "settle the call in doubt as found",
+            "settle the call with unknown outcome as adopted",
             in_doubt,
             [put(outcome, "Adopted")],
         ),
-        power("give the call in doubt up", in_doubt, [put(outcome, "Abandoned")]),
         power(
-            "give the call in doubt another error",
+            "abandon the call with unknown outcome",
+            in_doubt,
+            [put(outcome, "Abandoned")],
+        ),
+        power(
+            "change the error of the call with unknown outcome",
             in_doubt,
             [put("/attempts/2/error", error("Throttled", 429))],
         ),
@@ -87,7 +92,7 @@ fn settling() -> Vec<Power> {
     ]
 }
 
-/// Begin what nobody will send.
+/// Begin an attempt that will never be sent.
 fn beginning() -> Vec<Power> {
     let elsewhere = || {
         json!({
@@ -99,7 +104,7 @@ fn beginning() -> Vec<Power> {
     let pending = || json!([attempt("new", "Pending", json!({}))]);
     vec![
         power(
-            "record an intent that nobody signed",
+            "record an intent that was not signed",
             waiting,
             [put("/attempts", pending())],
         ),
@@ -119,12 +124,12 @@ fn beginning() -> Vec<Power> {
             [put("/refusedPlan", digest("0"))],
         ),
         power(
-            "say that the cloud does not report a fact",
+            "mark a fact as not reported by the cloud",
             in_doubt,
             [put("/desktops/0/missingFacts", json!(["Users"]))],
         ),
         power(
-            "say where a request lives before it is admitted",
+            "set the project of a request before it is admitted",
             waiting,
             [put("/project", elsewhere())],
         ),
@@ -145,7 +150,7 @@ fn telling() -> Vec<Power> {
             [failed(), end()],
         ),
         power(
-            "say that both desktops are gone, and end",
+            "report both desktops as deleted, and finish",
             followed,
             [
                 put("/desktops", both_gone()),
@@ -155,22 +160,22 @@ fn telling() -> Vec<Power> {
             ],
         ),
         power(
-            "say that it is ready",
+            "report it as ready",
             followed,
             [put("/conditions/-", condition("Ready", "True", "AllDeleted"))],
         ),
         power(
-            "make up a last error",
+            "invent a last error",
             followed,
             [put("/lastError", error("Throttled", 429))],
         ),
         power(
-            "say that another generation was seen",
+            "set another observed generation",
             followed,
             [put("/observedGeneration", 9)],
         ),
         power(
-            "answer the annotation in the place of the operator",
+            "mark the annotation as handled",
             finished,
             [put("/lastHandledResolve", "done=retry")],
         ),
@@ -178,7 +183,7 @@ fn telling() -> Vec<Power> {
 }
 
 #[tokio::test]
-async fn what_an_administrator_can_still_write_is_known() {
+async fn the_list_of_what_an_administrator_can_still_write_is_complete() {
     let control_plane = ControlPlane::shared().await;
     control_plane.install_crds().await.unwrap();
     let namespace = control_plane.namespace("powers").await.unwrap();
@@ -204,7 +209,7 @@ async fn what_an_administrator_can_still_write_is_known() {
 }
 
 #[tokio::test]
-async fn what_had_no_effect_can_be_exchanged_by_two_writes() {
+async fn attempts_without_effect_can_be_replaced_in_two_writes() {
     let control_plane = ControlPlane::shared().await;
     control_plane.install_crds().await.unwrap();
     let namespace = control_plane.namespace("two-writes").await.unwrap();

@@ -8,7 +8,7 @@ use super::lies::{OWNER, victim};
 use super::victims::followed;
 
 #[tokio::test]
-async fn who_may_write_a_status_cannot_touch_the_rest_of_the_object() {
+async fn permission_to_write_the_status_does_not_allow_changes_to_the_rest_of_the_object() {
     let control_plane = ControlPlane::shared().await;
     control_plane.install_crds().await.unwrap();
     let namespace = control_plane.namespace("attack-rest").await.unwrap();
@@ -57,7 +57,7 @@ async fn who_may_write_a_status_cannot_touch_the_rest_of_the_object() {
 }
 
 #[tokio::test]
-async fn a_request_is_born_without_a_past() {
+async fn a_new_request_has_no_status() {
     let control_plane = ControlPlane::shared().await;
     control_plane.install_crds().await.unwrap();
     let namespace = control_plane.namespace("attack-birth").await.unwrap();
@@ -72,7 +72,8 @@ async fn a_request_is_born_without_a_past() {
     assert_eq!(created.data["status"], json!({"observedGeneration": -1}));
 }
 
-/// Every right that a role for people must not give, and one that it must, so that the question is the right one.
+/// Every permission that a role for users must not grant, and one that it must, to check that the question is asked
+/// correctly.
 const ROLES: [(&str, &str, &[&str]); 4] = [
     (
         "desktop-deletion-viewer",
@@ -117,7 +118,7 @@ const ROLES: [(&str, &str, &[&str]); 4] = [
     ),
 ];
 
-/// What none of them gives.
+/// Permissions that none of the roles grants.
 const NOBODY: [&str; 9] = [
     "update desktopdeletions --subresource=status",
     "patch desktopdeletions --subresource=status",
@@ -131,7 +132,7 @@ const NOBODY: [&str; 9] = [
 ];
 
 #[tokio::test]
-async fn no_role_for_people_reaches_a_status_or_a_secret() {
+async fn no_role_for_users_gives_access_to_a_status_or_a_secret() {
     let control_plane = ControlPlane::shared().await;
     let namespace = control_plane.namespace("roles").await.unwrap();
     let other = control_plane.namespace("roles-other").await.unwrap();

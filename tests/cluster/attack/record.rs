@@ -15,59 +15,54 @@ pub(super) fn settled_again() -> Vec<Lie> {
     let refused = "/attempts/0/outcome";
     let second = "/attempts/1/outcome";
     vec![
-        outcome("open the accepted call again", followed, second, "Pending"),
         outcome(
-            "say that the accepted call was refused",
+            "set the accepted call back to Pending",
             followed,
             second,
-            "Rejected",
+            "Pending",
         ),
+        outcome("set the accepted call to Rejected", followed, second, "Rejected"),
+        outcome("set the accepted call to NotSent", followed, second, "NotSent"),
+        outcome("set the accepted call to NoEffect", followed, second, "NoEffect"),
+        outcome("set the accepted call to Adopted", followed, second, "Adopted"),
         outcome(
-            "say that the accepted call was never sent",
+            "set the accepted call to Abandoned",
             followed,
             second,
-            "NotSent",
+            "Abandoned",
         ),
         outcome(
-            "say that the accepted call had no effect",
-            followed,
-            second,
-            "NoEffect",
-        ),
-        outcome(
-            "say that the accepted call was found",
-            followed,
-            second,
-            "Adopted",
-        ),
-        outcome("give the accepted call up", followed, second, "Abandoned"),
-        outcome(
-            "open the call that had no effect again",
+            "set the call without effect back to Pending",
             in_doubt,
             second,
             "Pending",
         ),
         outcome(
-            "say that the call without effect was refused",
+            "set the call without effect to Rejected",
             in_doubt,
             second,
             "Rejected",
         ),
-        outcome("open the refused call again", in_doubt, refused, "Pending"),
         outcome(
-            "open a call of a finished request again",
+            "set the rejected call back to Pending",
+            in_doubt,
+            refused,
+            "Pending",
+        ),
+        outcome(
+            "set a call of a finished request back to Pending",
             finished,
             second,
             "Pending",
         ),
         outcome(
-            "clear a finished request of its call",
+            "set the call of a finished request to an outcome without effect",
             finished,
             second,
             "NotSent",
         ),
         lie(
-            "say that the refused call was accepted",
+            "set the rejected call to Accepted",
             in_doubt,
             [
                 put(refused, "Accepted"),
@@ -76,7 +71,7 @@ pub(super) fn settled_again() -> Vec<Lie> {
             OUTCOME,
         ),
         lie(
-            "say that the call in doubt was accepted, and name no job",
+            "set the call with unknown outcome to Accepted without a job",
             in_doubt,
             [put("/attempts/2/outcome", "Accepted")],
             "jobIDs is required when outcome is Accepted",
@@ -111,19 +106,19 @@ pub(super) fn jobs_and_errors() -> Vec<Lie> {
             JOBS,
         ),
         lie(
-            "say that a call was refused for another reason",
+            "change the error of a rejected call",
             in_doubt,
             [put("/attempts/0/error", error("NotFound", 404))],
             ERROR,
         ),
         lie(
-            "forget why a call was refused",
+            "remove the error of a rejected call",
             in_doubt,
             [drop("/attempts/0/error")],
             ERROR,
         ),
         lie(
-            "put an error to the accepted call",
+            "add an error to the accepted call",
             followed,
             [put("/attempts/1/error", error("InDoubt", 504))],
             ERROR,
@@ -136,16 +131,19 @@ pub(super) fn facts() -> Vec<Lie> {
     let fact = |name, edit| lie(name, followed, [edit], FACTS);
     vec![
         fact(
-            "say that another pod wrote it",
+            "change the pod that wrote it",
             put("/attempts/1/writer", "operator-9"),
         ),
-        fact("say that it went with a token", put("/attempts/1/auth", "Token")),
+        fact(
+            "change the authentication to a token",
+            put("/attempts/1/auth", "Token"),
+        ),
         fact(
             "take a desktop out of its body",
             put("/attempts/1/desktopIDs", json!(["d1"])),
         ),
         fact(
-            "order its body otherwise",
+            "change the order of its body",
             put("/attempts/1/desktopIDs", json!(["d2", "d1"])),
         ),
         fact(
@@ -157,18 +155,18 @@ pub(super) fn facts() -> Vec<Lie> {
             put("/attempts/1/bodyDigest", format!("sha256:{}", "f".repeat(64))),
         ),
         fact(
-            "date it back",
+            "set an earlier signature time",
             put("/attempts/1/signedAt", "2026-11-01T00:00:00Z"),
         ),
         fact(
-            "let it live longer",
+            "extend its expiry",
             put("/attempts/1/notAfter", "2027-12-01T00:00:00Z"),
         ),
         fact(
-            "let it die sooner",
+            "shorten its expiry",
             put("/attempts/1/notAfter", "2026-12-01T00:00:01Z"),
         ),
-        fact("hide when it dies", drop("/attempts/1/notAfter")),
+        fact("remove its expiry", drop("/attempts/1/notAfter")),
         fact(
             "say that another plan was approved",
             put("/attempts/1/planHash", digest("9")),
@@ -177,7 +175,7 @@ pub(super) fn facts() -> Vec<Lie> {
     ]
 }
 
-/// What was there before the call, told of the accepted call.
+/// The baseline of the accepted call, that is, the jobs that existed before it.
 pub(super) fn baselines() -> Vec<Lie> {
     let fact = |name, edit| lie(name, followed, [edit], FACTS);
     vec![

@@ -1,5 +1,5 @@
-//! A cloud that says every secret aloud: in messages, codes, names, headers and answers of the wrong form. None of them
-//! may show in a log, an Event, a status or a metric; the test kit searches all of these when the operator ends.
+//! A cloud that repeats every secret: in messages, codes, names, headers and responses of the wrong form. None of them
+//! may be exposed in a log, an Event, a status or a metric; the test kit searches all of these when the operator ends.
 
 use serde_json::{Value, json};
 use testkit::cloud::ACCESS_KEY;
@@ -14,12 +14,12 @@ const SECURITY_TOKEN: &str = "canary-said-aloud-by-the-cloud-session";
 const TOKEN: &str = "canary-said-aloud-by-the-cloud-token";
 const PASSWORD: &str = "canary-said-aloud-by-the-cloud-password";
 
-/// A kind of login and what it knows.
+/// A kind of credentials and the secrets that it contains.
 struct Login {
     kind: &'static str,
     account: Value,
     values: &'static [(&'static str, &'static str)],
-    /// What the cloud says aloud.
+    /// The secret that the cloud repeats.
     secret: &'static str,
     /// Where it says so: a service can only repeat what was sent to it.
     operations: &'static [&'static str],
@@ -65,7 +65,7 @@ fn logins() -> [Login; 4] {
     ]
 }
 
-/// Answers that say the secret, for one read after the other of each operation.
+/// Responses that contain the secret, for one read after the other of each operation.
 fn answers(secret: &str) -> Vec<Value> {
     let envelope = json!({
         "error_code": secret,
@@ -87,10 +87,11 @@ fn answers(secret: &str) -> Vec<Value> {
     ]
 }
 
-/// Puts each answer in the way of each operation, one after the other.
+/// Puts each response in the way of each operation, one after the other.
 fn say_aloud(fixture: &Fixture, login: &Login) {
     for operation in login.operations {
-        // A submission whose answer cannot be read is in doubt, and then no further one follows for long.
+        // After a submission whose response cannot be read, the outcome is unknown, and no further one follows for
+        // long.
         let clear = |answer: &Value| *operation != "batchDelete" || answer["status"] == 429;
         let answers = answers(login.secret).into_iter().filter(clear);
         for (nth, answer) in answers.enumerate() {
@@ -127,18 +128,21 @@ async fn play(number: usize, login: Login) {
     assert_eq!(says(&status, Succeeded), pair("False", "AllFailed"), "{status:#}");
     assert_eq!(status.to_string().contains("[redacted]"), aloud, "{status:#}");
     let log = operator.log();
-    assert!(log.contains("[redacted]"), "the cloud said it");
+    assert!(log.contains("[redacted]"), "the cloud returned the secret");
     assert!(
         operator.address().is_some(),
         "its metrics are searched when it ends: {log}"
     );
     assert_eq!(operator.stopped().await, 0);
     let redacted = |span: &OtlpSpan| span.attribute("request_id").contains("[redacted]");
-    assert!(collector.spans().iter().any(redacted), "the cloud said it");
+    assert!(
+        collector.spans().iter().any(redacted),
+        "the cloud returned the secret"
+    );
 }
 
 #[tokio::test]
-async fn what_the_cloud_repeats_of_a_login_shows_nowhere() {
+async fn secrets_that_the_cloud_repeats_are_not_exposed() {
     let runs = logins().into_iter().enumerate();
     futures::future::join_all(runs.map(|(number, login)| play(number, login))).await;
 }

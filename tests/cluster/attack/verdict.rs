@@ -1,4 +1,4 @@
-//! What was decided stays decided, what is said of it adds up, and the end is the end (I4).
+//! A final result is final, the reported numbers are consistent, and a finished request does not change (I4).
 
 use serde_json::{Value, json};
 
@@ -29,21 +29,21 @@ pub(super) fn taken_back() -> Vec<Lie> {
         once("name another job", put("/jobID", "job-2"), job),
         once("forget the job", drop("/jobID"), job),
         once(
-            "move the request to another region",
+            "change the region of the request",
             put("/project/region", "cn-north-4"),
             project,
         ),
         once(
-            "move the request to another project",
+            "change the project of the request",
             put("/project/projectID", "fedcba9876543210"),
             project,
         ),
         once(
-            "move the request to another cloud",
+            "change the endpoint of the request",
             put("/project/endpoint", "https://workspace.example.com"),
             project,
         ),
-        once("forget where the request lives", drop("/project"), project),
+        once("remove the project of the request", drop("/project"), project),
         once(
             "say that it began later",
             put("/startTime", "2026-12-02T00:00:00Z"),
@@ -65,26 +65,31 @@ pub(super) fn taken_back() -> Vec<Lie> {
             ended,
         ),
         lie(
-            "turn the verdict round",
+            "invert the final result",
             finished,
             [put("/conditions/0/status", "True")],
             SUCCEEDED,
         ),
         lie(
-            "open the verdict again",
+            "set the final result back to Unknown",
             finished,
             [put("/conditions/0/status", "Unknown")],
             SUCCEEDED,
         ),
         lie(
-            "give the verdict another reason",
+            "change the reason of the final result",
             finished,
             [put("/conditions/0/reason", "Expired")],
             SUCCEEDED,
         ),
-        lie("remove the verdict", finished, [drop("/conditions/0")], SUCCEEDED),
         lie(
-            "call the verdict by another name",
+            "remove the final result",
+            finished,
+            [drop("/conditions/0")],
+            SUCCEEDED,
+        ),
+        lie(
+            "rename the condition of the final result",
             finished,
             [put("/conditions/0/type", "Failed")],
             SUCCEEDED,
@@ -102,7 +107,7 @@ pub(super) fn desktops_taken_back() -> Vec<Lie> {
     let once = |name, edit, refusal| lie(name, followed, [edit], refusal);
     vec![
         once(
-            "bring a deleted desktop back",
+            "set a deleted desktop to another state",
             put("/desktops/0/state", "Failed"),
             "state is immutable once it is Deleted",
         ),
@@ -147,9 +152,9 @@ pub(super) fn made_up() -> Vec<Lie> {
             [succeeded("True", "AlreadyAbsent")],
             GONE,
         ),
-        lie("end without a verdict", followed, [end()], DECIDED),
+        lie("finish without a final result", followed, [end()], DECIDED),
         lie(
-            "end while a call is in doubt",
+            "finish while the outcome of a call is unknown",
             in_doubt,
             [succeeded("False", "Abandoned"), end()],
             DECIDED,
@@ -161,7 +166,7 @@ pub(super) fn made_up() -> Vec<Lie> {
             "completionTime cannot be set while a desktop is Deleting",
         ),
         lie(
-            "list a desktop that nobody asked for",
+            "list a desktop that is not in the spec",
             followed,
             [put("/desktops/-", other())],
             LISTED,
@@ -215,7 +220,7 @@ pub(super) fn approvals() -> Vec<Lie> {
             unshown,
         ),
         lie(
-            "record an intent for a plan that nobody approved",
+            "record an intent for a plan that was not approved",
             planned,
             [put("/attempts", attempt("0"))],
             unapproved,
@@ -235,7 +240,7 @@ pub(super) fn after_the_end() -> Vec<Lie> {
     vec![
         late("say that it is ready", put("/conditions/1/status", "True")),
         late(
-            "explain the verdict otherwise",
+            "change the message of the final result",
             put("/conditions/0/message", "a person wanted it so"),
         ),
         late(
@@ -246,14 +251,11 @@ pub(super) fn after_the_end() -> Vec<Lie> {
             "give another reason for the submission",
             put("/conditions/3/reason", "JobRecovered"),
         ),
-        late("say that nobody need look", drop("/conditions/2")),
-        late(
-            "call a condition by another name",
-            put("/conditions/2/type", "Approved"),
-        ),
+        late("remove the condition Stalled", drop("/conditions/2")),
+        late("rename a condition", put("/conditions/2/type", "Approved")),
         late("add a condition", put("/conditions/-", more())),
         late(
-            "date a condition back",
+            "set an earlier time of a condition",
             put("/conditions/1/lastTransitionTime", "2026-11-01T00:00:00Z"),
         ),
         late(
@@ -290,10 +292,7 @@ pub(super) fn after_the_end() -> Vec<Lie> {
             put("/desktops/1/message", "it never existed"),
         ),
         late("hide why it failed", drop("/desktops/1/message")),
-        late(
-            "call the desktop by another name",
-            put("/desktops/1/name", "PC-9"),
-        ),
+        late("change the name of the desktop", put("/desktops/1/name", "PC-9")),
         late(
             "give another last error",
             put("/lastError", error("Throttled", 429)),

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use crate::crd_rules::attempt;
 
-/// Its call was refused, the next one had no effect, and the answer to the last one was lost.
+/// Its call was refused, the next one had no effect, and the response to the last one was lost.
 pub(super) fn in_doubt() -> Value {
     json!({
         "observedGeneration": 1,

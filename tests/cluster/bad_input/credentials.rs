@@ -1,5 +1,5 @@
-//! Secrets that hold no login: each is named, on the project and on the request that waits for it, and nothing is sent
-//! with it. What the API server has nothing against, the operator does.
+//! Secrets without valid credentials: each is named on the project and on the request that waits for it, and nothing is
+//! sent with it. The API server accepts these Secrets; the operator rejects them.
 
 use std::collections::BTreeMap;
 
@@ -16,7 +16,7 @@ use desktop_deletion_operator::crd::conditions::ConditionType::{Submitted, Succe
 
 use crate::fixture::{Fixture, desktop, message, pair, says};
 
-/// The keys of a good Secret for each kind of login.
+/// The keys of a valid Secret for each kind of credentials.
 const LOGINS: &[(&str, &[(&str, &str)])] = &[
     (
         "accessKey",
@@ -40,7 +40,7 @@ const LOGINS: &[(&str, &[(&str, &str)])] = &[
 /// A Secret that is good but for one key.
 struct Row {
     what: &'static str,
-    /// The kind of login.
+    /// The kind of credentials.
     login: &'static str,
     key: &'static str,
     /// What the Secret has under that key; `None`: nothing.
@@ -112,7 +112,7 @@ const ROWS: &[Row] = &[
     row("blank secret key, a tab", "accessKey", "secretKey", b"\t", BLANK),
     row("blank security token, a line feed", "accessKey", "securityToken", b"\n", BLANK),
     row("blank token", "token", "token", b" ", BLANK),
-    row("blank user, a space of no break", "password", "userName", "\u{a0}".as_bytes(), BLANK),
+    row("blank user, a no-break space", "password", "userName", "\u{a0}".as_bytes(), BLANK),
     row("blank password", "password", "password", b"  ", BLANK),
 
     row("access key id in UTF-16", "accessKey", "accessKey", b"\xff\xfeA\0", NO_TEXT),
@@ -142,8 +142,8 @@ const ROWS: &[Row] = &[
     row("blank within a secret key", "accessKey", "secretKey", b"SK SK", THIRD),
     row("blank before a token", "token", "token", b" MII", FIRST),
     row("byte order mark before a token", "token", "token", "\u{feff}MII".as_bytes(), FIRST),
-    row("space of no width in a secret key", "accessKey", "secretKey", "SK\u{200b}".as_bytes(), THIRD),
-    row("text from right to left in a token", "token", "token", "MI\u{202e}I".as_bytes(), THIRD),
+    row("zero-width space in a secret key", "accessKey", "secretKey", "SK\u{200b}".as_bytes(), THIRD),
+    row("right-to-left text in a token", "token", "token", "MI\u{202e}I".as_bytes(), THIRD),
     row("blank after a password", "password", "password", b"pass ", EDGE),
     row("list of key and value as access key id", "accessKey", "accessKey", b"AK,SignedHeaders=host",
         "contains ',' or '=', which is invalid in an access key ID"),
@@ -195,7 +195,7 @@ impl Row {
     }
 }
 
-/// Applies a project with that kind of login and a request, both of that name.
+/// Applies a project with that kind of credentials and a request, both of that name.
 async fn put_project(fixture: &Fixture, cloud: &Cloud, login: &str, name: &str) {
     let mut project = cloud.project(name, name);
     project["spec"]["credentials"] = json!({login: {"secretRef": {"name": name}}});
@@ -205,7 +205,7 @@ async fn put_project(fixture: &Fixture, cloud: &Cloud, login: &str, name: &str) 
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_secret_that_holds_no_login_is_told_and_nothing_is_sent() {
+async fn a_secret_without_valid_credentials_is_reported_and_nothing_is_sent() {
     let fixture = Fixture::without_project("secrets", Cloud::world(), &[]).await;
     let good = Cloud::start(&Cloud::world()).await.unwrap();
     good.add_desktop(&desktop("good")).unwrap();
@@ -230,8 +230,8 @@ async fn a_secret_that_holds_no_login_is_told_and_nothing_is_sent() {
     assert_eq!(fixture.cloud.ledger(), [], "nothing was sent, not even a read");
 }
 
-/// A login that has the form of one, and that the cloud does not take: what it is, its kind, its Secret, and what the
-/// operator has heard of the cloud.
+/// Credentials that are well-formed, and that the cloud rejects: a description, their kind, their Secret, and the
+/// response of the cloud.
 type Refused = (
     &'static str,
     &'static str,
@@ -242,12 +242,12 @@ type Refused = (
 #[rustfmt::skip]
 const REFUSED: &[Refused] = &[
     ("token that has expired", "token", &[("token", "canary-expired-token")], "decrypt token fail"),
-    ("token that nobody issued", "token", &[("token", "canary-made-up-token")], "decrypt token fail"),
+    ("token that was never issued", "token", &[("token", "canary-made-up-token")], "decrypt token fail"),
     ("access key that does not exist", "accessKey",
         &[("accessKey", "TESTUNKNOWNKEY000001"), ("secretKey", "canary-secret")], "err:ak not exist"),
     ("secret key of another access key", "accessKey",
         &[("accessKey", ACCESS_KEY), ("secretKey", "canary-secret-of-another")], "verify aksk signature fail"),
-    ("security token that is none", "accessKey",
+    ("invalid security token", "accessKey",
         &[("accessKey", ACCESS_KEY), ("secretKey", SECRET_KEY), ("securityToken", "canary-none")],
         "X-Security-Token does not belong"),
     ("password that is wrong", "password",
@@ -265,10 +265,10 @@ fn refusing_world() -> Value {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_login_that_the_cloud_does_not_take_is_told_and_nothing_is_submitted() {
+async fn credentials_that_the_cloud_rejects_are_reported_and_nothing_is_submitted() {
     let fixture = Fixture::without_project("refused-logins", Cloud::world(), &[desktop("good")]).await;
     let _operator = fixture.operator(&["--secret-refresh=5s"]);
-    // A cloud each, since failures of one login may lock another.
+    // A separate cloud for each, since failures with one set of credentials can lock another.
     let judge = async |(number, (what, login, values, said)): (usize, &Refused)| {
         let cloud = Cloud::start(&refusing_world()).await.unwrap();
         let name = format!("row-{number}");

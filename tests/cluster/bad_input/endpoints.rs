@@ -1,6 +1,6 @@
-//! Endpoints that the API server has nothing against, and the operator does: each is named on the project and on the
-//! request that waits for it, and nothing connects. The whole corpus of tricks is tried on the client, in
-//! `tests/offline/workspace_client/endpoints`; what is no URL of a host at all the schema refuses
+//! Endpoints that the API server accepts and the operator refuses: each is named on the project and on the request that
+//! waits for it, and nothing connects. All malicious endpoints are tried on the client, in
+//! `tests/offline/workspace_client/endpoints`; the schema refuses what is not the URL of a host
 //! ([`crd_rules`](crate::crd_rules)).
 
 use std::sync::Arc;
@@ -48,7 +48,7 @@ const ROWS: &[Row] = &[
     ("allowed name that leads to this machine", "https://localhost:PORT", UNREACHABLE, LOOPBACK),
 ];
 
-/// Where the tricks lead: it counts who comes.
+/// The target of the malicious endpoints: it counts connections.
 async fn sink() -> (u16, Arc<AtomicUsize>) {
     let visits = Arc::new(AtomicUsize::new(0));
     let mut port = 0;
@@ -69,8 +69,8 @@ async fn sink() -> (u16, Arc<AtomicUsize>) {
     (port, visits)
 }
 
-/// Applies a project whose `place` is that endpoint, with a login that is shown there, and a request for it; all have
-/// that name.
+/// Applies a project whose `place` is that endpoint, with credentials that would be sent there, and a request for it;
+/// all have that name.
 async fn put(fixture: &Fixture, place: &str, endpoint: &str, name: &str) {
     let user = [
         ("domainName", "test"),
@@ -100,7 +100,7 @@ async fn is_told(fixture: &Fixture, name: &str, reason: &str, told: &str) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_endpoint_that_would_take_a_login_elsewhere_is_told_and_nothing_connects() {
+async fn an_endpoint_that_would_send_credentials_elsewhere_is_reported_and_not_connected_to() {
     let fixture = Fixture::without_project("endpoints", Cloud::world(), &[desktop("good")]).await;
     let (port, visits) = sink().await;
     let _operator = fixture.operator(&[ALLOWED, "--secret-refresh=2s"]);

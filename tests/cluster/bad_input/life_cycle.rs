@@ -1,13 +1,14 @@
-//! What people, tools and other controllers do to an object while it lives. All of it is done at the same time, in one
-//! namespace, under one operator and to one cloud; each scene has a request and a desktop of its own name. Whatever is
-//! done, each desktop is submitted with effect once at most.
+//! Edits by users, tools and other controllers during the life of an object. All of them are made at the same time, in
+//! one namespace, under one operator and to one cloud; each scene has a request and a desktop with its own name. In
+//! every case, each desktop is submitted with effect at most once.
 //!
 //! | file | what |
 //! | --- | --- |
 //! | [`again`] | applied, deleted, restored and edited, over and over |
-//! | [`forged`] | a status that somebody else wrote |
+//! | [`forged`] | a status that another client wrote |
 //!
-//! The end of a namespace is in `tests/faults/leaving.rs`, and a twin that is made while a submission is in flight too.
+//! The deletion of a namespace is in `tests/faults/leaving.rs`, and so is a request that is recreated while a
+//! submission is in flight.
 
 use std::collections::HashMap;
 use std::panic::AssertUnwindSafe;
@@ -25,7 +26,7 @@ use crate::fixture::{Fixture, body, desktop, endless, pair, says};
 mod again;
 mod forged;
 
-/// What is done, what comes of it, and the play that shows it.
+/// What is done, the result, and the function that plays it.
 type Scene<'a> = (&'static str, &'static str, LocalBoxFuture<'a, ()>);
 
 fn scenes(fixture: &Fixture) -> Vec<Scene<'_>> {
@@ -83,9 +84,9 @@ fn effects(fixture: &Fixture) -> HashMap<String, usize> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn whatever_is_done_to_an_object_its_desktops_are_submitted_once_at_most() {
+async fn desktops_are_submitted_at_most_once_regardless_of_edits_of_the_object() {
     let fixture = Fixture::set("life-cycle", &[]).await;
-    // A signature lives for a quarter of an hour, so that what is in doubt stays so while something is done to it.
+    // A signature lives for a quarter of an hour, so that the outcome stays unknown while something is done to it.
     let _operator = fixture.operator(&["--job-overdue=12s", "--concurrency=256"]);
     let scenes = scenes(&fixture);
     let count = scenes.len();

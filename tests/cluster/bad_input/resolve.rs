@@ -17,7 +17,7 @@ const FOREIGN: &str = "names no desktop of attempt";
 const SETTLED: &str = "already has outcome Accepted";
 const FOLLOWED: &str = "took effect and its job is followed";
 
-/// What is asked for while an attempt is in doubt, and why not; `ID` is the attempt.
+/// What is requested while the outcome of an attempt is unknown, and why it is refused; `ID` is the attempt.
 const IN_DOUBT: &[(&str, &str)] = &[
     ("", FORM),
     ("retry", FORM),
@@ -86,14 +86,14 @@ fn attempt(status: &Value) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_annotation_that_cannot_be_followed_is_refused_once_and_changes_nothing() {
+async fn an_annotation_that_cannot_be_applied_is_refused_once_and_changes_nothing() {
     let fixture = Fixture::set("resolve", &["in-doubt", "accepted"].map(endless)).await;
     fixture.cloud.add_desktop(&desktop("good")).unwrap();
     fixture
         .cloud
         .add_fault(&lost("in-doubt", true, &json!("reset")))
         .unwrap();
-    // A signature lives for a quarter of an hour, so that what is in doubt stays so.
+    // A signature lives for a quarter of an hour, so that the outcome stays unknown.
     let _operator = fixture.operator(&[]);
     for name in ["in-doubt", "accepted"] {
         fixture.request(name, &[name]).await;

@@ -1,5 +1,5 @@
-//! `DesktopDeletion`: the write-ahead log. These rules keep even a faulty operator from a second submission and from
-//! losing one.
+//! `DesktopDeletion`: the write-ahead log. These rules prevent a second submission and the loss of one, even by a
+//! faulty operator.
 
 use serde_json::{Value, json};
 
@@ -89,7 +89,7 @@ fn next() -> Vec<Row> {
             Allowed,
         ),
         log(
-            "try again while a call may be on its way",
+            "try again while a call may be in flight",
             &[("a", "Pending")],
             &[("a", "Pending"), ("b", "Pending")],
             Refused(NEW),
@@ -115,7 +115,7 @@ fn next() -> Vec<Row> {
             Refused(NEW),
         ),
         log(
-            "try again after a person gave up",
+            "try again after a user abandoned the attempt",
             &[("a", "Abandoned")],
             &[("a", "Abandoned"), ("b", "Pending")],
             Refused(NEW),
@@ -150,14 +150,14 @@ fn removal() -> Vec<Row> {
             Refused(STAYS),
         ),
         log(
-            "replace an attempt in doubt",
+            "replace an attempt with unknown outcome",
             &[("a", "Pending")],
             &[("b", "Pending")],
             Refused(STAYS),
         ),
         log("remove a refused attempt", &[("a", "Rejected")], &[], Allowed),
         log(
-            "remove an attempt in doubt",
+            "remove an attempt with unknown outcome",
             &[("a", "Pending")],
             &[],
             Refused(STAYS),
@@ -175,7 +175,7 @@ fn removal() -> Vec<Row> {
             Refused(STAYS),
         ),
         Row {
-            name: "remove the log with an attempt in doubt",
+            name: "remove the log with an attempt with unknown outcome",
             before: json!({"status": {"attempts": [attempt("a", "Pending", json!({}))]}}),
             change: Status(json!({"attempts": null})),
             expected: Refused("only Rejected and NotSent attempts may be replaced"),
@@ -252,14 +252,14 @@ fn outcomes() -> Vec<Row> {
             Allowed,
         ));
         rows.push(log(
-            "open a settled attempt again",
+            "set a settled attempt back to Pending",
             &[("a", outcome)],
             &[("a", "Pending")],
             Refused(OUTCOME),
         ));
         for other in settled.into_iter().filter(|other| *other != outcome) {
             rows.push(log(
-                "settle an attempt otherwise",
+                "settle an attempt with another outcome",
                 &[("a", outcome)],
                 &[("a", other)],
                 Refused(OUTCOME),
@@ -269,7 +269,7 @@ fn outcomes() -> Vec<Row> {
     rows
 }
 
-/// `change` is laid over a pending attempt with all its fields; null takes a field away.
+/// `change` is merged into a pending attempt with all its fields; null removes a field.
 fn change(name: &'static str, change: Value, expected: Expected) -> Row {
     let before = attempt("a", "Pending", json!({}));
     let after = attempt("a", "Pending", change);
@@ -284,20 +284,28 @@ fn change(name: &'static str, change: Value, expected: Expected) -> Row {
 fn facts() -> Vec<Row> {
     vec![
         change("write the attempt as it is", json!({}), Allowed),
-        change("record what the cloud said", json!({"error": error()}), Allowed),
+        change(
+            "record the error of the cloud",
+            json!({"error": error()}),
+            Allowed,
+        ),
         change(
             "claim another writer",
             json!({"writer": "operator-1"}),
             Refused(FACTS),
         ),
-        change("claim another login", json!({"auth": "Token"}), Refused(FACTS)),
+        change(
+            "claim another authentication method",
+            json!({"auth": "Token"}),
+            Refused(FACTS),
+        ),
         change(
             "claim another body",
             json!({"desktopIDs": ["d1"]}),
             Refused(FACTS),
         ),
         change(
-            "order the body otherwise",
+            "change the order of the body",
             json!({"desktopIDs": ["d2", "d1"]}),
             Refused(FACTS),
         ),
@@ -322,12 +330,12 @@ fn facts() -> Vec<Row> {
             Refused(FACTS),
         ),
         change(
-            "put the end of the signature off",
+            "extend the expiry of the signature",
             json!({"notAfter": "2026-12-01T01:00:00Z"}),
             Refused(FACTS),
         ),
         change(
-            "forget the end of the signature",
+            "remove the expiry of the signature",
             json!({"notAfter": null}),
             Refused(FACTS),
         ),
@@ -429,7 +437,7 @@ fn jobs() -> Vec<Row> {
             Refused("must have at most 4 items"),
         ),
         Row {
-            name: "add a job that shows late to a finished request",
+            name: "add a job that becomes visible late to a finished request",
             before: json!({"status": {
                 "attempts": [attempt("a", "Abandoned", json!({}))],
                 "conditions": succeeded("False", "Abandoned"),

@@ -300,13 +300,13 @@ fn approval() -> Vec<Row> {
             Allowed,
         ),
         change(
-            "take an approval back",
+            "withdraw an approval",
             json!({"approvedPlan": hash("0")}),
             json!({"approvedPlan": null}),
             Allowed,
         ),
         change(
-            "approve what is no hash",
+            "approve an invalid hash",
             json!({}),
             json!({"approvedPlan": "yes"}),
             Refused("should match '^sha256:[0-9a-f]{64}$'"),
@@ -347,7 +347,7 @@ fn immutable_desktops() -> Vec<Row> {
             Refused("desktopIDs is immutable"),
         ),
         change(
-            "order the desktops otherwise",
+            "change the order of the desktops",
             json!({}),
             json!({"desktopIDs": ["d2", "d1"]}),
             Refused("desktopIDs is immutable"),
@@ -394,7 +394,7 @@ fn immutable_flags() -> Vec<Row> {
             Refused("deleteUsers is immutable"),
         ),
         change(
-            "silence the mail",
+            "disable the email notification",
             json!({}),
             json!({"emailNotification": false}),
             Refused("emailNotification is immutable; create a new DesktopDeletion instead"),
@@ -429,7 +429,7 @@ fn immutable_flags() -> Vec<Row> {
 fn immutable_deadline() -> Vec<Row> {
     vec![
         change(
-            "put the deadline off",
+            "extend the deadline",
             json!({"notAfter": "2026-12-05T00:00:00Z"}),
             json!({"notAfter": "2026-12-06T00:00:00Z"}),
             Refused("notAfter is immutable and can neither be added nor removed"),
@@ -447,7 +447,7 @@ fn immutable_deadline() -> Vec<Row> {
             Refused("notAfter is immutable and can neither be added nor removed"),
         ),
         change(
-            "put the earliest time off",
+            "postpone the earliest time",
             json!({"notBefore": "2026-12-05T00:00:00Z"}),
             json!({"notBefore": "2026-12-06T00:00:00Z"}),
             Refused("notBefore is immutable and can neither be added nor removed"),

@@ -110,19 +110,19 @@ fn once() -> Vec<Row> {
             Refused("jobID is written once"),
         ),
         row(
-            "record where the request lives",
+            "record the project of the request",
             json!({}),
             project("ap-southeast-1"),
             Allowed,
         ),
         row(
-            "send the request elsewhere",
+            "change the project of the request",
             project("ap-southeast-1"),
             project("cn-north-4"),
             Refused("project is written once and can neither be changed nor removed"),
         ),
         row(
-            "forget where the request lives",
+            "remove the project of the request",
             project("ap-southeast-1"),
             json!({"project": null}),
             Refused("project is written once"),
@@ -137,7 +137,7 @@ fn verdict() -> Vec<Row> {
     let failed = || conditions(succeeded("False", "AllFailed"));
     vec![
         row(
-            "go on while the verdict is open",
+            "write while the final result is Unknown",
             waiting(),
             conditions(succeeded("Unknown", "JobRunning")),
             Allowed,
@@ -157,19 +157,19 @@ fn verdict() -> Vec<Row> {
             Refused("condition Succeeded is final"),
         ),
         row(
-            "open the verdict again",
+            "set the final result back to Unknown",
             failed(),
             waiting(),
             Refused("condition Succeeded is final"),
         ),
         row(
-            "give another reason for the verdict",
+            "change the reason of the final result",
             failed(),
             conditions(succeeded("False", "Rejected")),
             Refused("condition Succeeded is final"),
         ),
         row(
-            "remove the verdict",
+            "remove the final result",
             failed(),
             conditions(json!([])),
             Refused("condition Succeeded is final"),
@@ -181,7 +181,7 @@ fn verdict() -> Vec<Row> {
             Refused("condition Succeeded is final"),
         ),
         row(
-            "explain the verdict better",
+            "improve the message of the final result",
             failed(),
             conditions({
                 let mut condition = succeeded("False", "AllFailed");
@@ -199,16 +199,26 @@ fn completion() -> Vec<Row> {
         "completionTime can be set only if condition Succeeded is True or False and no attempt is Pending";
     let with = |outcome: &str, conditions: Value| json!({"attempts": [attempt("a", outcome, json!({}))], "conditions": conditions});
     vec![
-        row("finish together with the verdict", json!({}), finished(), Allowed),
-        row("finish without a verdict", json!({}), time(), Refused(cannot)),
         row(
-            "finish while the verdict is open",
+            "finish together with the final result",
+            json!({}),
+            finished(),
+            Allowed,
+        ),
+        row(
+            "finish without a final result",
+            json!({}),
+            time(),
+            Refused(cannot),
+        ),
+        row(
+            "finish while the final result is Unknown",
             json!({"conditions": succeeded("Unknown", "JobRunning")}),
             time(),
             Refused(cannot),
         ),
         row(
-            "finish while a call may still be on its way",
+            "finish while a call may still be in flight",
             with("Pending", succeeded("False", "Abandoned")),
             time(),
             Refused(cannot),
@@ -226,7 +236,7 @@ fn completion() -> Vec<Row> {
             Refused("completionTime is written once and can neither be changed nor removed"),
         ),
         row(
-            "take the end back",
+            "remove the completion time",
             finished(),
             json!({"completionTime": null}),
             Refused("completionTime is written once"),
@@ -257,7 +267,7 @@ fn desktops() -> Vec<Row> {
             Allowed,
         ),
         row(
-            "bring a deleted desktop back",
+            "set a deleted desktop to another state",
             before(),
             desktops(&[("d1", "Failed"), ("d2", "Deleting")]),
             Refused("state is immutable once it is Deleted"),
@@ -395,7 +405,7 @@ fn form() -> Vec<Row> {
             Allowed,
         ),
         row(
-            "record a verdict that is neither",
+            "record a final result with an invalid status",
             json!({}),
             json!({"conditions": succeeded("Maybe", "Waiting")}),
             Refused("Unsupported value"),

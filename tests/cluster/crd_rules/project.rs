@@ -66,7 +66,7 @@ fn creation() -> Vec<Row> {
             Allowed,
         ),
         create(
-            "create a project with certificates that are none",
+            "create a project with invalid certificates",
             json!({"caBundle": "MIIB"}),
             Refused("should match"),
         ),
@@ -98,7 +98,7 @@ fn credentials() -> Vec<Row> {
             Allowed,
         ),
         row(
-            "create a project with two logins",
+            "create a project with two kinds of credentials",
             json!({"token": secret("login")}),
             Refused(LOGIN),
         ),
@@ -113,12 +113,12 @@ fn credentials() -> Vec<Row> {
             Refused(LOGIN),
         ),
         row(
-            "create a project with all three logins",
+            "create a project with all three kinds of credentials",
             json!({"token": secret("login"), "password": secret("login")}),
             Refused(LOGIN),
         ),
         row(
-            "create a project with no login",
+            "create a project with no kind of credentials",
             json!({"accessKey": null}),
             Refused(LOGIN),
         ),
@@ -144,13 +144,13 @@ fn credentials() -> Vec<Row> {
             expected: Allowed,
         },
         Row {
-            name: "exchange the kind of login",
+            name: "change the kind of credentials",
             before: json!({}),
             change: Object(json!({"spec": {"credentials": {"accessKey": null, "token": secret("token")}}})),
             expected: Allowed,
         },
         Row {
-            name: "remove the login",
+            name: "remove the credentials",
             before: json!({}),
             change: Object(json!({"spec": {"credentials": {"accessKey": null}}})),
             expected: Refused(LOGIN),
@@ -224,7 +224,7 @@ fn urls() -> Vec<Row> {
         ),
         row("create a project at port 0", "https://127.0.0.1:0", Refused(port)),
         row(
-            "create a project in the clear",
+            "create a project with a plain HTTP URL",
             "http://workspace.example.com",
             Refused("should match"),
         ),
@@ -260,7 +260,7 @@ fn urls() -> Vec<Row> {
             Refused(port),
         ),
         create(
-            "create a project with an identity service in the clear",
+            "create a project with an identity service at a plain HTTP URL",
             json!({"iamEndpoint": "http://iam.example.com"}),
             Refused("should match"),
         ),

@@ -13,7 +13,7 @@ async fn fixture(name: &str) -> (&'static ControlPlane, Namespace) {
 }
 
 #[tokio::test]
-async fn a_new_object_shows_its_defaults_and_that_nobody_has_seen_it() {
+async fn a_new_object_shows_its_defaults_and_no_observed_generation() {
     let (_, namespace) = fixture("defaults").await;
     let deletion = namespace
         .apply(&manifests::desktop_deletion("a", "prod", ["d1"]))
@@ -57,7 +57,7 @@ async fn kubectl_refuses_a_field_that_does_not_exist() {
 }
 
 #[tokio::test]
-async fn kubectl_get_shows_where_a_request_stands() {
+async fn kubectl_get_shows_the_status_of_a_request() {
     let (control_plane, namespace) = fixture("columns").await;
     namespace
         .apply(&manifests::desktop_deletion("leavers", "prod", ["d1", "d2"]))
@@ -115,7 +115,7 @@ async fn kubectl_get_shows_whether_a_project_is_ready() {
 }
 
 #[tokio::test]
-async fn kubectl_explain_tells_what_a_field_does() {
+async fn kubectl_explain_describes_the_fields() {
     let (control_plane, _) = fixture("explain").await;
     for (field, sentence) in [
         ("ddel", "A batch of cloud desktops to delete."),
@@ -164,7 +164,7 @@ async fn explain(control_plane: &ControlPlane, field: &str) -> String {
 }
 
 #[tokio::test]
-async fn requests_are_selected_on_the_server() {
+async fn requests_can_be_filtered_with_field_selectors() {
     let (_, namespace) = fixture("selectors").await;
     for (name, project) in [("a", "prod"), ("b", "prod"), ("c", "test")] {
         namespace

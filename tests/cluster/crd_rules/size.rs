@@ -15,7 +15,7 @@ const ETCD_REQUEST: usize = 1_572_864;
 const WITHOUT_ANNOTATIONS: usize = 1_400_000;
 
 #[tokio::test]
-async fn the_largest_request_fits_into_etcd_and_into_the_budget_of_the_rules() {
+async fn the_largest_request_fits_into_etcd_and_the_cost_limit_of_validation_rules() {
     let control_plane = ControlPlane::shared().await;
     control_plane.install_crds().await.unwrap();
     let namespace = control_plane.namespace("size").await.unwrap();

@@ -1,4 +1,4 @@
-//! What nobody should write: missing and wrong values, strange characters, fields of other spellings, and every edit of
+//! Invalid input: missing and wrong values, strange characters, fields of other spellings, and every edit of
 //! what may not be edited.
 
 use serde_json::{Value, json};
@@ -125,7 +125,7 @@ fn deletion_types() -> Vec<Row> {
     ]
 }
 
-/// `kubectl apply` refuses what it does not know; any other client loses such a field without a word.
+/// `kubectl apply` refuses unknown fields; with any other client such a field is dropped silently.
 #[rustfmt::skip]
 fn deletion_spellings() -> Vec<Row> {
     vec![
@@ -166,12 +166,12 @@ fn late_edits() -> Vec<Row> {
     let late = |name, spec, refusal| edit(name, before(), spec, refusal);
     vec![
         late("add a desktop after its end", json!({"desktopIDs": ["d1", "d2", "d3"]}), FROZEN),
-        late("order the desktops otherwise after its end", json!({"desktopIDs": ["d2", "d1"]}), FROZEN),
+        late("change the order of the desktops after its end", json!({"desktopIDs": ["d2", "d1"]}), FROZEN),
         late("point to another project after its end", json!({"projectRef": {"name": "test"}}), FROZEN),
         late("force it after its end", json!({"force": true}), FROZEN),
         late("have the users deleted after its end", json!({"deleteUsers": true}), FROZEN),
-        late("silence the mail after its end", json!({"emailNotification": false}), FROZEN),
-        late("put the deadline off after its end", json!({"notAfter": "2027-12-05T00:00:00Z"}), FROZEN),
+        late("disable the email notification after its end", json!({"emailNotification": false}), FROZEN),
+        late("extend the deadline after its end", json!({"notAfter": "2027-12-05T00:00:00Z"}), FROZEN),
         late("remove the deadline after its end", json!({"notAfter": null}), FROZEN),
         late("remove the desktops after its end", json!({"desktopIDs": null}), MISSING),
     ]
@@ -194,10 +194,10 @@ fn project_types() -> Vec<Row> {
         create("create a project with a user in its region", json!({"region": "a@evil"}), PATTERN),
         create("create a project with a region of 64 characters", json!({"region": "r".repeat(64)}), "Too long"),
         create("create a project with a list as region", json!({"region": ["a"]}), NO_STRING),
-        create("create a project with a text as login", json!({"credentials": "login"}), NO_OBJECT),
+        create("create a project with a text as credentials", json!({"credentials": "login"}), NO_OBJECT),
         create("create a project with a text as Secret", json!({"credentials": {"accessKey": "login"}}), NO_OBJECT),
-        create("create a project with a login without a Secret", json!({"credentials": {"accessKey": {"secretRef": null}}}), MISSING),
-        create("create a project with a login of another spelling", json!({"credentials": {"accessKey": null, "access_key": {"secretRef": {"name": "login"}}}}), "credentials requires exactly one source"),
+        create("create a project with credentials without a Secret", json!({"credentials": {"accessKey": {"secretRef": null}}}), MISSING),
+        create("create a project with a misspelled kind of credentials", json!({"credentials": {"accessKey": null, "access_key": {"secretRef": {"name": "login"}}}}), "credentials requires exactly one source"),
         create("create a project that is suspended by a text", json!({"suspend": "true"}), NO_BOOLEAN),
         strict("apply a project with its ID in snake case", json!({"project_id": "p1"}), "spec.project_id: field not declared in schema"),
         strict("apply a project with a Secret of another namespace", json!({"credentials": {"accessKey": {"secretRef": {"namespace": "other"}}}}), "secretRef.namespace: field not declared in schema"),
@@ -209,7 +209,7 @@ fn project_types() -> Vec<Row> {
 fn urls(field: &'static str) -> Vec<Row> {
     let url = |name, url: &str, refusal| create(name, under(field, json!(url)), refusal);
     vec![
-        url("point a project to a host in the clear", "http://workspace.example.com", PATTERN),
+        url("point a project to a plain HTTP URL", "http://workspace.example.com", PATTERN),
         url("point a project to a scheme in capitals", "HTTPS://workspace.example.com", PATTERN),
         url("point a project to a host without a scheme", "workspace.example.com", PATTERN),
         url("point a project to a user at a host", "https://user@workspace.example.com", PATTERN),
@@ -258,7 +258,7 @@ fn project_edits() -> Vec<Row> {
         edit("spell the region otherwise", json!({"region": "ap-southeast-2"}), "region is immutable"),
         edit("remove the project's ID", json!({"projectID": null}), MISSING),
         edit("spell the project's ID in capitals", json!({"projectID": "0123456789ABCDEF"}), "projectID is immutable"),
-        edit("remove all logins", json!({"credentials": null}), MISSING),
-        edit("add a second login", json!({"credentials": {"token": {"secretRef": {"name": "login"}}}}), "credentials requires exactly one source"),
+        edit("remove all credentials", json!({"credentials": null}), MISSING),
+        edit("add a second kind of credentials", json!({"credentials": {"token": {"secretRef": {"name": "login"}}}}), "credentials requires exactly one source"),
     ]
 }

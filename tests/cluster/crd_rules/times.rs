@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::attempts::attempt;
 use super::{Allowed, Expected, Refused, Row, Status};
 
-/// Times, and what comes of each.
+/// Times, and the expected result of each.
 fn times() -> [(&'static str, Expected); 6] {
     [
         ("2026-12-01T00:00:00Z", Allowed),

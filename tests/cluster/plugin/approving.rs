@@ -55,7 +55,7 @@ async fn a_plan_is_shown_and_the_exit_code_says_whether_it_is_ready() {
 }
 
 #[tokio::test]
-async fn what_was_shown_is_approved_after_a_yes_only() {
+async fn the_displayed_plan_is_approved_only_after_confirmation() {
     let desk = Desk::new("plugin-approve").await;
     desk.request("leavers", &planned()).await;
     for no in ["n\n", "\n", "", "yesterday\n"] {
@@ -91,7 +91,7 @@ async fn what_was_shown_is_approved_after_a_yes_only() {
 }
 
 #[tokio::test]
-async fn a_plan_that_changes_while_somebody_thinks_is_not_approved() {
+async fn a_plan_that_changes_before_the_confirmation_is_not_approved() {
     let desk = Desk::new("plugin-newer").await;
     let mut newer = planned();
     newer["plan"]["hash"] = json!(NEWER);
@@ -113,7 +113,7 @@ async fn a_plan_that_changes_while_somebody_thinks_is_not_approved() {
         assert_eq!(desk.spec(name).await["approvedPlan"], Value::Null);
     }
 
-    // An object made anew, with the same name and the same plan on show.
+    // An object that was created again, with the same name and the same plan.
     desk.request("again", &planned()).await;
     let mut child = desk.start(&["approve", "again"]);
     printed(&mut child, "1 to delete, 1 absent, 0 blocked").await;
@@ -139,7 +139,7 @@ async fn another_change_of_the_object_does_not_prevent_an_approval() {
 
 /// The operator does not take a hash for an approval that was written before its plan was on show.
 #[tokio::test]
-async fn a_plan_that_was_named_before_it_was_shown_is_approved_anew() {
+async fn an_approval_that_was_set_before_its_plan_was_shown_is_set_again() {
     let desk = Desk::new("plugin-early").await;
     let mut manifest = manifests::desktop_deletion("leavers", "prod", ["d1", "d2"]);
     manifest["spec"]["approvedPlan"] = json!(HASH);
@@ -181,7 +181,7 @@ async fn a_plan_that_was_named_before_it_was_shown_is_approved_anew() {
 }
 
 #[tokio::test]
-async fn what_cannot_be_approved_any_more_is_said() {
+async fn a_request_that_can_no_longer_be_approved_is_reported() {
     let desk = Desk::new("plugin-late").await;
     let mut submitted = planned();
     submitted["attempts"] = json!([crate::crd_rules::attempt(

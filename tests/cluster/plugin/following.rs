@@ -6,7 +6,7 @@ use super::*;
 use crate::crd_rules::attempt;
 use crate::fixture::{Fixture, desktop};
 
-/// A request whose last attempt is in doubt.
+/// A request whose last attempt has an unknown outcome.
 fn in_doubt() -> Value {
     json!({
         "observedGeneration": 1,
@@ -19,7 +19,7 @@ fn in_doubt() -> Value {
 }
 
 #[tokio::test]
-async fn a_request_is_followed_to_its_end_and_what_failed_becomes_another_one() {
+async fn a_request_is_followed_to_its_end_and_retry_prints_a_request_for_the_failed_desktops() {
     let ignored = json!({"id": "pc-3", "outcome": "ignored"});
     let fixture = Fixture::set("plugin-wait", &[desktop("pc-1"), desktop("pc-2"), ignored]).await;
     let kubeconfig = fixture.control_plane.kubeconfig_path().to_owned();
@@ -61,7 +61,7 @@ async fn a_request_is_followed_to_its_end_and_what_failed_becomes_another_one() 
 }
 
 #[tokio::test]
-async fn a_wait_ends_with_its_time_or_with_the_object() {
+async fn wait_ends_at_its_timeout_or_when_the_object_is_deleted() {
     let desk = Desk::new("plugin-patience").await;
     desk.request("leavers", &planned()).await;
     let ran = desk.run(&["wait", "leavers", "--timeout=10ms"], "").await;
@@ -86,7 +86,7 @@ async fn a_wait_ends_with_its_time_or_with_the_object() {
 }
 
 #[tokio::test]
-async fn an_attempt_is_resolved_by_the_documented_annotation_after_a_yes_only() {
+async fn an_attempt_is_resolved_by_the_documented_annotation_only_after_confirmation() {
     let desk = Desk::new("plugin-resolve").await;
     desk.request("leavers", &in_doubt()).await;
     let annotation = async || {
@@ -128,7 +128,7 @@ async fn an_attempt_is_resolved_by_the_documented_annotation_after_a_yes_only() 
     }
     assert_eq!(annotation().await.as_deref(), Some("a1=adopt:job-9"));
 
-    // Somebody else's change comes first.
+    // A change by another client comes first.
     let mut child = desk.start(&["resolve", "leavers", "--retry"]);
     printed(&mut child, "Submitted:").await;
     desk.annotate("leavers").await;

@@ -1,4 +1,4 @@
-//! The answers. A row says to which call an answer comes, what it is, and what the request says meanwhile.
+//! The responses. A row says to which call a response comes, what it is, and what the request says meanwhile.
 
 use std::fmt::Write;
 
@@ -30,14 +30,14 @@ impl Call {
     }
 }
 
-/// What becomes of a submission.
+/// What happens to a submission.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Fate {
-    /// It takes effect, and its answer says so.
+    /// It takes effect, and its response says so.
     Accepted,
-    /// It takes effect, and its answer does not say so.
+    /// It takes effect, and its response does not say so.
     Lost,
-    /// It takes no effect, and its answer does not say so.
+    /// It takes no effect, and its response does not say so.
     NoEffect,
 }
 
@@ -69,7 +69,7 @@ impl Row {
         format!("{call}-{}{fate}", words.join("-"))
     }
 
-    /// The fault that gives the answer: to the first submission, or to every call until it is taken away.
+    /// The fault that gives the response: to the first submission, or to every call until it is taken away.
     pub(super) fn fault(&self, job: &str) -> Value {
         let (operation, desktop) = match self.call {
             Call::AdmissionList | Call::VerifyingList => ("listDesktops", Some("pc-1")),
@@ -111,7 +111,7 @@ pub(super) fn all(sink: &str) -> Vec<Row> {
     rows
 }
 
-/// A job of somebody else.
+/// A job of another client.
 const OTHER: &str = "00000000000000000000000000000bad";
 
 const EMPTY: &str = "it is empty";

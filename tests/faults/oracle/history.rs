@@ -54,8 +54,8 @@ fn request(run: &Run, events: &[Arc<AuditEvent>], over: usize) -> Request {
     let all = as_stored(events.iter().filter_map(concerns).collect());
     let versions = versions(&all, &account);
     let operators: Vec<_> = all.iter().filter(by_operator).collect();
-    // The answer to a write can be seen before its event: the one that ended the request may be logged after the end was
-    // seen.
+    // The response to a write can be seen before its event: the write that finished the request may be logged after the
+    // end was observed.
     let ended = |e: &AuditEvent| answered(e).map(|object| &object["status"]) == run.ended.as_ref().ok();
     let grounds = grounds(run, &versions);
     let logged = |e: &Arc<AuditEvent>| events[..over].iter().any(|logged| Arc::ptr_eq(logged, e));
@@ -89,9 +89,9 @@ fn grounds(run: &Run, versions: &[Stored]) -> BTreeMap<String, Grounds> {
     grounds
 }
 
-/// The writes to one object in the order in which they were carried out. They are logged as their answers end, and the
-/// answer to a later one may end first; a resourceVersion only grows. One without an answer stays behind the one that it
-/// was logged behind.
+/// The writes to one object in the order in which they were carried out. They are logged when their responses end, and
+/// the response to a later one may end first; a resourceVersion only grows. One without a response keeps its place in
+/// the log.
 fn as_stored(logged: Vec<Arc<AuditEvent>>) -> Vec<Arc<AuditEvent>> {
     let mut last = 0_u64;
     let with_version = |event: Arc<AuditEvent>| {
@@ -118,7 +118,7 @@ fn versions(events: &[Arc<AuditEvent>], operator: &str) -> Vec<Stored> {
         let uid = text(&object["metadata"]["uid"]);
         let before = versions.last();
         let mut status = status(&object["status"]);
-        // Whoever takes the finalizer off and deletes the object gives its call up.
+        // A client that removes the finalizer and deletes the object abandons its call.
         let stripped = event.user.username != operator && items(&object["metadata"], "finalizers").is_empty();
         for attempt in &mut status.attempts {
             attempt.given_up = stripped && attempt.outcome == Outcome::Pending;
@@ -127,7 +127,7 @@ fn versions(events: &[Arc<AuditEvent>], operator: &str) -> Vec<Stored> {
             name: text(&object["metadata"]["resourceVersion"]),
             version: Version {
                 at: event.stage_timestamp.as_microsecond(),
-                // The word that it is done names no object.
+                // The response to a completed deletion names no object.
                 uid: match before {
                     Some(before) if uid.is_empty() => before.version.uid.clone(),
                     _ => uid,
@@ -144,7 +144,7 @@ fn versions(events: &[Arc<AuditEvent>], operator: &str) -> Vec<Stored> {
     versions
 }
 
-/// The object in the answer to a write that went through.
+/// The object in the response to a write that went through.
 fn answered(event: &AuditEvent) -> Option<&Value> {
     let done = (200..300).contains(&event.code());
     event.response_object.as_ref().filter(|_| done)
@@ -154,14 +154,14 @@ fn answered(event: &AuditEvent) -> Option<&Value> {
 fn lets_go(event: &AuditEvent, object: &Value) -> bool {
     let deleting = !object["metadata"]["deletionTimestamp"].is_null();
     let held = !items(&object["metadata"], "finalizers").is_empty();
-    // A deletion without delay is answered by the word that it is done.
+    // A deletion without delay returns a Status and not the object.
     let done = event.verb == "delete" && object["kind"] == "Status";
     done || (deleting && !held)
 }
 
 fn status(shown: &Value) -> Status {
     let mut status = Status::read(shown, Frozen::Whole);
-    // Every job of these trials can be found, and what a person gives up in them cannot land any more.
+    // Every job of these trials can be found, and a call that a user abandons in them can no longer take effect.
     status.job_unknown = false;
     for (attempt, shown) in status.attempts.iter_mut().zip(items(shown, "attempts")) {
         let end = shown["notAfter"].as_str();
@@ -218,7 +218,7 @@ fn post(entry: &LedgerEntry) -> Post {
     }
 }
 
-/// Every call of the trial's cloud but those of somebody else. Each trial has a cloud and logins of its own.
+/// Every call of the trial's cloud except those of other clients. Each trial has its own cloud and credentials.
 fn calls(run: &Run) -> Vec<Call> {
     let entries = run.trial.cloud.ledger().into_iter();
     let own = entries.filter(|entry| entry.caller.as_deref() != Some(CONSOLE));

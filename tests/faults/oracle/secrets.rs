@@ -20,7 +20,7 @@ pub(super) async fn search(runs: &[Run], events: &[Arc<AuditEvent>]) -> Vec<Stri
     secrets.dedup();
     let mut found = Vec::new();
     for (place, text) in &places {
-        // Every secret of a trial begins with this word; only a text that has it needs a closer look.
+        // Every secret of a trial begins with this word; only a text that contains it needs a closer check.
         let candidates = secrets
             .iter()
             .filter(|secret| !secret.starts_with("canary-") || text.contains("canary-"));

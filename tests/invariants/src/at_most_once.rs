@@ -34,7 +34,7 @@ pub fn sent(before: usize, attempt: &str) -> Option<Violation> {
     })
 }
 
-/// An attempt whose answer is missing is settled.
+/// An attempt whose response is missing is settled.
 pub fn settled(expired: bool, attempt: &str) -> Option<Violation> {
     AtMostOnce.unless(
         expired,
@@ -78,7 +78,7 @@ pub fn judge(history: &History) -> Vec<Violation> {
     history.requests.iter().flat_map(of).collect()
 }
 
-/// Of attempts that cannot be told apart there are at most as many POSTs as attempts.
+/// Of attempts that cannot be distinguished there are at most as many POSTs as attempts.
 fn more_posts_than_attempts(history: &History, request: &Request) -> Vec<Violation> {
     let posts: Vec<_> = history.posts_of(request).collect();
     let repeated = posts.iter().enumerate().filter_map(|(n, (post, attempt))| {
@@ -139,13 +139,13 @@ mod tests {
     use crate::example::{hows, life, second_attempt};
 
     #[test]
-    fn one_post_and_a_further_attempt_after_one_without_effect_are_right() {
+    fn one_post_and_a_further_attempt_after_one_without_effect_are_allowed() {
         assert_eq!(judge(&life()), []);
         assert_eq!(judge(&second_attempt()), []);
     }
 
     #[test]
-    fn a_post_that_is_sent_again_is_told() {
+    fn a_post_that_is_sent_again_is_reported() {
         let mut history = life();
         let mut again = history.posts[0].clone();
         again.job = None;
@@ -156,7 +156,7 @@ mod tests {
     }
 
     #[test]
-    fn a_desktop_that_is_deleted_twice_is_told() {
+    fn a_desktop_that_is_deleted_twice_is_reported() {
         let mut history = life();
         let mut again = history.posts[0].clone();
         again.job = Some("j2".to_owned());
@@ -175,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn an_attempt_beside_an_open_one_is_told() {
+    fn an_attempt_beside_an_open_one_is_reported() {
         for outcome in [
             Outcome::Pending,
             Outcome::Accepted,
@@ -198,7 +198,7 @@ mod tests {
     }
 
     #[test]
-    fn an_attempt_that_had_a_job_is_none_without_effect() {
+    fn an_attempt_with_a_job_does_not_count_as_without_effect() {
         let mut history = second_attempt();
         for version in &mut history.requests[0].versions {
             if let [first, _] = &mut version.object.status.attempts[..] {
@@ -209,7 +209,7 @@ mod tests {
     }
 
     #[test]
-    fn a_verdict_while_the_post_can_still_land_is_told() {
+    fn an_outcome_while_the_post_can_still_take_effect_is_reported() {
         let mut history = second_attempt();
         for version in &mut history.requests[0].versions {
             for attempt in &mut version.object.status.attempts {

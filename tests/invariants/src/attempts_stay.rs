@@ -45,7 +45,7 @@ mod tests {
     const HOW: &str = "an attempt that may have reached the cloud was removed from the status";
 
     #[test]
-    fn a_refused_attempt_may_make_room_and_no_other() {
+    fn only_rejected_and_unsent_attempts_may_be_replaced() {
         for outcome in [Outcome::Rejected, Outcome::NotSent] {
             assert_eq!(change(&[with_outcome(outcome)], &[]), None);
         }
@@ -62,14 +62,14 @@ mod tests {
     }
 
     #[test]
-    fn a_refused_attempt_with_a_job_stays() {
+    fn a_rejected_attempt_with_a_job_must_be_kept() {
         let mut attempt = with_outcome(Outcome::Rejected);
         attempt.jobs = vec!["j1".to_owned()];
         assert!(change(&[attempt], &[]).is_some());
     }
 
     #[test]
-    fn a_history_in_which_an_attempt_vanishes_is_told() {
+    fn a_history_in_which_an_attempt_is_removed_is_reported() {
         let mut history = life();
         assert_eq!(judge(&history), []);
         let last = history.requests[0].writes.last_mut().expect("a write");

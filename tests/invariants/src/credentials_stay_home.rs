@@ -15,7 +15,7 @@ pub fn call(call: &Call, logins: &[Login]) -> Option<Violation> {
     };
     CredentialsStayHome.unless(
         logins.iter().any(at_home),
-        "a credential was sent where it does not belong",
+        "credentials were sent to another endpoint or project",
         || {
             let own: Vec<_> = logins
                 .iter()
@@ -38,18 +38,18 @@ mod tests {
     use crate::example::{hows, life};
 
     #[test]
-    fn a_call_with_the_own_credential_and_one_without_any_are_right() {
+    fn calls_with_the_right_credentials_and_without_any_are_allowed() {
         let mut history = life();
         assert_eq!(judge(&history), []);
         history.calls[0].project = None;
-        assert_eq!(judge(&history), [], "a login is in no project");
+        assert_eq!(judge(&history), [], "a login has no project");
         history.calls[0].credential = None;
         history.calls[0].endpoint = "elsewhere".to_owned();
         assert_eq!(judge(&history), []);
     }
 
     #[test]
-    fn a_credential_that_goes_elsewhere_is_told() {
+    fn credentials_that_are_sent_elsewhere_are_reported() {
         type Change = fn(&mut Call);
         let changes: [Change; 3] = [
             |call| call.endpoint = "elsewhere".to_owned(),
@@ -59,7 +59,7 @@ mod tests {
         for change in changes {
             let mut history = life();
             change(&mut history.calls[0]);
-            let how = ["a credential was sent where it does not belong"];
+            let how = ["credentials were sent to another endpoint or project"];
             assert_eq!(hows(&judge(&history)), how);
         }
     }

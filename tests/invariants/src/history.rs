@@ -18,7 +18,7 @@ pub struct History {
     pub unseen: BTreeSet<String>,
     /// Jobs that others began, such as a person in the console.
     pub foreign: BTreeSet<String>,
-    /// Desktops that the cloud has in the end; `None` where nobody looked.
+    /// Desktops that the cloud has in the end; `None` if the layer did not check.
     pub there: Option<BTreeSet<String>>,
     /// Two operators worked at one time.
     pub two_leaders: bool,
@@ -52,13 +52,13 @@ pub struct Request {
 /// What an intent rests on besides the object.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Grounds {
-    /// Whatever look at the project was the last one before it, it showed that an approval was required.
+    /// Every possible last read of the project before it showed that an approval was required.
     pub approval_required: bool,
-    /// Whatever look at the project was the last one before it, it showed that no more desktops than these may be submitted
+    /// Every possible last read of the project before it showed that no more desktops than these may be submitted
     /// within a day.
     pub daily_limit: Option<u32>,
-    /// What the reads showed of a desktop that may have been the last ones before it, by its id; of a desktop without any
-    /// it is not known.
+    /// The facts of a desktop in the reads that may have been the last ones before it, by its id; a desktop without any
+    /// is unknown.
     pub shown: BTreeMap<String, Vec<Facts>>,
 }
 
@@ -136,13 +136,13 @@ pub struct Approved {
 pub struct Attempt {
     /// Its id.
     pub id: String,
-    /// What became of it.
+    /// Its outcome.
     pub outcome: Outcome,
     /// The desktops in its body.
     pub desktops: Vec<String>,
     /// Digest of its body.
     pub digest: String,
-    /// What tells its signature from every other; `None` where the layer does not see signatures.
+    /// What distinguishes its signature from every other; `None` where the layer does not see signatures.
     pub signature: Option<String>,
     /// Until when the cloud accepts it; `None` if that is not known, or moments are no times.
     pub not_after: Option<Moment>,
@@ -156,7 +156,7 @@ pub struct Attempt {
     pub plan: Option<String>,
 }
 
-/// What became of an attempt, in the words of the API.
+/// The outcome of an attempt, in the words of the API.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[allow(missing_docs)]
 pub enum Outcome {
@@ -201,7 +201,7 @@ pub struct Write {
     pub from: Basis,
     /// The status that it would store; `None` if it is about something else.
     pub status: Option<Status>,
-    /// What came of it.
+    /// The result.
     pub came: Came,
 }
 
@@ -210,13 +210,13 @@ pub struct Write {
 pub enum Basis {
     /// That version of the request, by its place.
     Version(usize),
-    /// A version that nobody has stored.
+    /// A version that was never stored.
     Unheard,
     /// It does not say.
     Any,
 }
 
-/// What came of a write.
+/// The result of a write.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Came {
     /// A new version.
@@ -236,7 +236,7 @@ pub struct Post {
     pub digest: String,
     /// The desktops in its body.
     pub desktops: Vec<String>,
-    /// What tells its signature from every other; `None` where the layer does not see signatures.
+    /// What distinguishes its signature from every other; `None` where the layer does not see signatures.
     pub signature: Option<String>,
     /// When it left its operator, in milliseconds; `None` where the layer does not see it, or moments are no times.
     pub left: Option<Moment>,
@@ -396,7 +396,7 @@ impl History {
             .find_map(|request| Some((request, request.attempt_of(post)?)))
     }
 
-    /// The submissions of a request, each with its attempt. One that is of no attempt counts for every request.
+    /// The submissions of a request, each with its attempt. One that belongs to no attempt counts for every request.
     pub fn posts_of<'a>(
         &'a self,
         request: &'a Request,

@@ -5,11 +5,7 @@ use crate::invariant::{Invariant::IntentFirst, Violation};
 
 /// A submission is sent.
 pub fn sent(intent_is_stored: bool, about: impl FnOnce() -> String) -> Option<Violation> {
-    IntentFirst.unless(
-        intent_is_stored,
-        "a POST was sent whose intent is not stored",
-        about,
-    )
+    IntentFirst.unless(intent_is_stored, "a POST was sent without a stored intent", about)
 }
 
 /// Every submission had an intent that was open, with its desktops and its digest, stored before it arrived.
@@ -35,22 +31,22 @@ mod tests {
     use super::*;
     use crate::example::{hows, life};
 
-    const HOW: [&str; 1] = ["a POST was sent whose intent is not stored"];
+    const HOW: [&str; 1] = ["a POST was sent without a stored intent"];
 
     #[test]
-    fn a_post_after_its_intent_is_right() {
+    fn a_post_after_its_intent_is_allowed() {
         assert_eq!(judge(&life()), []);
     }
 
     #[test]
-    fn a_post_before_its_intent_is_told() {
+    fn a_post_before_its_intent_is_reported() {
         let mut history = life();
         history.posts[0].at = 0;
         assert_eq!(hows(&judge(&history)), HOW);
     }
 
     #[test]
-    fn a_post_with_another_body_or_signature_than_the_intent_is_told() {
+    fn a_post_with_another_body_or_signature_than_the_intent_is_reported() {
         type Change = fn(&mut Post);
         let changes: [Change; 3] = [
             |post| post.digest = "another".to_owned(),

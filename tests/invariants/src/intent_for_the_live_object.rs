@@ -38,7 +38,7 @@ fn stored(before: Option<&Object>, after: &Object, attempt: &str) -> Vec<Violati
         ));
         broken.extend(IntentForTheLiveObject.unless(
             before.spec == after.spec,
-            "an intent was stored together with another spec",
+            "an intent was stored in the same write as a change of the spec",
             about,
         ));
     }
@@ -64,7 +64,7 @@ fn of_request(request: &Request) -> Vec<Violation> {
     }
     for write in request.writes.iter().filter(|write| write.from == Basis::Any) {
         broken.push(IntentForTheLiveObject.broken(
-            "a write names no version, so that it would pass over any change",
+            "a write has no resourceVersion, so it could overwrite any change",
             &write.name,
         ));
     }
@@ -77,7 +77,7 @@ mod tests {
     use crate::example::{INTENT, hows, life};
 
     #[test]
-    fn an_intent_for_a_live_object_is_right_and_what_comes_later_changes_nothing() {
+    fn an_intent_for_a_live_object_is_allowed_regardless_of_later_changes() {
         let mut history = life();
         for version in &mut history.requests[0].versions[INTENT + 1..] {
             version.object.deleting = true;
@@ -87,7 +87,7 @@ mod tests {
     }
 
     #[test]
-    fn an_intent_for_what_was_called_off_is_told() {
+    fn an_intent_for_a_deleted_suspended_or_changed_object_is_reported() {
         type Calling = (fn(&mut Request), &'static str);
         let calls: [Calling; 5] = [
             (
@@ -104,11 +104,11 @@ mod tests {
             ),
             (
                 |r| r.versions[INTENT].object.spec = "another".to_owned(),
-                "an intent was stored together with another spec",
+                "an intent was stored in the same write as a change of the spec",
             ),
             (
                 |r| r.writes[0].from = Basis::Any,
-                "a write names no version, so that it would pass over any change",
+                "a write has no resourceVersion, so it could overwrite any change",
             ),
         ];
         for (call_off, how) in calls {
@@ -119,7 +119,7 @@ mod tests {
     }
 
     #[test]
-    fn a_write_that_stores_no_new_attempt_is_no_intent() {
+    fn a_write_without_a_new_attempt_is_not_an_intent() {
         let history = life();
         let versions = &history.requests[0].versions;
         let mut deleted = versions[INTENT].object.clone();

@@ -7,7 +7,7 @@ use crate::invariant::{Invariant::ItComesToRest, Violation};
 pub fn rest(rest: &Rest) -> Option<Violation> {
     match rest {
         Rest::Reached => None,
-        Rest::Not(how) => Some(ItComesToRest.broken("it does not come to rest", how)),
+        Rest::Not(how) => Some(ItComesToRest.broken("it does not end", how)),
     }
 }
 
@@ -29,7 +29,7 @@ fn late_writes(request: &Request) -> Vec<Violation> {
     let newest = Basis::Version(request.versions.len().wrapping_sub(1));
     let restless = late.filter(|w| w.by_operator && (w.came != Came::Refused || w.from == newest));
     restless
-        .map(|write| ItComesToRest.broken("something was written after the end was seen", &write.name))
+        .map(|write| ItComesToRest.broken("a write was made after the end was observed", &write.name))
         .collect()
 }
 
@@ -39,27 +39,27 @@ mod tests {
     use crate::example::{hows, life};
 
     #[test]
-    fn a_request_that_ended_and_is_quiet_is_right() {
+    fn a_finished_request_without_later_writes_is_allowed() {
         let mut history = life();
         history.requests[0].quiet_from = Some(history.requests[0].writes.len());
         assert_eq!(judge(&history), []);
     }
 
     #[test]
-    fn a_request_that_goes_on_for_ever_is_told() {
+    fn a_request_that_never_ends_is_reported() {
         let mut history = life();
         history.requests[0].rest = Rest::Not("its attempt is still Pending".to_owned());
         let broken = judge(&history);
-        assert_eq!(hows(&broken), ["it does not come to rest"]);
+        assert_eq!(hows(&broken), ["it does not end"]);
         assert_eq!(broken[0].about, "leavers: its attempt is still Pending");
     }
 
     #[test]
-    fn a_write_after_the_end_is_told_unless_it_was_refused_for_its_old_version() {
+    fn a_write_after_the_end_is_reported_unless_it_was_a_conflict() {
         let mut history = life();
         let request = &mut history.requests[0];
         request.quiet_from = Some(request.writes.len() - 1);
-        let how = ["something was written after the end was seen"];
+        let how = ["a write was made after the end was observed"];
         assert_eq!(hows(&judge(&history)), how);
         let last = history.requests[0].writes.len() - 1;
         history.requests[0].writes[last].came = Came::Refused;

@@ -1,4 +1,4 @@
-//! What must hold of the operator whatever happens, in one place: the model, the simulation, the faults suite and the
+//! What must always hold for the operator, in one place: the model, the simulation, the faults suite and the
 //! property tests all judge by this crate. It knows neither the operator's types nor how a run was made. A layer hands
 //! in what it saw as a [`History`], or asks at the single event that could break something.
 //!
@@ -38,12 +38,12 @@
 //! | I6 | event: a write; the API server compares versions | history | history, and each write names its version | event: a step, a write |
 //! | I7 | event: a POST leaves | history | history | event: a POST leaves |
 //! | I8 | event: a write | history | history, refused writes too | event: a write |
-//! | I9 | *not*: no login is modelled | history; every fourth world has two projects, each with a login and an endpoint of its own | history | *not*: `plan` has no login |
+//! | I9 | *not*: no credentials are modelled | history; every fourth world has two projects, each with its own credentials and endpoint | history | *not*: `plan` has no credentials |
 //! | I10 | event: an effect, an end, a release; of one name: requests of two names are not modelled | history | history of one request: what lands after it; two requests have a case of their own | event: an end, a release; one request |
-//! | I11 | event: a write; but not that an outcome is stored again after a lost answer | history | history | event: a progress is told once |
+//! | I11 | event: a write; but not that an outcome is stored again after a lost response | history | history | event: a progress is reported once |
 //! | I12 | event: an intent, by the record and by what was shown to the person; a POST leaves | history, in every fourth world, and by the approvals that people gave to the very object | history; users change only while no operator works, so that what the reads showed is known | event: a step signs, by a rule of their own |
 //! | I13 | event: a call takes effect, in a world of its own with two requests | history, in every fourth world | *not*: the cases of the limit count what was submitted | event: a step signs, stores an intent or sends, by a rule of their own |
-//! | verdict | event: an end | history: what is said to be gone | *not*: each case compares the end with the one it wants | at rest |
+//! | verdict | event: an end | history: desktops that are reported as gone | *not*: each case compares the end with the expected one | at rest |
 
 pub mod at_most_once;
 pub mod attempts_stay;
@@ -129,7 +129,7 @@ mod tests {
     ];
 
     #[test]
-    fn each_invariant_has_a_file_that_begins_with_its_words() {
+    fn each_invariant_has_a_file_that_begins_with_its_text() {
         assert_eq!(FILES.map(|(invariant, _)| invariant), Invariant::ALL);
         for (invariant, text) in FILES {
             let head: Vec<_> = text.lines().map_while(|line| line.strip_prefix("//! ")).collect();
@@ -139,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn the_page_for_engineers_has_the_same_words() {
+    fn docs_crash_safety_lists_the_same_invariants() {
         let page = include_str!("../../../docs/crash-safety.md").to_lowercase();
         for invariant in Invariant::ALL {
             let (number, says) = invariant.words().split_once(": ").unwrap_or_default();
@@ -152,12 +152,12 @@ mod tests {
     }
 
     #[test]
-    fn an_ordinary_life_breaks_nothing() {
+    fn an_ordinary_history_violates_no_invariant() {
         assert_eq!(judge(&example::life()), []);
     }
 
     #[test]
-    fn a_lost_answer_that_is_settled_and_a_further_attempt_break_nothing() {
+    fn a_lost_response_that_is_settled_and_a_further_attempt_violate_no_invariant() {
         assert_eq!(judge(&example::second_attempt()), []);
     }
 }

@@ -1,7 +1,7 @@
 //! I3: every accepted job id is stored, adopted, or declared unknown by name.
 //!
-//! Nobody can tell a job that the cloud never shows from one that somebody else began on the same desktop meanwhile:
-//! `docs/assumptions.md` says under A2 what happens then.
+//! A job that the cloud never shows cannot be distinguished from one that another client began on the same desktop
+//! meanwhile: `docs/assumptions.md` describes under A2 what happens then.
 
 use crate::history::{Attempt, History, Outcome, Post, Version};
 use crate::invariant::{Invariant::NoJobIsLost, Violation};
@@ -20,21 +20,19 @@ pub struct Account {
     pub open: bool,
 }
 
-/// A job that the cloud accepted, once nothing is on its way any more.
+/// A job that the cloud accepted, once nothing is in flight any more.
 pub fn job(job: &str, account: Account) -> Option<Violation> {
     let known = account.stored || account.declared || account.given_up || account.open;
-    NoJobIsLost.unless(
-        known,
-        "the cloud accepted a job that is nowhere to be found",
-        || format!("job {job}"),
-    )
+    NoJobIsLost.unless(known, "the cloud accepted a job that is recorded nowhere", || {
+        format!("job {job}")
+    })
 }
 
 /// How an attempt stands that the cloud has accepted.
 pub fn accepted(attempt: &Attempt) -> Option<Violation> {
     NoJobIsLost.unless(
         !attempt.is_over(),
-        "an attempt was said to have had no effect, but the cloud accepted it",
+        "an attempt was settled as NoEffect, but the cloud accepted it",
         || format!("attempt {} is {:?}", attempt.id, attempt.outcome),
     )
 }
@@ -77,7 +75,7 @@ fn account(history: &History, post: &Post, job: &str) -> Account {
     }
 }
 
-/// The cloud never shows the job, but shows one that somebody else began on a desktop of it, which was adopted.
+/// The cloud never shows the job, but shows one that another client began on one of its desktops, which was adopted.
 fn is_behind_another(history: &History, post: &Post, job: &str) -> bool {
     let adopted = history.owner(post).map(|(_, attempt)| attempt);
     let adopted = adopted.filter(|attempt| attempt.outcome == Outcome::Adopted && !attempt.jobs.is_empty());
@@ -99,13 +97,14 @@ fn settled_before(history: &History, post: &Post) -> Option<Violation> {
     own.all(|a| a.outcome.is_without_effect()).then(|| {
         let about = format!("{}: attempt {} when {post:?} arrived", request.name, attempt.id);
         NoJobIsLost.broken(
-            "a POST took effect when its attempt was settled already, or not on record",
+            "a POST took effect after its attempt was settled, or without a recorded attempt",
             about,
         )
     })
 }
 
-/// It had taken effect when its attempt was settled as one without effect. Only a signature says surely whose it is.
+/// It had taken effect when its attempt was settled as one without effect. Only a signature identifies it with
+/// certainty.
 fn settled_after(history: &History, post: &Post) -> Option<Violation> {
     post.signature.as_ref()?;
     let (request, own) = history.owner(post)?;
@@ -119,7 +118,7 @@ mod tests {
     use super::*;
     use crate::example::{hows, life, second_attempt, without_the_job};
 
-    const LOST: &str = "the cloud accepted a job that is nowhere to be found";
+    const LOST: &str = "the cloud accepted a job that is recorded nowhere";
 
     #[test]
     fn a_job_that_is_stored_is_not_lost() {
@@ -128,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn a_job_that_nobody_names_is_told() {
+    fn a_job_that_is_not_reported_anywhere_is_a_violation() {
         let history = without_the_job(Outcome::Accepted);
         let broken = judge(&history);
         assert_eq!(hows(&broken), [LOST]);
@@ -136,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn a_job_that_is_declared_unknown_or_given_up_is_not_lost() {
+    fn a_job_that_is_declared_unknown_or_abandoned_is_not_lost() {
         let mut unknown = without_the_job(Outcome::Adopted);
         assert_eq!(hows(&judge(&unknown)), [LOST]);
         for version in &mut unknown.requests[0].versions {
@@ -152,7 +151,7 @@ mod tests {
     }
 
     #[test]
-    fn only_a_job_that_is_never_shown_may_be_taken_for_that_of_somebody_else() {
+    fn only_a_job_that_is_never_visible_may_be_confused_with_that_of_another_client() {
         let mut history = without_the_job(Outcome::Adopted);
         for version in &mut history.requests[0].versions {
             let adopted = version.object.status.attempts.iter_mut();
@@ -162,11 +161,11 @@ mod tests {
         }
         assert_eq!(hows(&judge(&history)), [LOST]);
         history.foreign.insert("theirs".to_owned());
-        assert_eq!(hows(&judge(&history)), [LOST], "ours was to be seen");
+        assert_eq!(hows(&judge(&history)), [LOST], "the own job was visible");
         history.unseen.insert("j1".to_owned());
         assert_eq!(judge(&history), []);
         history.foreign.clear();
-        assert_eq!(hows(&judge(&history)), [LOST], "it is nobody's");
+        assert_eq!(hows(&judge(&history)), [LOST], "it belongs to no client");
     }
 
     #[test]
@@ -179,13 +178,13 @@ mod tests {
     }
 
     #[test]
-    fn an_effect_of_what_was_settled_as_without_one_is_told() {
+    fn an_effect_of_an_attempt_that_was_settled_as_no_effect_is_reported() {
         let mut history = second_attempt();
         history.posts[0].job = Some("j0".to_owned());
-        let said = "an attempt was said to have had no effect, but the cloud accepted it";
+        let said = "an attempt was settled as NoEffect, but the cloud accepted it";
         assert!(hows(&judge(&history)).contains(&said));
         history.posts[0].at = 6;
-        let said = "a POST took effect when its attempt was settled already, or not on record";
+        let said = "a POST took effect after its attempt was settled, or without a recorded attempt";
         assert!(hows(&judge(&history)).contains(&said));
     }
 }

@@ -1,5 +1,6 @@
-//! I10: under one leader, two requests do not have one desktop in flight. So nothing of a request may land once it is
-//! finished or gone either: the next one has its desktops then. What a person gave up may: that is what giving up means.
+//! I10: under one leader, two requests do not have one desktop in flight. So no call of a request may take effect once
+//! it is finished or gone either: the next one has its desktops then. An abandoned call may: that is what abandoning
+//! means.
 
 use crate::history::{Attempt, Effect, History, Post, Request, State};
 use crate::invariant::{Invariant::OneRequestPerDesktop, Violation};
@@ -23,7 +24,7 @@ pub fn effect<'a>(ours: &Effect<'_>, in_flight: impl IntoIterator<Item = Effect<
 pub fn finished(something_can_land: bool, about: &str) -> Option<Violation> {
     OneRequestPerDesktop.unless(
         !something_can_land,
-        "a request was finished while a POST of it could still land",
+        "a request was finished while a POST of it could still take effect",
         || about.to_owned(),
     )
 }
@@ -32,7 +33,7 @@ pub fn finished(something_can_land: bool, about: &str) -> Option<Violation> {
 pub fn released(something_can_land: bool, about: &str) -> Option<Violation> {
     OneRequestPerDesktop.unless(
         !something_can_land,
-        "an object was released while a POST of it could still land",
+        "an object was released while a POST of it could still take effect",
         || about.to_owned(),
     )
 }
@@ -108,13 +109,13 @@ mod tests {
     use crate::example::{hows, life, twin};
 
     #[test]
-    fn two_requests_one_after_the_other_are_right() {
+    fn two_consecutive_requests_are_allowed() {
         assert_eq!(judge(&life()), []);
         assert_eq!(judge(&twin(20)), []);
     }
 
     #[test]
-    fn a_request_that_takes_what_another_has_in_flight_is_told() {
+    fn two_requests_with_the_same_desktop_in_flight_are_reported() {
         let mut history = twin(4);
         let broken = judge(&history);
         assert_eq!(
@@ -126,18 +127,18 @@ mod tests {
             "desktop pc-1 by attempt n1-twin of twin, while attempt n1 of leavers had it in flight"
         );
         history.two_leaders = true;
-        assert_eq!(judge(&history), [], "they are fenced by nothing but the cloud");
+        assert_eq!(judge(&history), [], "only the cloud prevents this");
     }
 
     #[test]
-    fn what_lands_after_the_end_is_told_unless_a_person_gave_it_up() {
+    fn a_post_that_takes_effect_after_the_end_is_reported_unless_it_was_abandoned() {
         let mut history = life();
         history.posts[0].at = 20;
-        let how = ["a request was finished while a POST of it could still land"];
+        let how = ["a request was finished while a POST of it could still take effect"];
         assert_eq!(hows(&judge(&history)), how);
         let last = history.requests[0].versions.last_mut();
         last.expect("a version").gone = true;
-        let how = ["an object was released while a POST of it could still land"];
+        let how = ["an object was released while a POST of it could still take effect"];
         assert_eq!(hows(&judge(&history)), how);
         for version in &mut history.requests[0].versions {
             for attempt in &mut version.object.status.attempts {

@@ -7,11 +7,11 @@ use crate::invariant::{Invariant::OnlyWhatWasAdmitted, Violation};
 pub fn body(desktops: &[String], admitted: &[String]) -> Option<Violation> {
     let foreign = desktops.iter().find(|id| !admitted.contains(id));
     if desktops.is_empty() {
-        return Some(OnlyWhatWasAdmitted.broken("a body names no desktop at all", ""));
+        return Some(OnlyWhatWasAdmitted.broken("a body names no desktop", ""));
     }
     foreign.map(|id| {
         OnlyWhatWasAdmitted.broken(
-            "a body names a desktop that the request does not",
+            "a body names a desktop that the request does not name",
             format!("desktop {id}, and the request names {admitted:?}"),
         )
     })
@@ -21,7 +21,7 @@ pub fn body(desktops: &[String], admitted: &[String]) -> Option<Violation> {
 pub fn post(post: &Post, intent: &Attempt) -> Option<Violation> {
     let same = post.desktops == intent.desktops && post.digest == intent.digest;
     OnlyWhatWasAdmitted.unless(same, "a POST differs from its intent", || {
-        format!("{post:?} is not what attempt {} says", intent.id)
+        format!("{post:?} does not match attempt {}", intent.id)
     })
 }
 
@@ -48,20 +48,20 @@ mod tests {
     use crate::example::{hows, life};
 
     #[test]
-    fn a_post_of_some_of_the_admitted_desktops_is_right() {
+    fn a_post_of_some_of_the_admitted_desktops_is_allowed() {
         let mut history = life();
         history.requests[0].admitted.push("another".to_owned());
         assert_eq!(judge(&history), []);
     }
 
     #[test]
-    fn a_desktop_that_was_not_admitted_is_told() {
+    fn a_desktop_that_was_not_admitted_is_reported() {
         let mut history = life();
         history.requests[0].admitted = vec!["pc-1".to_owned()];
         let broken = judge(&history);
         assert_eq!(
             hows(&broken),
-            ["a body names a desktop that the request does not"]
+            ["a body names a desktop that the request does not name"]
         );
         assert_eq!(
             broken[0].to_string(),
@@ -71,17 +71,17 @@ mod tests {
     }
 
     #[test]
-    fn a_post_of_nothing_and_one_of_other_desktops_than_the_intent_are_told() {
+    fn a_post_without_desktops_and_a_post_that_differs_from_its_intent_are_reported() {
         let mut history = life();
         history.posts[0].desktops.clear();
         assert_eq!(
             hows(&judge(&history)),
-            ["a body names no desktop at all", "a POST differs from its intent"]
+            ["a body names no desktop", "a POST differs from its intent"]
         );
     }
 
     #[test]
-    fn another_body_than_that_of_the_intent_is_told() {
+    fn a_body_that_differs_from_that_of_the_intent_is_reported() {
         let history = life();
         let attempt = history.requests[0].attempts()["n1"].clone();
         let other = Post {

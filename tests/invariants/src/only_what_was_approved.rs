@@ -18,13 +18,14 @@ pub fn intent(over: &Object, attempt: &Attempt, grounds: &Grounds) -> Vec<Violat
         .as_ref()
         .filter(|_| attempt.plan == over.approved_plan);
     let Some(named) = named else {
-        return vec![OnlyWhatWasApproved.broken(
-            "an intent is not of the plan that the object names as approved",
-            about(),
-        )];
+        return vec![
+            OnlyWhatWasApproved.broken("an intent names another plan than spec.approvedPlan", about()),
+        ];
     };
     let Some(approved) = over.status.approved.as_ref().filter(|a| a.hash == *named) else {
-        return vec![OnlyWhatWasApproved.broken("an intent whose approved plan is not on record", about())];
+        return vec![
+            OnlyWhatWasApproved.broken("an intent whose approved plan is not in status.approved", about()),
+        ];
     };
     let desktops = attempt.desktops.iter();
     let judged = desktops.filter_map(|id| desktop(id, approved.desktops.get(id), grounds));
@@ -38,17 +39,17 @@ fn desktop(id: &str, approved: Option<&Facts>, grounds: &Grounds) -> Option<Viol
     let same = grounds.shown.get(id).is_none_or(|shown| shown.contains(approved));
     OnlyWhatWasApproved.unless(
         same,
-        "an intent for a desktop that is not as it was approved",
+        "an intent for a desktop that has changed since its approval",
         || format!("{id} was {approved:?}, and is {:?}", grounds.shown.get(id)),
     )
 }
 
-/// Somebody approved the plan of the attempt, as the very object showed it: an approval does not count for another one.
+/// A user approved the plan of the attempt, as this very object showed it: an approval does not count for another one.
 fn given(attempt: &Attempt, approvals: Option<&BTreeSet<String>>) -> Option<Violation> {
     let (plan, approvals) = (attempt.plan.as_ref()?, approvals?);
     OnlyWhatWasApproved.unless(
         approvals.contains(plan),
-        "an intent of a plan that nobody approved as the object showed it",
+        "an intent for a plan that was not approved while the object showed it",
         || format!("attempt {}", attempt.id),
     )
 }
@@ -58,7 +59,7 @@ pub fn sent(attempt: &Attempt, named: Option<&String>) -> Option<Violation> {
     let stands = attempt.plan.is_none() || attempt.plan.as_ref() == named;
     OnlyWhatWasApproved.unless(
         stands,
-        "a POST was sent although its approval was taken back",
+        "a POST was sent although its approval was withdrawn",
         || format!("attempt {}", attempt.id),
     )
 }
@@ -143,13 +144,13 @@ mod tests {
     }
 
     #[test]
-    fn what_was_approved_may_be_deleted_and_so_may_all_where_nobody_asks_for_an_approval() {
+    fn approved_desktops_may_be_deleted_and_so_may_all_if_no_approval_is_required() {
         assert_eq!(judge(&approved()), []);
         assert_eq!(judge(&life()), []);
     }
 
     #[test]
-    fn an_approval_that_changes_after_the_intent_is_no_matter() {
+    fn an_approval_that_changes_after_the_intent_is_allowed() {
         let mut history = approved();
         for version in &mut history.requests[0].versions[INTENT..] {
             version.object.approved_plan = None;
@@ -159,9 +160,9 @@ mod tests {
     }
 
     #[test]
-    fn an_intent_that_no_approval_covers_is_told() {
-        const NOT_NAMED: &str = "an intent is not of the plan that the object names as approved";
-        const NOT_ON_RECORD: &str = "an intent whose approved plan is not on record";
+    fn an_intent_without_a_matching_approval_is_reported() {
+        const NOT_NAMED: &str = "an intent names another plan than spec.approvedPlan";
+        const NOT_ON_RECORD: &str = "an intent whose approved plan is not in status.approved";
         type Change = fn(&mut Object);
         let changes: [(Change, &str); 4] = [
             (|before| before.approved_plan = None, NOT_NAMED),
@@ -190,7 +191,7 @@ mod tests {
     }
 
     #[test]
-    fn a_desktop_that_was_not_approved_or_is_not_as_it_was_is_told() {
+    fn a_desktop_that_was_not_approved_or_has_changed_is_reported() {
         let mut history = approved();
         grounds(&mut history)
             .shown
@@ -200,21 +201,21 @@ mod tests {
         assert_eq!(
             hows(&judge(&history)),
             [
-                "an intent for a desktop that is not as it was approved",
+                "an intent for a desktop that has changed since its approval",
                 "an intent for a desktop that was not approved"
             ]
         );
     }
 
     #[test]
-    fn an_approval_that_was_given_to_another_object_is_told() {
+    fn an_approval_of_another_object_is_reported() {
         let mut history = approved();
         history.requests[0].approvals = Some(["sha256:p".to_owned()].into());
         assert_eq!(judge(&history), []);
         history.requests[0].approvals = Some(["sha256:q".to_owned()].into());
         assert_eq!(
             hows(&judge(&history)),
-            ["an intent of a plan that nobody approved as the object showed it"]
+            ["an intent for a plan that was not approved while the object showed it"]
         );
         let mut history = life();
         history.requests[0].approvals = Some([].into());
@@ -222,14 +223,14 @@ mod tests {
     }
 
     #[test]
-    fn where_no_read_was_seen_only_the_record_counts() {
+    fn without_observed_reads_only_the_recorded_plan_counts() {
         let mut history = approved();
         grounds(&mut history).shown.clear();
         assert_eq!(judge(&history), []);
     }
 
     #[test]
-    fn an_approval_that_was_taken_back_before_the_post_is_told() {
+    fn a_post_after_its_approval_was_withdrawn_is_reported() {
         let history = approved();
         let attempt = history.requests[0].attempts()["n1"];
         assert_eq!(sent(attempt, attempt.plan.as_ref()), None);

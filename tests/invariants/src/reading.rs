@@ -86,7 +86,7 @@ fn unobserved(status: &Value) -> Value {
         }
     };
     forget(&mut status);
-    // An answer that is no object has a text as its status.
+    // A response that is no object has a text as its status.
     let conditions = status.get_mut("conditions").and_then(Value::as_array_mut);
     conditions.into_iter().flatten().for_each(forget);
     status
@@ -162,7 +162,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_status_is_read_by_the_names_of_the_api() {
+    fn a_status_is_decoded_by_the_field_names_of_the_api() {
         let status = json!({
             "completionTime": "2026-01-15T08:00:00Z",
             "jobID": "j1",
@@ -189,7 +189,7 @@ mod tests {
     }
 
     #[test]
-    fn an_approval_is_read_with_what_it_says_of_each_desktop() {
+    fn an_approval_is_decoded_with_the_facts_of_each_desktop() {
         let object = json!({
             "spec": {"approvedPlan": "sha256:1"},
             "status": {
@@ -216,7 +216,7 @@ mod tests {
     }
 
     #[test]
-    fn only_the_whole_end_shows_that_a_job_was_added_later() {
+    fn a_job_that_was_added_later_changes_only_the_complete_frozen_status() {
         let end = |jobs: Value, frozen| {
             let status = json!({"completionTime": "t", "attempts": [{"id": "n1", "jobIDs": jobs, "outcome": "Abandoned"}]});
             Status::read(&status, frozen).finished

@@ -11,7 +11,7 @@ pub fn change(before: &Status, after: &Status) -> Vec<Violation> {
         broken.extend(TerminalIsFinal.unless(final_stays, what, || format!("{before:?} became {after:?}")));
     };
     kept("a finished status was changed", &before.finished, &after.finished);
-    kept("a verdict was changed", &before.verdict, &after.verdict);
+    kept("a final result was changed", &before.verdict, &after.verdict);
     kept("the project was changed", &before.project, &after.project);
     kept("the job was changed", &before.job, &after.job);
     for attempt in &before.attempts {
@@ -23,7 +23,7 @@ pub fn change(before: &Status, after: &Status) -> Vec<Violation> {
         let now = after.desktops.iter().find(|d| d.id == desktop.id);
         broken.extend(TerminalIsFinal.unless(
             now.is_some_and(|now| now.state == State::Deleted),
-            "it was taken back that a desktop is deleted",
+            "the state Deleted of a desktop was changed",
             || format!("desktop {} became {now:?}", desktop.id),
         ));
     }
@@ -39,12 +39,12 @@ fn attempt_change(before: &Attempt, after: &Attempt) -> Vec<Violation> {
     );
     let jobs = TerminalIsFinal.unless(
         after.jobs.starts_with(&before.jobs),
-        "the jobs of an attempt did not only grow",
+        "a job of an attempt was removed or changed",
         about,
     );
     let facts = TerminalIsFinal.unless(
         before.facts == after.facts,
-        "what was known of an attempt when it was written was changed",
+        "an immutable field of an attempt was changed",
         about,
     );
     [outcome, jobs, facts].into_iter().flatten().collect()
@@ -52,7 +52,7 @@ fn attempt_change(before: &Attempt, after: &Attempt) -> Vec<Violation> {
 
 /// An operator writes to a request, or means to.
 pub fn write(finished: bool, name: &str) -> Option<Violation> {
-    TerminalIsFinal.unless(!finished, "something was written after the verdict", || {
+    TerminalIsFinal.unless(!finished, "a write was made after the final result", || {
         name.to_owned()
     })
 }
@@ -76,9 +76,8 @@ fn of_request(request: &Request) -> Vec<Violation> {
                 let late = attempted.by_operator && before.finished.is_some() && !notices;
                 broken.extend(write(late, name));
             }
-            (Basis::Unheard, Some(_)) => broken.push(
-                TerminalIsFinal.broken("a status was made from a version that nobody has stored", name),
-            ),
+            (Basis::Unheard, Some(_)) => broken
+                .push(TerminalIsFinal.broken("a status is based on a version that was never stored", name)),
             _ => {}
         }
     }
@@ -92,20 +91,20 @@ mod tests {
     use crate::history::{Came, Outcome, Write};
 
     #[test]
-    fn a_life_in_which_everything_only_grows_is_right() {
+    fn a_history_in_which_facts_are_only_added_is_allowed() {
         assert_eq!(judge(&life()), []);
         assert_eq!(judge(&second_attempt()), []);
         assert_eq!(change(&finished(), &finished()), []);
     }
 
     #[test]
-    fn each_thing_that_is_final_is_told_when_it_moves() {
+    fn each_change_of_a_final_fact_is_reported() {
         type Move = (fn(&mut Status), &'static str);
         let moves: [Move; 9] = [
             (|s| s.finished = None, "a finished status was changed"),
             (
                 |s| s.verdict = Some("False AllFailed".to_owned()),
-                "a verdict was changed",
+                "a final result was changed",
             ),
             (|s| s.project = None, "the project was changed"),
             (|s| s.job = Some("j2".to_owned()), "the job was changed"),
@@ -115,19 +114,19 @@ mod tests {
             ),
             (
                 |s| s.attempts[0].jobs.clear(),
-                "the jobs of an attempt did not only grow",
+                "a job of an attempt was removed or changed",
             ),
             (
                 |s| s.attempts[0].facts.push('!'),
-                "what was known of an attempt when it was written was changed",
+                "an immutable field of an attempt was changed",
             ),
             (
                 |s| s.desktops[0].state = State::Failed,
-                "it was taken back that a desktop is deleted",
+                "the state Deleted of a desktop was changed",
             ),
             (
                 |s| drop(s.desktops.remove(0)),
-                "it was taken back that a desktop is deleted",
+                "the state Deleted of a desktop was changed",
             ),
         ];
         for (change_it, how) in moves {
@@ -138,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn a_job_that_is_added_and_a_first_outcome_are_right() {
+    fn an_added_job_and_a_first_outcome_are_allowed() {
         let mut before = finished();
         before.attempts[0].outcome = Outcome::Pending;
         let mut after = finished();
@@ -147,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn a_write_after_the_end_is_told_even_if_it_was_refused() {
+    fn a_write_after_the_end_is_reported_even_if_it_was_refused() {
         let mut history = life();
         let last = history.requests[0].versions.len() - 1;
         history.requests[0].writes.push(Write {
@@ -158,17 +157,17 @@ mod tests {
             came: Came::Refused,
         });
         let broken = judge(&history);
-        assert_eq!(hows(&broken), ["something was written after the verdict"]);
+        assert_eq!(hows(&broken), ["a write was made after the final result"]);
         assert_eq!(broken[0].about, "leavers: a late write");
         history.requests[0].writes[0].by_operator = false;
         let late = history.requests[0].writes.last_mut();
         late.expect("a write").from = Basis::Unheard;
-        assert_eq!(judge(&history), [], "a patch says nothing of the status");
+        assert_eq!(judge(&history), [], "a patch does not change the status");
         let late = history.requests[0].writes.last_mut();
         late.expect("a write").status = Some(finished());
         assert_eq!(
             hows(&judge(&history)),
-            ["a status was made from a version that nobody has stored"]
+            ["a status is based on a version that was never stored"]
         );
     }
 }

@@ -20,20 +20,20 @@ pub struct ActualState {
 /// What is said of a desktop in the end.
 pub fn desktop(id: &str, state: State, truth: ActualState) -> Option<Violation> {
     let how = match state {
-        State::Deleted | State::Absent if truth.there => "a desktop is said to be gone, and is there",
-        State::Failed if truth.ours => "a desktop is said to have failed, but this request deletes it",
+        State::Deleted | State::Absent if truth.there => "a desktop is reported as gone, but exists",
+        State::Failed if truth.ours => "a desktop is reported as failed, but this request deletes it",
         State::Unknown if truth.submitted && !truth.given_up => {
-            "a desktop is said to be unknown, and nobody gave it up"
+            "a desktop is reported as unknown, but no attempt was abandoned"
         }
         State::Absent | State::Pending | State::Deleting if truth.submitted => {
-            "what became of a desktop that was submitted is not said"
+            "the final state of a submitted desktop is not reported"
         }
         _ => return None,
     };
     Some(TrueVerdict.broken(how, format!("desktop {id} is {state:?}")))
 }
 
-/// Judges the last word on each desktop, where somebody looked into the cloud in the end.
+/// Judges the final state of each desktop, if the state of the cloud is known in the end.
 pub fn judge(history: &History) -> Vec<Violation> {
     let Some(there) = &history.there else {
         return vec![];
@@ -59,21 +59,21 @@ mod tests {
     use crate::example::{hows, life};
 
     #[test]
-    fn desktops_that_are_gone_are_deleted() {
+    fn desktops_that_are_gone_may_be_reported_as_deleted() {
         assert_eq!(judge(&life()), []);
     }
 
     #[test]
-    fn a_deleted_desktop_that_is_there_is_told() {
+    fn a_desktop_that_is_reported_as_deleted_but_exists_is_a_violation() {
         let mut history = life();
         history.there = Some(["pc-2".to_owned()].into());
         let broken = judge(&history);
-        assert_eq!(hows(&broken), ["a desktop is said to be gone, and is there"]);
+        assert_eq!(hows(&broken), ["a desktop is reported as gone, but exists"]);
         assert_eq!(broken[0].about, "leavers: desktop pc-2 is Deleted");
     }
 
     #[test]
-    fn each_state_that_is_not_true_is_told() {
+    fn each_incorrect_state_is_reported() {
         let truth = ActualState {
             submitted: true,
             ..ActualState::default()

@@ -75,14 +75,14 @@ mod tests {
     }
 
     #[test]
-    fn the_limit_may_be_reached_and_so_may_that_of_the_next_day() {
+    fn the_limit_may_be_used_up_and_again_on_the_next_day() {
         for (later, limit) in [(0, Some(4)), (DAY - 1, Some(4)), (DAY, Some(2)), (0, None)] {
             assert_eq!(judge(&submitted(later, limit)), [], "{later} {limit:?}");
         }
     }
 
     #[test]
-    fn what_exceeds_the_limit_is_told() {
+    fn a_submission_that_exceeds_the_limit_is_reported() {
         for later in [0, DAY - 1] {
             let broken = judge(&submitted(later, Some(3)));
             assert_eq!(
@@ -95,14 +95,14 @@ mod tests {
     }
 
     #[test]
-    fn what_had_no_effect_does_not_count() {
+    fn submissions_without_effect_do_not_count() {
         let mut history = submitted(0, Some(3));
         history.posts[0].job = None;
         assert_eq!(judge(&history), []);
     }
 
     #[test]
-    fn each_submission_is_judged_by_its_own_limit() {
+    fn each_submission_is_checked_against_the_limit_that_it_was_based_on() {
         let mut history = submitted(1, Some(3));
         let later = history.requests[1].grounds.get_mut("n1-twin").unwrap();
         later.daily_limit = Some(4);

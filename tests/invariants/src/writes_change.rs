@@ -26,7 +26,7 @@ mod tests {
     use crate::example::{hows, life};
 
     #[test]
-    fn writes_that_change_something_or_are_refused_are_right() {
+    fn writes_that_change_something_or_are_refused_are_allowed() {
         let mut history = life();
         assert_eq!(judge(&history), []);
         history.requests[0].writes[0].came = Came::Refused;
@@ -34,7 +34,7 @@ mod tests {
     }
 
     #[test]
-    fn a_write_that_changed_nothing_is_told() {
+    fn a_write_without_a_change_is_reported() {
         let mut history = life();
         history.requests[0].writes[0].came = Came::Unchanged;
         let broken = judge(&history);

@@ -19,13 +19,13 @@ pub enum Action {
     Begin(usize),
     /// An operator takes its next step, with that luck.
     Step(usize, Luck),
-    /// An operator stops waiting for the answer to its POST.
+    /// An operator stops waiting for the response to its POST.
     GiveUp(usize),
-    /// An operator dies, and starts anew without memory.
+    /// An operator crashes, and starts again without memory.
     Crash(usize),
-    /// An operator loses its lease or is told to stop.
+    /// An operator loses its lease or begins to shut down.
     Stop(usize),
-    /// An operator that was told to stop has ended, and another takes its place.
+    /// An operator that was shutting down has ended, and another takes its place.
     Restart(usize),
     /// A POST comes to its end.
     Arrive(usize, Fate),
@@ -42,33 +42,33 @@ pub enum Action {
     },
     /// Time passes.
     Tick,
-    /// A write lands whose sender has given up on it.
+    /// A write takes effect whose sender has timed out.
     Land,
-    /// Somebody deletes the object.
+    /// A user deletes the object.
     Delete,
-    /// Somebody creates an object of the same name and content.
+    /// A user creates an object with the same name and content.
     Recreate,
-    /// Somebody suspends the request.
+    /// A user suspends the request.
     Suspend,
-    /// Somebody resumes it.
+    /// A user resumes it.
     Resume,
-    /// Somebody deletes a desktop in the console.
+    /// A user deletes a desktop in the console.
     Console(usize),
-    /// Somebody gives up an attempt.
+    /// A user abandons an attempt.
     Abandon(usize),
     /// The deadline of the request passes.
     Deadline,
-    /// Somebody approves the plan that is shown.
+    /// A user approves the plan that is shown.
     Approve,
-    /// Somebody gives once more the approval that was given last, whatever is shown now, such as from Git.
+    /// A user sets the last approval again, regardless of the plan that is shown now, for example from Git.
     ApproveAgain,
-    /// Somebody takes the approval back.
+    /// A user withdraws the approval.
     Withdraw,
-    /// Somebody assigns a desktop to another user, or back to the one of the beginning.
+    /// A user assigns a desktop to another user, or back to the first one.
     Reassign(usize),
     /// A client replaces the object, and takes our finalizer off without knowing.
     Replace,
-    /// An operator checks its project, as it does every few minutes: the answer has a date.
+    /// An operator checks its project, as it does every few minutes: the response has a date.
     CheckProject(usize),
     /// From now on the dates of the cloud's answers are so many ticks ahead.
     CloudClock(i8),
@@ -85,24 +85,24 @@ pub enum Luck {
     ReadFailure,
     /// Not all sub-jobs could be read.
     Incomplete,
-    /// The answer of the cloud has a date that is so many ticks ahead of its clock.
+    /// The response of the cloud has a date that is so many ticks ahead of its clock.
     FalseDate(i8),
     /// A write never reaches the API server.
     RequestLost,
-    /// A write is carried out, and its answer is lost.
+    /// A write is carried out, and its response is lost.
     AnswerLost,
-    /// A write is on its way for longer than the operator waits.
+    /// A write is in flight for longer than the operator waits.
     Late,
 }
 
-/// What becomes of a POST.
+/// What happens to a POST.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Fate {
     /// 202 with a job.
     Accepted,
-    /// Accepted, and the answer is lost.
+    /// Accepted, and the response is lost.
     AcceptedAnswerLost,
-    /// Accepted, and the answer is a 5xx.
+    /// Accepted, and the response is a 5xx.
     AcceptedWith5xx,
     /// A 5xx, and nothing happened.
     Failed5xx,
@@ -139,7 +139,7 @@ impl Fate {
         )
     }
 
-    /// It has a meaning only while an operator waits for the answer.
+    /// It has a meaning only while an operator waits for the response.
     fn needs_listener(self) -> bool {
         !matches!(self, Self::Accepted | Self::RequestLost)
     }
@@ -351,7 +351,7 @@ impl Protocol {
 }
 
 impl World {
-    /// The operator that waits for the answer to a POST.
+    /// The operator that waits for the response to a POST.
     pub fn listener(&self, attempt: usize) -> Option<usize> {
         self.operators.iter().position(|operator| {
             let held = operator.pass.map(|pass| pass.held);

@@ -1,10 +1,10 @@
-//! Answers that are kept: what the shipped functions were asked once is not asked again.
+//! Cached results: a shipped function is called once for each input.
 
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hash, Hasher};
 use std::sync::{PoisonError, RwLock};
 
-/// Answers by question.
+/// Results by input.
 pub struct Cache<K, V>(RwLock<HashMap<K, V, BuildHasherDefault<QuickHasher>>>);
 
 impl<K, V> Default for Cache<K, V> {
@@ -14,7 +14,7 @@ impl<K, V> Default for Cache<K, V> {
 }
 
 impl<K: Clone + Eq + Hash, V: Clone> Cache<K, V> {
-    /// The answer to a question, which is asked if it never was.
+    /// The result for an input, which is computed if it is not cached.
     pub fn get(&self, key: &K, ask: impl FnOnce() -> V) -> V {
         let known = self.0.read().unwrap_or_else(PoisonError::into_inner);
         if let Some(answer) = known.get(key) {
@@ -29,7 +29,7 @@ impl<K: Clone + Eq + Hash, V: Clone> Cache<K, V> {
         answer
     }
 
-    /// How many different questions were asked.
+    /// The number of cached results.
     pub fn len(&self) -> usize {
         self.0.read().unwrap_or_else(PoisonError::into_inner).len()
     }
@@ -40,8 +40,7 @@ impl<K: Clone + Eq + Hash, V: Clone> Cache<K, V> {
     }
 }
 
-/// Keys are made of many small numbers, for which the hasher of the standard library is slow. Nobody chooses them to do
-/// harm.
+/// Keys consist of many small numbers, for which the hasher of the standard library is slow. No attacker chooses them.
 #[derive(Default)]
 pub struct QuickHasher(u64);
 

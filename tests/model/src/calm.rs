@@ -1,5 +1,5 @@
-//! I5, and I3 with it: once nothing goes wrong any more, every path comes to its end in bounded time, or waits for a
-//! person, and then every job that the cloud accepted is in the status, or declared unknown by name.
+//! I5, and I3 with it: once there are no more faults, every path comes to its end in bounded time, or waits for a user,
+//! and then every job that the cloud accepted is in the status, or declared unknown by name.
 
 use desktop_deletion_operator::crd::conditions::{ConditionStatus, ConditionType};
 use desktop_deletion_operator::crd::deletion::Outcome;
@@ -15,13 +15,13 @@ use crate::world::{Held, Post, World};
 
 /// Rounds within which it must settle: each is one tick.
 const ROUNDS: usize = 40;
-/// Checks of a project within a tick: as many answers as move a clock.
+/// Checks of a project within a tick: as many responses as move a clock.
 const CHECKS: usize = 3;
-/// Steps of one pass at most.
+/// Steps of one reconciliation at most.
 const STEPS: usize = 60;
 
 impl Protocol {
-    /// Goes on without faults and meddling.
+    /// Continues without faults and user actions.
     ///
     /// # Errors
     /// It does not settle, or what it settled at is not true; in words.
@@ -66,7 +66,7 @@ impl Protocol {
         Err(self.restless("within so many rounds", &world))
     }
 
-    /// As often as it takes until no answer is left that had a false date.
+    /// As often as it takes until no response is left that had a false date.
     fn check_projects(&self, world: &mut World) {
         for operator in 0..self.config.operators {
             for _ in 0..CHECKS {
@@ -102,7 +102,7 @@ impl Protocol {
                 Some(_) => *world = self.after(world, Action::Step(operator, Luck::Well)),
             }
         }
-        Err(self.restless("a pass does not come to an end", world))
+        Err(self.restless("a reconciliation does not end", world))
     }
 
     fn restless(&self, what: &str, world: &World) -> String {

@@ -1,4 +1,4 @@
-//! How large the model world is, and which of its safety mechanisms is taken away to show that it is needed.
+//! The size of the model world, and which of its safety mechanisms is removed to show that it is needed.
 
 use std::time::Duration;
 
@@ -16,18 +16,18 @@ pub struct Config {
     pub desktops: usize,
     /// Operators that believe they lead: 1 or 2.
     pub operators: usize,
-    /// How requests prove who they are.
+    /// How requests are authenticated.
     pub auth: AuthMethod,
     /// How many things may go wrong on one path: a crash, a lost or refused message, a failed read.
     pub faults: u8,
-    /// How often a clock may go wrong on one path: one answer of the cloud has a false date, its clock jumps, the clock
-    /// of an operator's machine steps. Without any, both clocks are true, and the cloud's is known from the start.
+    /// Clock faults on one path: one response of the cloud has a wrong date, its clock jumps, or the clock of an
+    /// operator's machine steps. Without any, both clocks are true, and the cloud's is known from the start.
     pub clock_faults: u8,
     /// Ticks by which two clocks may differ.
     pub clock_skew: u8,
-    /// How often people may do something on one path.
+    /// Actions of users on one path.
     pub meddling: u8,
-    /// What they do.
+    /// What users do.
     pub people: People,
     /// Clients that replace the object.
     pub replacing: Replacing,
@@ -35,7 +35,7 @@ pub struct Config {
     pub attempts: usize,
     /// From one state in so many it is checked that a run without faults settles.
     pub settle_every: u64,
-    /// What is taken away.
+    /// The removed mechanism.
     pub mutant: Option<Mutant>,
 }
 
@@ -61,12 +61,12 @@ impl Default for Config {
 /// What people do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum People {
-    /// Delete, create again, suspend, resume, delete a desktop in the console, give up, stop an operator, let the
+    /// Delete, create again, suspend, resume, delete a desktop in the console, abandon, stop an operator, let the
     /// deadline pass; and replace the object, where clients do.
     Everything,
     /// Replace the object, delete it, and create it again.
     Replacing,
-    /// What has to do with time: delete the object, give up, let the deadline pass.
+    /// What depends on time: delete the object, abandon, let the deadline pass.
     Ending,
     /// The project requires an approval: approve the plan on show, give the last approval once more, take it back; assign
     /// a desktop to another user; delete the object, and create it again.
@@ -89,14 +89,14 @@ impl People {
     }
 }
 
-/// Clients that replace the object take our finalizer off without knowing.
+/// Clients that replace the object unknowingly remove the operator's finalizer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum Replacing {
     /// There are none.
     Never,
     /// At any time. Only the claims of the process protect then, so it must live on.
     AtAnyTime,
-    /// At any time, but whoever deletes the object leaves an operator the time to put the finalizer back.
+    /// At any time, but the client that deletes the object leaves an operator the time to restore the finalizer.
     WithTime,
     /// The shipped policy refuses it while a call may take effect.
     UnderPolicy,
@@ -175,7 +175,7 @@ impl Config {
         self.people == People::Approving
     }
 
-    /// A safety mechanism is taken away.
+    /// A safety mechanism is removed.
     pub fn lacks(self, mutant: Mutant) -> bool {
         self.mutant == Some(mutant)
     }
@@ -186,39 +186,39 @@ fn signed(small: u8) -> i8 {
     i8::try_from(small).unwrap_or(i8::MAX)
 }
 
-/// A safety mechanism that is taken away, or an assumption that is false.
+/// A safety mechanism that is removed, or an assumption that is false.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, clap::ValueEnum)]
 pub enum Mutant {
-    /// The intent is stored over whatever the object is now.
+    /// The intent is stored regardless of the version of the object.
     IntentWithoutResourceVersion,
     /// A request is sent although its intent was not stored.
     SentWithoutIntent,
-    /// The signature is made when the request is sent, so that its age says nothing of the intent's.
+    /// The signature is made when the request is sent, so that its age does not show the age of the intent.
     SignedWhenSent,
-    /// An attempt counts as dead before its request has expired.
+    /// An attempt counts as expired before its request has expired.
     NoWaitForExpiry,
-    /// An attempt counts as dead when its request has expired, and no time is left for it to show.
+    /// An attempt counts as expired when its signature has expired, and no time is left for its job to become visible.
     NoJobVisibilityTimeout,
-    /// An answer that says nothing counts as a refusal.
+    /// An inconclusive response counts as a rejection.
     DoubtTakenAsRefusal,
-    /// A request whose answer was lost is sent again.
+    /// A request whose response was lost is sent again.
     ClientRetries,
-    /// Evidence is not looked at.
+    /// Evidence is ignored.
     EvidenceIgnored,
-    /// The object goes although its request may still land.
+    /// The object is released although its call may still take effect.
     FinalizerDropped,
-    /// Assumption A1 is false: the gateway takes a request after its window.
+    /// Assumption A1 is false: the gateway accepts a request after its signature window.
     TakenTooLate,
-    /// Assumption A2 is false: an accepted request shows only after the job visibility timeout.
+    /// Assumption A2 is false: an accepted request becomes visible only after the job visibility timeout.
     ShownTooLate,
-    /// What comes of an attempt, progress and verdicts are stored over whatever the object is now.
+    /// Outcomes, progress and final results are stored regardless of the version of the object.
     StatusWithoutResourceVersion,
     /// Only the clock of the cloud counts, not also that of the operator's machine.
     OneClockIsEnough,
-    /// A finalizer that another client took off is not put back.
+    /// A finalizer that another client removed is not restored.
     FinalizerNotRestored,
-    /// What a deleted object may still have in flight is forgotten with it.
+    /// The claims of a deleted object's calls in flight are forgotten with it.
     ClaimForgotten,
-    /// The policy that keeps clients from taking the finalizer off is not installed.
+    /// The policy that prevents clients from removing the finalizer is not installed.
     PolicyMissing,
 }

@@ -1,9 +1,10 @@
-//! A second world, in which two requests want more than their project takes within a day: who reserves, who is faster, who is
-//! interrupted between the reservation and the call, and what is given back.
+//! A second world, in which two requests compete for a daily limit: which one reserves, which one is faster, which one
+//! is interrupted between the reservation and the call, and what is released.
 //!
-//! The decision, what a reservation is, and how one is settled are the shipped ones. The rest of a request's life is as small
-//! as it can be: its desktops are there, an intent can be stored, a call takes effect or not, and a call whose answer was lost
-//! is settled by what came of it once nobody can make it any more. No day passes: what was submitted goes on counting.
+//! The decision, what a reservation is, and how one is settled are the shipped ones. The rest of a request's life is as
+//! small as possible: its desktops exist, an intent can be stored, a call takes effect or not, and a call whose
+//! response was lost is settled by its outcome once it can no longer be made. No day passes: earlier submissions
+//! continue to count.
 //!
 //! | module | what |
 //! | --- | --- |

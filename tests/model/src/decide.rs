@@ -36,7 +36,7 @@ use crate::world::{
     WriteKind,
 };
 
-/// All that the decision looks at.
+/// All inputs of the decision.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[allow(clippy::struct_excessive_bools)] // independent of each other
 struct View {
@@ -102,13 +102,13 @@ pub enum Act {
     Sign(Batch),
     /// Send the request of that attempt.
     Post(u8),
-    /// Nothing to do now; what this pass found for the next one.
+    /// Nothing to do now; what this reconciliation found for the next one.
     Wait(Option<(u8, Evidence)>),
     /// Forget everything.
     StartOver,
     /// Nothing to do.
     Rest,
-    /// The move that was decided is not legal: the pass ends with an error.
+    /// The move that was decided is not legal: the reconciliation ends with an error.
     Illegal,
 }
 
@@ -153,7 +153,7 @@ impl Decisions {
         self.len() == 0
     }
 
-    /// The next step of the pass.
+    /// The next step of the reconciliation.
     pub fn next(&self, requests: &Requests, pass: &Pass, facts: Facts) -> Act {
         let view = View::of(pass, facts);
         self.made.get(&view, || self.decide(requests, &view))
@@ -353,7 +353,7 @@ impl Decisions {
     }
 }
 
-/// What this pass found, for the second look of the next one.
+/// What this reconciliation found, for the second evidence check of the next one.
 fn noted(seen: &Observed) -> Option<(u8, Evidence)> {
     let attempt = seen.request.pending()?;
     let found = evidence::evidence(seen, attempt)?;

@@ -4,16 +4,16 @@
 //!
 //! | module | what |
 //! | --- | --- |
-//! | [`world`] | one state: API server, operators, cloud, what is on its way, ages |
+//! | [`world`] | one state: API server, operators, cloud, messages in flight, ages |
 //! | [`decide`] | from a state to the shipped decision and back |
 //! | [`time`], [`service_clock`], [`remembered`] | the shipped rules about time, clocks and memory, in ticks |
 //! | [`action`], [`moves`] | what can happen, and what the world is like then |
 //! | [`judge`], [`calm`] | the events that the invariants judge; and that every path settles once nothing goes wrong any more |
 //! | [`search`] | the search by `stateright`, and what it covered |
-//! | [`story`] | a path in words |
-//! | [`config`] | size of the world, and mutants |
+//! | [`story`] | a path as text |
+//! | [`config`] | the size of the world, and its mutants |
 //! | [`day`] | a second, smaller world: the limit of a day |
-//! | [`names`], [`requests`], [`cache`] | small numbers for large things, and answers that are kept |
+//! | [`names`], [`requests`], [`cache`] | small numbers for large values, and cached results |
 
 pub mod action;
 pub mod cache;

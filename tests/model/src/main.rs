@@ -1,4 +1,4 @@
-//! Searches a world of a size of one's choice, and says what was found.
+//! Searches a world of configurable size, and prints what was found.
 
 use std::process::ExitCode;
 use std::time::Duration;
@@ -17,37 +17,37 @@ struct Arguments {
     /// Operators that believe they lead (1 or 2).
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=2))]
     operators: u8,
-    /// Things that may go wrong on one path.
+    /// Faults on one path.
     #[arg(long, default_value_t = 2)]
     faults: u8,
-    /// How often a clock may go wrong on one path.
+    /// Clock faults on one path.
     #[arg(long, default_value_t = 0)]
     clock_faults: u8,
     /// Ticks by which two clocks may differ (0 or 1).
     #[arg(long, default_value_t = 0, value_parser = clap::value_parser!(u8).range(0..=1))]
     clock_skew: u8,
-    /// What people do.
+    /// What users do.
     #[arg(long, default_value = "everything")]
     people: People,
     /// Clients that take the finalizer off by replacing the object.
     #[arg(long, default_value = "never")]
     replacing: Replacing,
-    /// Things that people may do on one path.
+    /// Actions of users on one path.
     #[arg(long, default_value_t = 2)]
     meddling: u8,
-    /// Attempts that may be made on one path (1 to 4).
+    /// Attempts on one path (1 to 4).
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u8).range(1..=4))]
     attempts: u8,
-    /// Log in by a token whose expiry is not known, instead of by a signature.
+    /// Authenticate with a token whose expiry is unknown, instead of with a signature.
     #[arg(long)]
     token: bool,
-    /// From one state in so many it is checked that a run without faults settles.
+    /// For one state in so many it is checked that a run without faults settles.
     #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u64).range(1..))]
     settle_every: u64,
-    /// Take this safety mechanism away.
+    /// Remove this safety mechanism.
     #[arg(long)]
     mutant: Option<Mutant>,
-    /// Stop after so many minutes, and say how far the search came.
+    /// Stop after so many minutes, and print how far the search got.
     #[arg(long)]
     minutes: Option<u64>,
     /// Threads.

@@ -1,5 +1,5 @@
 //! What the world is like after something happened. The operators behave as the shipped shell does around the shipped
-//! decision: which step forgets what, what a conflict or a lost answer leads to, what the submitting task does.
+//! decision: which step forgets what, what a conflict or a lost response leads to, what the submitting task does.
 //!
 //! | file | what |
 //! | --- | --- |
@@ -80,12 +80,12 @@ impl Protocol {
         }
     }
 
-    /// The content of an object that somebody has just created, the first one or another.
+    /// The content of an object that was just created, the first one or another.
     fn new_object(&self, uid: u8) -> RequestId {
         self.new_objects[usize::from(uid) - 1]
     }
 
-    /// The world in the beginning: somebody has just created the object.
+    /// The world in the beginning: the object was just created.
     pub fn beginning(&self) -> World {
         World {
             object: Some(Object {

@@ -10,7 +10,7 @@ pub const DESKTOPS: usize = 2;
 pub const ATTEMPTS: usize = 4;
 /// Jobs at most: one of each attempt, and one of the console.
 pub const JOBS: usize = ATTEMPTS + 1;
-/// The job that somebody started in the console.
+/// The job that a user started in the console.
 pub const CONSOLE: usize = ATTEMPTS;
 
 /// The user of each desktop in the beginning, and the one to whom it may be assigned later.

@@ -66,7 +66,7 @@ impl Memory {
         })
     }
 
-    /// Notes what a pass that began so long ago found of an attempt.
+    /// Notes what a reconciliation that began so long ago found of an attempt.
     pub fn record_evidence(&mut self, attempt: u8, found: Evidence, began: u8, request: &Request) {
         let mut remembered = Self {
             look: self.look,

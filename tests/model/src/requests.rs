@@ -115,11 +115,11 @@ pub enum Edit {
     Suspend(bool),
     /// `metadata.deletionTimestamp`.
     Delete,
-    /// Annotated to give the attempt up.
+    /// Annotated to abandon the attempt.
     Abandon(usize),
     /// `spec.approvedPlan`.
     Approve(Option<PlanNumber>),
-    /// The status becomes that of the other object, whatever else is in it.
+    /// The status becomes that of the other object.
     StatusOf(RequestId),
 }
 

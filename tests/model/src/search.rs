@@ -57,7 +57,7 @@ struct Hourglass {
     began: Instant,
     limit: Option<Duration>,
     run_out: AtomicBool,
-    /// The search is over; to tell how a state was reached takes as long as it takes.
+    /// The search is over; to reconstruct how a state was reached is not limited in time.
     stopped: AtomicBool,
 }
 

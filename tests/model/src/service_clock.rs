@@ -11,7 +11,7 @@ use crate::time::{UPTIME, shown};
 /// Clocks are no further off.
 const FURTHEST: i8 = 4;
 
-/// So many answers in a row may say something else and move nothing yet.
+/// So many responses in a row may say something else and move nothing yet.
 const MOST_DOUBTFUL: u8 = 2;
 
 /// What a [`RemoteClock`] holds.
@@ -40,7 +40,7 @@ static NOTED: LazyLock<HashMap<(ServiceClock, i8), ServiceClock>> = LazyLock::ne
 });
 
 impl ServiceClock {
-    /// One on which answers agreed, if any did.
+    /// One on which responses agreed, if any did.
     pub fn of(known: Option<i8>) -> Self {
         Self {
             known,
@@ -48,7 +48,7 @@ impl ServiceClock {
         }
     }
 
-    /// After an answer with a date that is so far ahead.
+    /// After a response with a date that is so far ahead.
     #[must_use]
     pub fn noted(self, ahead: i8) -> Self {
         NOTED.get(&(self, ahead)).copied().unwrap_or(self)
@@ -99,7 +99,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_state_has_a_next_one_for_every_date() {
+    fn every_state_has_a_successor_for_every_date() {
         let dates = -FURTHEST..=FURTHEST;
         assert!(
             ServiceClock::all().all(|state| dates.clone().all(|date| NOTED.contains_key(&(state, date))))
@@ -107,7 +107,7 @@ mod tests {
     }
 
     #[test]
-    fn one_date_moves_nothing_and_a_second_one_that_agrees_does() {
+    fn one_date_does_not_change_the_clock_and_a_second_one_that_agrees_does() {
         let one = ServiceClock::default().noted(0);
         assert_eq!((one.known, one.shown()), (None, None));
         let two = one.noted(0);

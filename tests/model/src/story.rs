@@ -38,14 +38,17 @@ impl Protocol {
     /// What happens, in one sentence.
     pub fn happens(&self, before: &World, action: Action) -> String {
         match action {
-            Action::Begin(operator) => format!("{} begins a pass: it reads the live object", who(operator)),
+            Action::Begin(operator) => format!(
+                "{} begins a reconciliation: it reads the live object",
+                who(operator)
+            ),
             Action::Step(operator, luck) => self.steps(before, operator, luck),
             Action::GiveUp(operator) => format!(
                 "{} stops waiting for the answer to its POST, which is still on its way",
                 who(operator)
             ),
-            Action::Crash(operator) => format!("{} dies and starts anew without memory", who(operator)),
-            Action::Stop(operator) => format!("{} is told to stop", who(operator)),
+            Action::Crash(operator) => format!("{} crashes and starts again without memory", who(operator)),
+            Action::Stop(operator) => format!("{} begins to shut down", who(operator)),
             Action::Restart(operator) => format!("{} is replaced by a new process", who(operator)),
             Action::Arrive(attempt, fate) => format!("the POST of attempt {} {}", attempt + 1, arrives(fate)),
             Action::Show(job) => format!("{} shows in reads from now on", job_name(job)),
@@ -58,23 +61,25 @@ impl Protocol {
                 format!("{} {end} {}", job_name(job), names::desktop(desktop))
             }
             Action::Tick => "time passes: one tick".to_owned(),
-            Action::Land => "the write that nobody waits for any more lands".to_owned(),
-            Action::Delete => "somebody deletes the object".to_owned(),
-            Action::Recreate => "somebody creates the object anew, same name and content".to_owned(),
-            Action::Suspend => "somebody sets spec.suspend".to_owned(),
-            Action::Resume => "somebody takes spec.suspend back".to_owned(),
+            Action::Land => "the delayed write takes effect".to_owned(),
+            Action::Delete => "a user deletes the object".to_owned(),
+            Action::Recreate => "a user creates the object again, same name and content".to_owned(),
+            Action::Suspend => "a user sets spec.suspend".to_owned(),
+            Action::Resume => "a user resets spec.suspend".to_owned(),
             Action::Console(desktop) => {
-                format!("somebody deletes {} in the console", names::desktop(desktop))
+                format!("a user deletes {} in the console", names::desktop(desktop))
             }
-            Action::Abandon(attempt) => format!("somebody gives up attempt {} by annotation", attempt + 1),
+            Action::Abandon(attempt) => format!("a user abandons attempt {} by annotation", attempt + 1),
             Action::Deadline => "the deadline of the request passes".to_owned(),
-            Action::Approve => "somebody approves the plan that is shown".to_owned(),
-            Action::ApproveAgain => "somebody gives the last approval once more".to_owned(),
-            Action::Withdraw => "somebody takes the approval back".to_owned(),
+            Action::Approve => "a user approves the plan that is shown".to_owned(),
+            Action::ApproveAgain => "a user sets the last approval again".to_owned(),
+            Action::Withdraw => "a user withdraws the approval".to_owned(),
             Action::Reassign(desktop) => {
-                format!("somebody assigns {} to another user", names::desktop(desktop))
+                format!("a user assigns {} to another user", names::desktop(desktop))
             }
-            Action::Replace => "a client replaces the object, which takes our finalizer off".to_owned(),
+            Action::Replace => {
+                "a client replaces the object, which removes the operator's finalizer".to_owned()
+            }
             Action::CheckProject(operator) => {
                 format!("{} checks its project, and so learns the date", who(operator))
             }
@@ -111,7 +116,7 @@ impl Protocol {
             Luck::FalseDate(ahead) => &format!(": the answer has a false date, {}", off(ahead)),
             Luck::RequestLost => ": the request is lost",
             Luck::AnswerLost => ": it is stored, but the answer is lost",
-            Luck::Late => ": it gives up on it, but the request is still on its way",
+            Luck::Late => ": it times out, but the request is still in flight",
         };
         format!("{} {what}{end}", who(operator))
     }
@@ -212,7 +217,7 @@ fn job_name(job: usize) -> String {
 
 fn holds(pass: &Pass) -> String {
     match pass.held {
-        Held::Nothing => "is in a pass".to_owned(),
+        Held::Nothing => "is in a reconciliation".to_owned(),
         Held::Armed(draft) => format!("has attempt {} signed", draft.attempt + 1),
         Held::Waiting(attempt) => format!("waits for the answer to attempt {}", attempt + 1),
         Held::Answered(attempt, answer) => {
@@ -232,18 +237,18 @@ fn holds(pass: &Pass) -> String {
 fn does(act: Act) -> String {
     match act {
         Act::ReadDesktops(_) => "lists the desktops".to_owned(),
-        Act::ReadDesktop(desktop) => format!("looks at {} alone", names::desktop(desktop)),
+        Act::ReadDesktop(desktop) => format!("reads {} individually", names::desktop(desktop)),
         Act::ReadSubJobs => "reads the sub-jobs".to_owned(),
         Act::ReadJob(job) => format!("follows {}", job_name(job)),
         Act::Write(kind, _) => match kind {
-            WriteKind::AddFinalizer => "puts the finalizer on".to_owned(),
-            WriteKind::DropFinalizer => "takes the finalizer off".to_owned(),
+            WriteKind::AddFinalizer => "adds the finalizer".to_owned(),
+            WriteKind::DropFinalizer => "removes the finalizer".to_owned(),
             WriteKind::Intent(attempt) => format!("stores the intent of attempt {}", attempt + 1),
-            WriteKind::Outcome => "records what came of the attempt".to_owned(),
-            WriteKind::Refusal => "answers the annotation with no".to_owned(),
+            WriteKind::Outcome => "records the outcome of the attempt".to_owned(),
+            WriteKind::Refusal => "refuses the annotation".to_owned(),
             WriteKind::Progress => "writes the conditions".to_owned(),
             WriteKind::Approval => "writes which desktops were approved".to_owned(),
-            WriteKind::Finish => "writes the verdict".to_owned(),
+            WriteKind::Finish => "writes the final result".to_owned(),
         },
         Act::Post(attempt) => format!("sends the POST of attempt {}", attempt + 1),
         other => format!("goes on ({other:?})"),
@@ -253,13 +258,13 @@ fn does(act: Act) -> String {
 fn arrives(fate: Fate) -> &'static str {
     match fate {
         Fate::Accepted => "is accepted",
-        Fate::AcceptedAnswerLost => "is accepted, and the answer is lost",
-        Fate::AcceptedWith5xx => "is accepted, though the answer is a 5xx",
+        Fate::AcceptedAnswerLost => "is accepted, and the response is lost",
+        Fate::AcceptedWith5xx => "is accepted, although the response is a 5xx",
         Fate::Failed5xx => "is answered with a 5xx, and nothing happened",
-        Fate::RequestLost => "is lost on its way",
+        Fate::RequestLost => "is lost in transit",
         Fate::NotSent => "never left the operator",
         Fate::Throttled => "is refused (429)",
         Fate::Invalid => "is refused (400)",
-        Fate::Expired => "comes too late and is refused (401)",
+        Fate::Expired => "arrives too late and is rejected (401)",
     }
 }

@@ -18,7 +18,7 @@ use crate::requests::{RequestId, Requests};
 use crate::service_clock::ServiceClock;
 use crate::world::{FirstSaw, Look, Memory, Sighted};
 
-/// One tick: longer than a call may take, and longer than the dates of two true answers may differ.
+/// One tick: longer than a call may take, and longer than the dates of two true responses may differ.
 pub const TICK: Duration = Duration::from_secs(60);
 
 /// For how long the process has run.
@@ -51,7 +51,7 @@ fn signed_ticks(number: i8) -> SignedDuration {
     SignedDuration::from_secs(i64::from(number) * 60)
 }
 
-/// All that the rules look at.
+/// All inputs of the rules.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Situation {
     /// The object.
@@ -68,9 +68,9 @@ pub struct Situation {
     pub first_saw: FirstSaw,
     /// When it last put the finalizer on.
     pub finalizer: Option<u8>,
-    /// When its pass began.
+    /// When its reconciliation began.
     pub began: u8,
-    /// It is told to stop.
+    /// It is shutting down.
     pub stopping: bool,
 }
 

@@ -1,4 +1,4 @@
-//! One state of the model world: the API server with one object, the operators, the cloud, what is on its way between
+//! One state of the model world: the API server with one object, the operators, the cloud, messages in flight between
 //! them, and the ages that the clock gives to things.
 //!
 //! One tick of the clock is the maximum signature age. Ages stop at [`Config::oldest`](crate::config::Config::oldest), past which
@@ -33,12 +33,12 @@ pub struct World {
     pub made: u8,
     /// Since when the deadline of the request has passed, if it has.
     pub deadline: Option<i8>,
-    /// A client took the finalizer off, and no operator that may put it back has looked since. Only kept where whoever
-    /// deletes the object leaves it the time.
+    /// A client removed the finalizer, and no operator that may restore it has reconciled since. Only kept where the
+    /// client that deletes the object leaves it the time.
     pub replaced: bool,
     /// The plan that a person approved last, as it was shown.
     pub noted: Option<Noted>,
-    /// A write whose sender has given up on it. It still lands if nothing else is written before.
+    /// A write whose sender has timed out. It still takes effect if nothing else is written before.
     pub stray: Option<Stray>,
     /// Each signed request.
     pub letters: [Option<Letter>; ATTEMPTS],
@@ -101,7 +101,7 @@ pub struct Noted {
     pub reassigned: Set,
 }
 
-/// A write that is still on its way.
+/// A write that is still in flight.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Stray {
     /// What it stores.
@@ -119,7 +119,7 @@ pub enum WriteKind {
     DropFinalizer,
     /// An attempt, before it is sent.
     Intent(u8),
-    /// What came of an attempt.
+    /// The outcome of an attempt.
     Outcome,
     /// An annotation is answered with no.
     Refusal,
@@ -127,7 +127,7 @@ pub enum WriteKind {
     Progress,
     /// Which desktops were approved.
     Approval,
-    /// The verdict.
+    /// The final result.
     Finish,
 }
 
@@ -207,11 +207,11 @@ pub struct Operator {
     pub service: ServiceClock,
     /// The claim of a deleted object: a call of it may still take effect, or its job not show yet.
     pub claim: Option<DeletedObject>,
-    /// It lost its lease or was told to stop: nothing new is begun.
+    /// It lost its lease or is shutting down: nothing new is started.
     pub stopping: bool,
     /// Its run over the object, if one is going on.
     pub pass: Option<Pass>,
-    /// What it remembers from one pass to the next.
+    /// What it remembers from one reconciliation to the next.
     pub memory: Memory,
 }
 
@@ -235,7 +235,7 @@ pub struct Memory {
     /// Since when it has known each attempt. Only kept where the clock of the cloud may be unknown: otherwise nothing
     /// asks for it.
     pub first_saw: FirstSaw,
-    /// The first look for evidence of an attempt that was surely dead.
+    /// The first evidence check of an attempt that had expired.
     pub look: Option<FirstEvidence>,
     /// For how long each desktop was idle in every read.
     pub idle: [Option<u8>; DESKTOPS],
@@ -243,7 +243,7 @@ pub struct Memory {
     pub finalizer: Option<u8>,
 }
 
-/// A look for evidence that may be followed by a second one.
+/// An evidence check that may be followed by a second one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct FirstEvidence {
     /// Of which attempt.
@@ -254,7 +254,7 @@ pub struct FirstEvidence {
     pub age: u8,
 }
 
-/// What a look for evidence found.
+/// The result of an evidence check.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Evidence {
     /// Jobs that may be the attempt's.
@@ -265,7 +265,7 @@ pub struct Evidence {
     pub complete: bool,
 }
 
-/// One run over the object.
+/// One reconciliation of the object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[allow(clippy::struct_excessive_bools)] // independent of each other
 pub struct Pass {
@@ -299,15 +299,15 @@ pub struct Pass {
     pub jobs: [Option<Row>; JOBS],
     /// A read failed.
     pub read_failure: bool,
-    /// The first look for evidence, as it was when this pass began.
+    /// The first evidence check, as it was when this reconciliation began.
     pub look: Option<FirstEvidence>,
-    /// How long ago it began, as far as an attempt in doubt depends on it.
+    /// How long ago it began, as far as an attempt with unknown outcome depends on it.
     pub began: u8,
     /// What it holds of a submission.
     pub held: Held,
 }
 
-/// The answer to a pass that asks for the desktops.
+/// The result of the claim of a reconciliation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Claim {
     /// It may have them.
@@ -369,7 +369,7 @@ pub enum Held {
     Nothing,
     /// A signed request.
     Armed(Draft),
-    /// It was sent, and the answer is awaited.
+    /// It was sent, and the response is awaited.
     Waiting(u8),
     /// It was answered.
     Answered(u8, Answer),
@@ -401,7 +401,7 @@ pub struct Batch {
     pub plan: Option<PlanNumber>,
 }
 
-/// What came of sending a request.
+/// The result of sending a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Answer {
     /// 202 with a job.

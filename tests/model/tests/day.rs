@@ -19,7 +19,7 @@ fn searched(faults: u8, meddling: u8, mutant: Option<Mutant>) -> Report {
 }
 
 #[test]
-fn no_more_than_the_limit_is_submitted_and_nothing_stays_reserved() {
+fn the_daily_limit_is_never_exceeded_and_no_reservation_is_leaked() {
     for (faults, meddling) in [(1, 0), (0, 1)] {
         let report = searched(faults, meddling, None);
         assert!(report.broken.is_empty(), "{}", report.broken.join("\n"));

@@ -26,7 +26,7 @@ fn holds(name: &str, config: Config) -> Report {
 }
 
 #[test]
-fn whatever_happens_the_invariants_hold_and_everything_listed_happens() {
+fn in_every_order_of_events_the_invariants_hold_and_every_kind_of_event_occurs() {
     let small = Config {
         settle_every: 100,
         ..Config::default()

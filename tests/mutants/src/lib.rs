@@ -17,13 +17,13 @@ pub mod workshop;
 /// One safety mechanism taken away.
 #[derive(Debug)]
 pub struct Mutant {
-    /// By which it is called.
+    /// Its name.
     pub name: &'static str,
-    /// What the code does without it, as the page says it.
+    /// The behaviour of the code without the mechanism, as printed on the page.
     pub does: &'static str,
-    /// How it is taken away.
+    /// How the mechanism is removed.
     pub edits: &'static [Edit],
-    /// Where a test is to notice, the cheapest layer first.
+    /// The tests that must fail, the cheapest layer first.
     pub trials: &'static [Trial],
 }
 
@@ -32,9 +32,9 @@ pub struct Mutant {
 pub struct Edit {
     /// Path from the root of the project.
     pub file: &'static str,
-    /// What stands there, once.
+    /// The text that is replaced; it occurs once.
     pub find: &'static str,
-    /// What takes its place.
+    /// The replacement.
     pub replace: &'static str,
 }
 
@@ -50,7 +50,7 @@ pub struct Trial {
 /// A layer of tests (`tests/README.md`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, clap::ValueEnum)]
 pub enum Layer {
-    /// At the end of the files of `src/`.
+    /// Beside the code, in `src/`.
     Unit,
     /// `tests/offline`.
     Offline,
@@ -75,11 +75,11 @@ impl Layer {
         Self::Faults,
     ];
 
-    /// Those whose gates are asked about every mutant, whether or not a test of theirs is to notice it.
+    /// The layers whose gates are run with every mutant, whether or not one of their tests must fail.
     pub const SURVEYED: [Self; 2] = [Self::Model, Self::Simulation];
 
-    /// Whether a surveyed layer runs what a mutant changes: the model drives the decision alone, and the simulation has a network
-    /// of its own.
+    /// Whether a surveyed layer runs the code that a mutant changes: the model runs only the decision, and the
+    /// simulation has its own network.
     pub fn runs(self, mutant: &Mutant) -> bool {
         let runs = |edit: &Edit| match self {
             Self::Model => edit.file.starts_with("src/plan"),
@@ -88,11 +88,11 @@ impl Layer {
         mutant.edits.iter().any(runs)
     }
 
-    /// The test of a surveyed layer in which everything goes wrong that can.
+    /// The test of a surveyed layer that covers all faults.
     pub fn gate(self) -> &'static [&'static str] {
         match self {
-            Self::Model => &["whatever_happens"],
-            _ => &["whatever_goes_wrong"],
+            Self::Model => &["in_every_order_of_events"],
+            _ => &["the_invariants_hold_with_random_faults"],
         }
     }
 

@@ -1,14 +1,14 @@
 //! The mutants.
 //!
-//! | file | what they lack |
+//! | file | the mechanism that they lack |
 //! | --- | --- |
-//! | `before` | what stands between the decision to submit and the call |
+//! | `before` | the checks between the decision to submit and the call |
 //! | `approvals` | that approved desktops are deleted and no others |
-//! | `daily_limit` | that a project does not submit more than it takes within a day |
-//! | `call` | that the call is made once, and that its answer is not misread |
-//! | `record` | that what came of it is kept |
-//! | `after` | patience and evidence, where the answer was lost |
-//! | `time` | which clocks are believed, and the finalizer |
+//! | `daily_limit` | that a project does not exceed its daily limit |
+//! | `call` | that the call is made once, and that its response is not misread |
+//! | `record` | that the outcome of the call is recorded |
+//! | `after` | the wait for the expiry and the evidence, if the response was lost |
+//! | `time` | which clocks are trusted, and the finalizer |
 
 use crate::Mutant;
 

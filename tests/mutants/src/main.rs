@@ -1,4 +1,4 @@
-//! Makes each mutant, runs the tests that are to notice it until one fails, and writes down which.
+//! Makes each mutant, runs the tests that must fail until one does, and records which.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -13,23 +13,23 @@ use mutants::trial::{self, Verdict};
 use mutants::workshop::{self, Workshop};
 use mutants::{Layer, Mutant};
 
-/// Takes one safety mechanism of the operator away at a time, and finds the test that notices.
+/// Removes one safety mechanism of the operator at a time, and finds the test that fails.
 #[derive(Parser)]
 struct Arguments {
     /// Only the mutant of this name; may be repeated.
     #[arg(long)]
     only: Vec<String>,
-    /// Only tests of these layers; a mutant for which none is left is passed over.
+    /// Only tests of these layers; a mutant without tests in them is skipped.
     #[arg(long, value_delimiter = ',')]
     layers: Vec<Layer>,
-    /// Instead of looking for a test that notices, find out which mutants the gate of this layer notices: model or
-    /// simulation.
+    /// Find out which mutants the gate of this layer (model or simulation) detects, instead of running the tests that
+    /// must fail.
     #[arg(long, value_parser = surveyed)]
     survey: Option<Layer>,
     /// Only check that the mutants compile
     #[arg(long, conflicts_with_all = ["layers", "survey"])]
     check: bool,
-    /// Names the mutants and ends.
+    /// Lists the mutants and exits.
     #[arg(long)]
     list: bool,
 }
@@ -42,13 +42,13 @@ enum Error {
     Workshop(#[from] workshop::Error),
     #[error("mutant {0}: {1}")]
     Trial(&'static str, trial::Error),
-    #[error("the code as it is: {0}")]
+    #[error("the unchanged code: {0}")]
     Control(trial::Error),
-    #[error("the code as it is fails in layer {0}: {1:?}")]
+    #[error("the unchanged code fails in layer {0}: {1:?}")]
     Fails(Layer, Vec<String>),
     #[error("one of {0:?} does not compile: {1}")]
     Check(Vec<&'static str>, trial::Error),
-    #[error("no test notices {0:?}")]
+    #[error("no test fails with {0:?}")]
     Survivors(Vec<&'static str>),
     #[error("the page cannot be written: {0}")]
     Page(std::io::Error),
@@ -130,7 +130,7 @@ fn check(workshop: &Workshop, mut unchecked: Vec<&'static Mutant>) -> Result<(),
     Ok(())
 }
 
-/// Which of the mutants the gate of a layer notices.
+/// Which of the mutants the gate of a layer detects.
 // It says how long real builds took.
 #[allow(clippy::print_stdout, clippy::disallowed_methods)]
 fn survey(root: &Path, workshop: &Workshop, chosen: &[&'static Mutant], layer: Layer) -> Result<(), Error> {
@@ -158,7 +158,7 @@ fn survey(root: &Path, workshop: &Workshop, chosen: &[&'static Mutant], layer: L
 
 fn surveyed(text: &str) -> Result<Layer, String> {
     let layer = Layer::SURVEYED.into_iter().find(|layer| layer.name() == text);
-    layer.ok_or_else(|| "not one of model and simulation".to_owned())
+    layer.ok_or_else(|| "must be model or simulation".to_owned())
 }
 
 fn chosen(arguments: &Arguments) -> Result<Vec<&'static Mutant>, Error> {
@@ -182,7 +182,7 @@ impl Arguments {
     }
 }
 
-/// The code as it is passes every test that is to notice a mutant.
+/// The unchanged code passes every test that must fail with a mutant.
 #[allow(clippy::print_stdout)]
 fn control(workshop: &Workshop, chosen: &[&Mutant], arguments: &Arguments) -> Result<(), Error> {
     workshop.restore()?;
@@ -200,14 +200,14 @@ fn control(workshop: &Workshop, chosen: &[&Mutant], arguments: &Arguments) -> Re
             return Err(Error::Fails(layer, verdict.failed));
         }
         println!(
-            "the code as it is passes {} tests of layer {layer}",
+            "the unchanged code passes {} tests of layer {layer}",
             verdict.passed.len()
         );
     }
     Ok(())
 }
 
-/// Makes a mutant and finds what notices it.
+/// Makes a mutant and finds the tests that fail.
 fn attack(workshop: &Workshop, mutant: &Mutant, arguments: &Arguments) -> Result<Option<Killer>, Error> {
     workshop.restore()?;
     workshop.make(mutant)?;

@@ -1,4 +1,4 @@
-//! `docs/mutants.md`: each mutant and the tests that notice it. It is written by the run that found them.
+//! `docs/mutants.md`: each mutant and the tests that fail with it. It is written by the run that found them.
 
 use std::fmt::Write;
 
@@ -25,21 +25,21 @@ cargo run -p mutants                                   # all of them; writes thi
 cargo run -p mutants -- --only single-evidence-check      # one of them; writes its row
 ```
 
-The last two columns say whether the [model](../tests/model) and the [simulation](../tests/simulation) notice the mutant as
-well, which know nothing of it: their gates play worlds in which everything goes wrong that can. `no` is not a gap, since a
-test of the third column fails. They are empty where the model or the simulation does not run the changed code, and say `not run`
-where nobody has tried. `cargo run -p mutants -- --survey model` (or `simulation`) writes them.
+The last two columns show whether the [model](../tests/model) and the [simulation](../tests/simulation) detect the mutant as
+well. Their gates are not written for a particular mutant: they run worlds with all kinds of faults. `no` is not a gap, since a
+test of the third column fails. A column is empty if the model or the simulation does not run the changed code, and contains
+`not run` if its gate was not run with the mutant. `cargo run -p mutants -- --survey model` (or `simulation`) writes them.
 
 The model removes mechanisms as well, from the world around the decision: `cargo run -p protocol-model -- --help`.
 
-| mutant | what the code does then | failing tests | model | simulation |
+| mutant | effect on the code | failing tests | model | simulation |
 | --- | --- | --- | --- | --- |
 ";
 
-/// What is known of a mutant, as its row says it.
+/// A mutant's row on the page.
 #[derive(Debug, Clone, Default)]
 pub struct Row {
-    /// What noticed it.
+    /// The failing tests.
     pub killer: String,
     /// Whether the gates of [`Layer::SURVEYED`] do, in that order.
     pub surveys: [Option<bool>; 2],
@@ -75,7 +75,7 @@ impl Row {
     }
 }
 
-/// What noticed a mutant.
+/// The tests that fail with a mutant.
 #[derive(Debug)]
 pub struct Killer {
     /// The layer.
@@ -89,7 +89,7 @@ pub fn row_begins(mutant: &Mutant) -> String {
     format!("| `{}` | {} | ", mutant.name, mutant.does)
 }
 
-/// The tests that noticed a mutant, as its row says it.
+/// The failing tests of a mutant, as in its row.
 pub fn killer(killer: &Killer) -> String {
     let shown = killer.tests.iter().take(MOST_NAMES);
     let names: Vec<_> = shown.map(|name| format!("`{name}`")).collect();

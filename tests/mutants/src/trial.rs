@@ -1,4 +1,4 @@
-//! Runs tests of the copy, and reads which of them failed. That a mutant does not build proves nothing, so it is built
+//! Runs tests of the copy, and reads which of them failed. A mutant that does not build is not a result, so it is built
 //! first.
 
 use std::ffi::OsString;
@@ -7,7 +7,7 @@ use std::process::{Command, Output, Stdio};
 use crate::Layer;
 use crate::workshop::Workshop;
 
-/// What came of a run of tests.
+/// The result of a run of tests.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Verdict {
     /// Those that passed.
@@ -43,7 +43,7 @@ pub enum Error {
     NoTest {
         /// In which layer.
         layer: Layer,
-        /// What was looked for.
+        /// The searched names.
         tests: Vec<String>,
     },
 }
@@ -140,7 +140,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn how_each_test_ended_is_read_from_what_the_harness_prints() {
+    fn test_results_are_read_from_the_output_of_the_test_harness() {
         let output = "\nrunning 3 tests\ntest a::b ... ok\ntest a::d ... FAILED\ntest a::c ... FAILED\n\
                       test e ... ignored\n\nfailures:\n\n---- a::c stdout ----\ntest of a text\n";
         let verdict = Verdict::read(output);

@@ -26,9 +26,9 @@ pub enum Error {
     NotOnce {
         /// Which mutant.
         mutant: &'static str,
-        /// Where it looks.
+        /// Which file.
         file: &'static str,
-        /// What it looks for.
+        /// The text.
         find: &'static str,
         /// How often it is there.
         count: usize,

@@ -1,5 +1,5 @@
-//! No file needs itself by way of others: what stands in a circle can only be read, tested and changed together. A file
-//! and those below it are one thing here, since the lower ones are its parts.
+//! No dependency cycles between files: files in a cycle can only be read, tested and changed together. A file and those
+//! below it count as one, since the lower ones are its parts.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::path::{Path, PathBuf};
@@ -10,19 +10,19 @@ use crate::source;
 type Uses = BTreeMap<String, BTreeMap<String, String>>;
 
 #[test]
-fn no_file_of_the_operator_uses_itself_by_way_of_others() {
+fn the_files_of_the_operator_have_no_dependency_cycle() {
     no_circle("src");
 }
 
 #[test]
-fn no_file_of_the_simulator_uses_itself_by_way_of_others() {
+fn the_files_of_the_simulator_have_no_dependency_cycle() {
     no_circle("simulator/src");
 }
 
 /// The first line of each file of the decision names its layer: a file uses files of its own layer and of those below, and a
 /// phase uses no other phase.
 #[test]
-fn the_files_of_the_decision_use_their_own_layer_and_those_below() {
+fn the_files_of_plan_use_only_their_own_layer_and_lower_ones() {
     const PHASES: u32 = 6;
     let code = code_below("src");
     let layers: BTreeMap<_, u32> = code
@@ -54,7 +54,7 @@ fn the_files_of_the_decision_use_their_own_layer_and_those_below() {
 }
 
 #[test]
-fn a_circle_is_found_and_told_by_what_makes_it() {
+fn a_dependency_cycle_is_detected_and_reported_with_its_uses() {
     let told = |files: &[(&str, &str)]| shortest_circle(&uses(files)).join("\n");
     let files = [
         ("a", "use super::b::x::Y;"),
@@ -79,7 +79,7 @@ fn a_circle_is_found_and_told_by_what_makes_it() {
         ]),
         ""
     );
-    // Tests may use whatever they test with.
+    // Tests may use everything.
     assert_eq!(
         told(&[
             ("a", "use crate::b::B;"),

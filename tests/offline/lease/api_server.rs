@@ -10,16 +10,16 @@ use serde_json::{Value, json};
 use tokio::time::sleep;
 use tower::BoxError;
 
-/// What becomes of one call.
+/// What happens to one call.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Fate {
-    /// Carried out after the first time, answered after the second one; also when nobody waits any more.
+    /// Carried out after the first time, answered after the second one; also if the caller no longer waits.
     Served(Duration, Duration),
-    /// Carried out after that time, but the answer is lost.
+    /// Carried out after that time, but the response is lost.
     Unanswered(Duration),
     /// Neither carried out nor answered.
     Lost,
-    /// Not carried out; this is the answer.
+    /// Not carried out; this is the response.
     Refused(u16, &'static str),
 }
 
@@ -31,7 +31,7 @@ impl Fate {
     }
 }
 
-/// Decides the fate of the n-th call since it was set.
+/// Decides what happens to the n-th call since it was set.
 type Script = Box<dyn FnMut(u64, &Method) -> Fate + Send>;
 
 /// The API server; clones share it.
@@ -78,7 +78,7 @@ impl ApiServer {
         state.clients << 32
     }
 
-    /// From now on calls meet these fates.
+    /// From now on calls behave like this.
     pub(super) fn script(&self, script: impl FnMut(u64, &Method) -> Fate + Send + 'static) {
         let mut state = self.lock();
         state.calls = 0;
@@ -99,7 +99,7 @@ impl ApiServer {
             .to_owned()
     }
 
-    /// Somebody else writes his name into it, whoever holds it.
+    /// Another client writes its name into it, regardless of the holder.
     pub(super) fn seize(&self, holder: &str) {
         let mut state = self.lock();
         let mut lease = state.lease.clone().unwrap();
@@ -107,12 +107,12 @@ impl ApiServer {
         state.store(lease);
     }
 
-    /// Somebody deletes it.
+    /// Another client deletes it.
     pub(super) fn delete(&self) {
         self.lock().lease = None;
     }
 
-    /// Writes that were refused since somebody else had written.
+    /// Writes that were refused because of a conflict.
     pub(super) fn conflicts(&self) -> usize {
         self.lock().conflicts
     }
@@ -128,7 +128,7 @@ impl ApiServer {
         let server = self.clone();
         let serve = move || server.lock().serve(&head.method, head.uri.path(), &body);
         match fate {
-            // In a task of its own: the server goes on when the caller has given up.
+            // In a separate task: the server continues when the caller has timed out.
             Fate::Served(before, after) => {
                 let task = tokio::spawn(async move {
                     sleep(before).await;

@@ -1,5 +1,5 @@
-//! Whatever the network does and whenever a process is frozen or stopped: two replicas never believe at the same moment
-//! that they lead, and once the faults stop, one does.
+//! With every network fault, freeze and stop of a process: two replicas never believe at the same moment that they
+//! lead, and once the faults stop, one does.
 
 use std::ops::Range;
 use std::pin::{Pin, pin};
@@ -14,7 +14,7 @@ use tokio::time::{Instant, Sleep, sleep, sleep_until, timeout};
 use super::api_server::{ApiServer, Fate};
 use super::{RETRY, replica};
 
-/// Everything happens at a multiple of this, so that a look between two of them misses nothing.
+/// Everything happens at a multiple of this, so that a check between two of them misses nothing.
 const GRID: Duration = Duration::from_millis(50);
 
 /// How long faults happen.
@@ -23,14 +23,15 @@ const FAULTS: Duration = Duration::from_secs(90);
 /// Long enough for any lease to run out and be taken: of a process that is restarted meanwhile, too.
 const PEACE: Duration = Duration::from_secs(60);
 
-/// So long at the end somebody must be seen to lead: who gives the lease back in this time is succeeded in it.
+/// For so long at the end a replica must be seen to lead: if one releases the lease in this time, another one acquires
+/// it in it.
 const END: Duration = Duration::from_secs(10);
 
 /// What happens to one replica.
 #[derive(Debug, Clone)]
 struct Life {
     start: Duration,
-    /// When the process gets no turn.
+    /// When the process is not scheduled.
     frozen: Vec<Range<Duration>>,
     /// After how long it gives the lease back, by term; it is restarted then.
     given_back_after: Vec<Option<Duration>>,
@@ -54,7 +55,7 @@ proptest! {
             .unwrap();
         let seen = runtime.block_on(run(lives, fates));
         prop_assert!(seen.most <= 1, "{} led at the same moment", seen.most);
-        prop_assert!(seen.led_at_the_end, "nobody leads long after the last fault");
+        prop_assert!(seen.led_at_the_end, "no replica leads long after the last fault");
     }
 }
 
@@ -152,7 +153,8 @@ async fn live(server: ApiServer, life: Life, beliefs: Beliefs) {
     }
 }
 
-/// Gives a process no turn at some times: its timers ring late and its answers wait, while time goes on for the others.
+/// Does not schedule a process at some times: its timers fire late and its responses wait, while time goes on for the
+/// others.
 async fn with_freezes(process: impl Future<Output = ()>, frozen: Vec<Range<Duration>>) {
     let start = Instant::now();
     let mut process = pin!(process);

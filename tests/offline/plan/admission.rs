@@ -47,7 +47,7 @@ fn long_check(unconfirmed: usize) -> Seen {
 }
 
 #[test]
-fn a_check_that_takes_long_says_how_far_it_is() {
+fn a_slow_check_reports_its_progress() {
     let told = |seen: &Seen| tell(&plan(&seen.0));
     assert_eq!(
         told(&long_check(9).progress_due()),
@@ -104,7 +104,7 @@ pub(crate) fn rows() -> impl Iterator<Item = Row> {
         .chain(refusals::rows())
 }
 
-/// A request for `a b`, its project looked at and its desktops claimed.
+/// A request for `a b`, its project read and its desktops claimed.
 fn admitted() -> Seen {
     untouched("a b").project().claimed()
 }
@@ -119,17 +119,17 @@ fn permits() -> [Row; 5] {
             "permit",
         ),
         row(
-            "a wait for the permit may make the last look too old",
+            "a wait for the permit can make the last check of the project outdated",
             ready("a b").permit(SendPermit::Held).no_last_look(),
             "read the project",
         ),
         row(
-            "whoever must read the cloud again does not keep others from it meanwhile",
+            "a request that must read the cloud again releases its permit",
             ready("a b").permit(SendPermit::Held).sights("b Missing"),
             "permit back",
         ),
         row(
-            "nor does whoever waits for something else",
+            "so does a request that waits for something else",
             ready("a b").permit(SendPermit::Held).project_suspended(),
             "permit back",
         ),
@@ -144,7 +144,7 @@ fn looks() -> Vec<Row> {
             untouched("a b").project(),
             "claim",
         ),
-        row("they are ours: they are read", admitted(), "list a b"),
+        row("they are claimed: they are read", admitted(), "list a b"),
         row(
             "only those that are not known are read",
             admitted().sights("a Idle"),
@@ -161,22 +161,22 @@ fn looks() -> Vec<Row> {
             "get b",
         ),
         row(
-            "so is one that a cut list lacks",
+            "so is one that an incomplete list lacks",
             admitted().sights("a Unlisted b Missing"),
             "get a",
         ),
         row(
             "something is left to delete: the jobs of others are read",
             admitted().sights("a Gone b Idle"),
-            "sweep",
+            "list sub-jobs",
         ),
         row(
-            "nothing stands against it: the object must not vanish while a request is on its way",
+            "nothing blocks it: the object must not disappear while a call is in flight",
             ready("a b").no_finalizer(),
             "finalizer on",
         ),
         row(
-            "the last look is at the project",
+            "the last check is that of the project",
             ready("a b").no_last_look(),
             "read the project",
         ),
@@ -196,7 +196,7 @@ fn looks() -> Vec<Row> {
             "sign b",
         ),
         row(
-            "ended jobs that name a desktop of the body prove nothing later, others are none of ours",
+            "ended jobs that name a desktop of the body become the baseline, others do not",
             ready("a b c")
                 .sights("c Gone")
                 .sub_job_list("j1/a Failed j2/b Success j3/c Success j4/z Failed"),
@@ -213,12 +213,12 @@ fn looks() -> Vec<Row> {
             "sign a b, known j1, baseline incomplete",
         ),
         row(
-            "letter case makes no other desktop",
+            "letter case does not matter",
             ready("A b").sub_job_list("j1/a Failed j2/B Failed"),
             "sign A b, known j1 j2",
         ),
         row(
-            "a process that stops begins nothing",
+            "a process that shuts down starts nothing",
             ready("a b").stopping(),
             "rest",
         ),
@@ -249,7 +249,7 @@ fn holds() -> Vec<Row> {
             "ProjectNotReady stalled until Refresh",
         ),
         row(
-            "the project's login is not accepted",
+            "the project's credentials are not accepted",
             untouched("a b").obstacle(Reason::AuthenticationFailed, true),
             "AuthenticationFailed stalled until Refresh",
         ),
@@ -259,17 +259,17 @@ fn holds() -> Vec<Row> {
             "ProjectSuspended held until Change",
         ),
         row(
-            "the project was suspended at the last look",
+            "the project was suspended at the last check",
             ready("a b").project_suspended(),
             "ProjectSuspended held until Change",
         ),
         row(
-            "the project points elsewhere than where the request began",
+            "the project differs from the one where the request began",
             ready("a b").begun().project_at("another"),
             "ProjectChanged stalled until Refresh",
         ),
         row(
-            "a project that was made anew with the same coordinates goes on",
+            "a project that was created again with the same coordinates continues",
             ready("a b").begun(),
             "sign a b",
         ),
@@ -284,17 +284,17 @@ fn holds() -> Vec<Row> {
             "Overlap retrying until PollInterval",
         ),
         row(
-            "somebody else is deleting a desktop, by its state",
+            "another client is deleting a desktop, by its state",
             ready("a b").sights("a Deleting"),
             "DeletionInProgress retrying until PollInterval",
         ),
         row(
-            "somebody else is deleting every desktop",
+            "another client is deleting every desktop",
             ready("a b").sights("a Deleting b Deleting"),
             "DeletionInProgress retrying until PollInterval",
         ),
         row(
-            "somebody else is deleting a desktop, by an open job",
+            "another client is deleting a desktop, by an open job",
             ready("a b").sub_job_list("j1/b Running"),
             "DeletionInProgress retrying until PollInterval",
         ),
@@ -320,17 +320,17 @@ fn holds() -> Vec<Row> {
 fn unanswered() -> Vec<Row> {
     vec![
         row(
-            "the answers to other submissions were lost: nothing is read in vain",
+            "the responses to other submissions were lost: nothing is read",
             untouched("a b").project().circuit(Circuit::Open),
             "ServiceUnavailable retrying until Refresh",
         ),
         row(
-            "also when everything was looked at before",
+            "also if everything was read before",
             ready("a b").circuit(Circuit::Open),
             "ServiceUnavailable retrying until Refresh",
         ),
         row(
-            "later a read is to show that the cloud answers",
+            "later a read must show that the cloud responds",
             admitted().circuit(Circuit::NeedsRead),
             "list a b",
         ),
@@ -340,12 +340,12 @@ fn unanswered() -> Vec<Row> {
             "ServiceUnavailable retrying until Refresh",
         ),
         row(
-            "what is in doubt is looked for all the same",
+            "unknown outcomes are still resolved",
             in_doubt("a b", attempt("a b")).expired().circuit(Circuit::Open),
             "list a b",
         ),
         row(
-            "and what was accepted is followed",
+            "and accepted jobs are followed",
             accepted().circuit(Circuit::Open),
             "read j1",
         ),
@@ -356,7 +356,7 @@ fn unanswered() -> Vec<Row> {
 fn undocumented() -> Vec<Row> {
     vec![
         row(
-            "a job says of a desktop what is not documented: the job is read",
+            "a job reports an undocumented status of a desktop: the job is read",
             ready("a b").sub_job_list("j1/b Other"),
             "read j1",
         ),
@@ -418,12 +418,12 @@ fn untimely() -> Vec<Row> {
             "Expired retrying until Retry",
         ),
         row(
-            "by clocks that differ too much: the same, and that is why",
+            "by clocks that differ too much: the same, with that reason",
             ready("a b").late_by_one_clock().clock_skewed(),
             "ClockSkew stalled until Refresh",
         ),
         row(
-            "a client keeps removing the finalizer: no race with it",
+            "a client keeps removing the finalizer: it is not restored at once",
             ready("a b").no_finalizer().finalizer_not_due(),
             "FinalizerRemoved stalled until PollInterval",
         ),
@@ -431,7 +431,7 @@ fn untimely() -> Vec<Row> {
 }
 
 #[test]
-fn only_an_absent_id_that_is_none_of_the_services_is_named_as_a_mistake() {
+fn only_an_absent_id_that_is_no_desktop_id_is_reported_with_a_hint() {
     let service = "34e25501-fd50-42b5-97ca-f4c5bb7b09b0";
     for (desktops, odd) in [
         ("DESKTOP-01", Some("DESKTOP-01")),
@@ -465,7 +465,7 @@ fn endings() -> Vec<Row> {
         ),
         row("the deadline passed", ready("a b").too_late(), "finalizer off"),
         row(
-            "the deadline passed, whatever else is unknown",
+            "the deadline passed, regardless of what is unknown",
             untouched("a b").too_late(),
             "finish Expired (submitted: Expired)",
         ),
@@ -502,7 +502,7 @@ fn endings() -> Vec<Row> {
             "finish NoEffect (submitted: NoEffect)",
         ),
         row(
-            "finished, and our finalizer still on it: freed",
+            "finished, and the operator's finalizer still present: released",
             ready("a b").finished(),
             "finalizer off",
         ),
@@ -576,7 +576,7 @@ fn messages_name_the_cause() {
 }
 
 #[test]
-fn a_rival_of_another_namespace_is_not_named() {
+fn a_conflicting_request_of_another_namespace_is_not_named() {
     let Step::RecordProgress(progress) = plan(&ready("a b").rival(None).0) else {
         panic!("nothing to say");
     };
@@ -585,7 +585,7 @@ fn a_rival_of_another_namespace_is_not_named() {
 }
 
 #[test]
-fn a_baseline_is_cut_to_what_the_status_can_hold_and_says_so() {
+fn a_baseline_is_truncated_to_the_limit_of_the_status_and_marked_as_incomplete() {
     for (jobs, kept, incomplete) in [(49, 49, false), (50, 50, false), (51, 50, true)] {
         let mut seen = ready("a");
         let rows = (0..jobs).map(|number| SubJob {

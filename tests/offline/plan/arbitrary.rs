@@ -1,4 +1,4 @@
-//! Situations by chance: any status that came about by legal moves, and anything read and remembered.
+//! Random situations: any status that legal transitions can produce, and anything read and remembered.
 
 use std::collections::BTreeMap;
 
@@ -31,7 +31,7 @@ pub(crate) use approvals::{has_room, is_reserved, may_go};
 
 use approvals::approvals;
 
-/// Every word for an outcome.
+/// Every outcome.
 pub(crate) fn outcomes() -> [Outcome; 7] {
     [
         Outcome::Pending,
@@ -371,7 +371,7 @@ fn facts() -> impl Strategy<Value = Facts> {
 
 const PERMITS: &[SendPermit] = &[SendPermit::None, SendPermit::Held, SendPermit::Returned];
 
-/// Whatever this pass has looked at.
+/// Anything that this reconciliation has read.
 #[derive(Debug, Clone)]
 struct Reads {
     project: u8,

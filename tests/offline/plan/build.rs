@@ -1,4 +1,4 @@
-//! Situations in few words: what is not said is as it is on a good day.
+//! Situations in a short notation: everything that is not specified is in its normal state.
 
 use clap::Parser;
 use desktop_deletion_operator::cli::{Cli, Command};
@@ -148,7 +148,7 @@ pub(crate) fn no_effect(name: &str, body: &str) -> Attempt {
     }
 }
 
-/// Something came of the attempt `n1`.
+/// The attempt `n1` has this outcome.
 pub(crate) fn outcome_update(outcome: Outcome, job_ids: &str) -> OutcomeUpdate {
     OutcomeUpdate {
         attempt: nonce("n1"),
@@ -164,7 +164,7 @@ pub(crate) fn outcome_update(outcome: Outcome, job_ids: &str) -> OutcomeUpdate {
     }
 }
 
-/// The end of a request, whatever became of its desktops.
+/// The end of a request, regardless of its desktops.
 pub(crate) fn ending(verdict: Reason) -> Completion {
     Completion {
         succeeded: verdict,
@@ -177,7 +177,7 @@ pub(crate) fn ending(verdict: Reason) -> Completion {
     }
 }
 
-/// What a look for evidence found: jobs, and the desktops touched.
+/// The result of an evidence check: jobs, and the affected desktops.
 pub(crate) fn evidence(job_ids: &str, affected: &str) -> Evidence {
     Evidence {
         jobs: jobs(job_ids).into_iter().collect(),
@@ -186,11 +186,11 @@ pub(crate) fn evidence(job_ids: &str, affected: &str) -> Evidence {
     }
 }
 
-/// A situation, built by saying how it differs from a good day.
+/// A situation, built by specifying how it differs from the normal state.
 #[derive(Debug, Clone)]
 pub(crate) struct Seen(pub(crate) Observed);
 
-/// A request for these desktops that nobody has looked at yet, in a pass that has looked at nothing yet.
+/// A new request for these desktops, in a reconciliation that has read nothing yet.
 pub(crate) fn untouched(desktop_ids: &str) -> Seen {
     Seen(Observed {
         request: Request {
@@ -237,7 +237,7 @@ pub(crate) fn untouched(desktop_ids: &str) -> Seen {
     })
 }
 
-/// A request whose desktops are all idle, with everything looked at and in place: ready to be signed.
+/// A request whose desktops are all idle, with everything read and in place: ready to be signed.
 pub(crate) fn ready(desktop_ids: &str) -> Seen {
     untouched(desktop_ids)
         .project()
@@ -248,7 +248,7 @@ pub(crate) fn ready(desktop_ids: &str) -> Seen {
         .project_is_fresh()
 }
 
-/// A request with that attempt open, whose project was looked at in this pass.
+/// A request with that attempt open, whose project was read in this reconciliation.
 pub(crate) fn in_doubt(desktop_ids: &str, attempt: Attempt) -> Seen {
     untouched(desktop_ids)
         .attempt(attempt)
@@ -257,7 +257,7 @@ pub(crate) fn in_doubt(desktop_ids: &str, attempt: Attempt) -> Seen {
         .finalizer()
 }
 
-/// A request for `a b` whose batch was accepted as job `j1`, both desktops `Deleting`, project looked at.
+/// A request for `a b` whose batch was accepted as job `j1`, both desktops `Deleting`, project read.
 pub(crate) fn accepted() -> Seen {
     untouched("a b")
         .attempt(effective("a b", Outcome::Accepted, "j1"))

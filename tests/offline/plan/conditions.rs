@@ -38,7 +38,7 @@ fn every_write_obeys_the_rules_of_the_crd_and_of_the_conditions() {
 }
 
 #[test]
-fn what_was_told_once_is_not_told_again() {
+fn a_status_that_was_reported_is_not_written_again() {
     let mut wrong = Vec::new();
     for row in rows() {
         let Step::RecordProgress(progress) = plan(&row.seen.0) else {
@@ -55,7 +55,7 @@ fn what_was_told_once_is_not_told_again() {
 }
 
 #[test]
-fn the_same_error_with_another_time_and_request_id_is_no_news() {
+fn the_same_error_with_another_time_and_request_id_causes_no_write() {
     let mut seen = untouched("a b")
         .project()
         .claimed()
@@ -71,7 +71,7 @@ fn the_same_error_with_another_time_and_request_id_is_no_news() {
 }
 
 #[test]
-fn a_call_that_was_held_back_is_no_news_of_the_error_that_holds_it_back() {
+fn a_call_that_the_circuit_breaker_suppressed_does_not_replace_the_reported_error() {
     let mut seen = untouched("a b")
         .project()
         .claimed()
@@ -119,7 +119,7 @@ fn said(seen: &Seen) -> [String; 4] {
 }
 
 #[test]
-fn the_conditions_of_a_life() {
+fn the_conditions_from_creation_to_completion() {
     for (what, seen, conditions) in vec![
         (
             "suspended",
@@ -137,7 +137,7 @@ fn the_conditions_of_a_life() {
             ],
         ),
         (
-            "waiting for a person",
+            "waiting for a user",
             ready("a b").clock_skewed(),
             [
                 "False ClockSkew",
@@ -223,7 +223,7 @@ fn the_conditions_of_a_life() {
 }
 
 #[test]
-fn after_the_job_it_is_looked_whether_the_desktops_are_gone() {
+fn after_the_job_the_status_reports_the_verification_of_the_desktops() {
     let seen = accepted().job("j1", "a Success b Success").all(DesktopView::Idle);
     let conditions = [
         "True JobAccepted",
@@ -235,7 +235,7 @@ fn after_the_job_it_is_looked_whether_the_desktops_are_gone() {
 }
 
 #[test]
-fn submitted_says_how_the_job_became_known() {
+fn the_condition_submitted_states_how_the_job_became_known() {
     let recovered = |jobs| {
         in_doubt("a b", effective("a b", Outcome::Adopted, jobs))
             .states("a Deleted b Deleted")
@@ -258,7 +258,7 @@ fn submitted_says_how_the_job_became_known() {
 }
 
 #[test]
-fn whatever_is_in_the_way_of_an_open_attempt_submitted_says_that_it_is_open() {
+fn the_condition_submitted_reports_an_open_attempt_regardless_of_other_problems() {
     let request = in_doubt("a b", attempt("a b")).0.request;
     let other = Progress::stalled(Reason::ProjectChanged, "so it is".to_owned(), Requeue::Refresh);
     let status = status::with_progress(&request, &other, &minute(90));
@@ -270,7 +270,7 @@ fn whatever_is_in_the_way_of_an_open_attempt_submitted_says_that_it_is_open() {
 }
 
 #[test]
-fn suspend_that_came_too_late_is_said_with_the_time_of_the_submission() {
+fn a_suspension_after_the_submission_is_reported_with_the_time_of_the_submission() {
     let seen = accepted().suspended().job("j1", "");
     let status = rules::written(&seen.0.request, &plan(&seen.0), &minute(90)).unwrap();
     let submitted = rules::condition(&status, "Submitted").unwrap();

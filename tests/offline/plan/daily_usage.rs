@@ -72,7 +72,7 @@ fn a_reservation_that_is_never_settled_counts_for_a_day() {
     }
 }
 
-/// What becomes of a reservation of five desktops: still open, what counts for a day, or nothing.
+/// What a reservation of five desktops becomes: still open, usage of the day, or nothing.
 fn fate(version: &str, attempts: Vec<Attempt>) -> (usize, i32) {
     settled(&ReservationOwner::Found {
         resource_version: version.to_owned(),
@@ -93,7 +93,7 @@ fn settled(now: &ReservationOwner) -> (usize, i32) {
 }
 
 #[test]
-fn a_reservation_is_given_back_only_if_nothing_came_of_it_nor_can() {
+fn a_reservation_is_released_only_if_it_has_and_can_have_no_effect() {
     let ended = |outcome| Attempt {
         outcome,
         ..attempt("a b")
@@ -114,7 +114,7 @@ fn a_reservation_is_given_back_only_if_nothing_came_of_it_nor_can() {
         ("it was refused", "8", vec![ended(Outcome::Rejected)], (0, 0)),
         ("it was not sent", "8", vec![ended(Outcome::NotSent)], (0, 0)),
         ("it had no effect", "8", vec![ended(Outcome::NoEffect)], (0, 0)),
-        ("its job showed late", "8", vec![late], (0, 2)),
+        ("its job became visible late", "8", vec![late], (0, 2)),
         (
             "it was accepted, for fewer",
             "8",
@@ -127,7 +127,7 @@ fn a_reservation_is_given_back_only_if_nothing_came_of_it_nor_can() {
             vec![ended(Outcome::Adopted)],
             (0, 2),
         ),
-        ("it was given up", "8", vec![ended(Outcome::Abandoned)], (0, 2)),
+        ("it was abandoned", "8", vec![ended(Outcome::Abandoned)], (0, 2)),
         (
             "only a newer version knows",
             "8",
@@ -137,11 +137,7 @@ fn a_reservation_is_given_back_only_if_nothing_came_of_it_nor_can() {
     ] {
         assert_eq!(fate(version, attempts), expected, "{what}");
     }
-    assert_eq!(
-        settled(&ReservationOwner::Gone),
-        (0, 5),
-        "what became of it is not known"
-    );
+    assert_eq!(settled(&ReservationOwner::Gone), (0, 5), "its outcome is unknown");
     assert_eq!(
         settled(&ReservationOwner::Unknown),
         (1, 0),
@@ -150,7 +146,7 @@ fn a_reservation_is_given_back_only_if_nothing_came_of_it_nor_can() {
 }
 
 #[test]
-fn a_day_takes_no_more_than_its_quarters_of_an_hour() {
+fn the_usage_of_a_day_is_stored_in_intervals_of_a_quarter_of_an_hour() {
     let mut usage = DailyUsage::default();
     for now in 0..3 * DAY {
         let clocks = clocks(now, Some(now));

@@ -1,4 +1,4 @@
-//! Each rule at the moment at which it turns, with clocks that are true, wrong and unknown.
+//! Each rule at the moment at which its result changes, with clocks that are true, wrong and unknown.
 
 use std::time::Duration;
 
@@ -24,7 +24,7 @@ use super::build::{self, failure, timing, untouched};
 const WINDOW: i64 = 900;
 const SKEW: i64 = 300;
 const SETTLE: i64 = 120;
-/// A call is over for good: window, allowance and settle time.
+/// A call has expired: signature window, clock skew and job visibility timeout.
 const OVER: i64 = WINDOW + SKEW + SETTLE;
 /// When an accepted call must show: it is sent within 60 s, answered within 120 s.
 const SHOWN: i64 = 60 + 120 + SETTLE;
@@ -149,7 +149,7 @@ fn doubt() -> Case {
 }
 
 #[test]
-fn a_call_is_over_once_both_clocks_say_so() {
+fn a_call_has_expired_once_both_clocks_are_past_its_expiry() {
     for (what, case, over) in vec![
         ("a moment before", doubt().later(OVER - 1), false),
         ("then", doubt().later(OVER), true),
@@ -198,7 +198,7 @@ fn a_call_is_over_once_both_clocks_say_so() {
 }
 
 #[test]
-fn two_clocks_that_were_wrong_one_after_the_other_do_not_end_a_call() {
+fn two_clocks_that_are_wrong_one_after_the_other_do_not_expire_a_call() {
     let both_ahead = |by| doubt().later(by).ours(2 * OVER).service(2 * OVER);
     assert!(!both_ahead(180).facts().expired, "the API server's clock");
     assert!(both_ahead(OVER).facts().expired, "past it by all three");
@@ -214,7 +214,7 @@ fn two_clocks_that_were_wrong_one_after_the_other_do_not_end_a_call() {
 }
 
 #[test]
-fn without_the_services_clock_a_call_is_over_by_what_this_process_saw_and_by_the_api_server() {
+fn without_the_services_clock_a_call_expires_by_the_uptime_of_this_process_and_the_api_servers_clock() {
     let span = OVER + 2 * SKEW;
     let doubt = || doubt().service_unknown();
     for (what, case, over) in [
@@ -243,14 +243,14 @@ fn without_the_services_clock_a_call_is_over_by_what_this_process_saw_and_by_the
 }
 
 #[test]
-fn reads_count_as_evidence_only_if_they_were_begun_after_the_call_was_over() {
+fn reads_count_as_evidence_only_if_they_began_after_the_call_had_expired() {
     let mut case = doubt().later(OVER);
     case.began -= 1;
     assert!(!case.facts().expired);
 }
 
 #[test]
-fn a_token_whose_end_is_unknown_lives_for_a_day() {
+fn a_token_with_unknown_expiry_is_assumed_to_live_for_a_day() {
     let token = Attempt {
         auth: AuthMethod::Token,
         not_after: None,
@@ -262,7 +262,7 @@ fn a_token_whose_end_is_unknown_lives_for_a_day() {
 }
 
 #[test]
-fn evidence_is_overdue_half_an_hour_after_that() {
+fn the_recovery_timeout_passes_half_an_hour_after_the_expiry() {
     assert!(!doubt().later(OVER + 1799).facts().recovery_timed_out);
     assert!(doubt().later(OVER + 1800).facts().recovery_timed_out);
     assert!(
@@ -275,7 +275,7 @@ fn evidence_is_overdue_half_an_hour_after_that() {
 }
 
 #[test]
-fn an_accepted_call_has_settled_and_is_overdue_by_both_clocks() {
+fn the_visibility_timeout_and_the_overdue_time_of_an_accepted_call_need_both_clocks() {
     let accepted = || Case::new(vec![attempt(Outcome::Accepted)]);
     for (case, expected) in [
         (accepted().later(SHOWN - 1), false),
@@ -412,7 +412,7 @@ fn clocks_are_too_far_apart_beyond_the_allowance() {
 }
 
 #[test]
-fn a_refusal_is_tried_again_after_a_pause_that_no_step_of_a_clock_changes() {
+fn the_delay_after_a_rejection_is_not_affected_by_clock_steps() {
     let own = |class, retry_after| {
         let mut case = Case::new(vec![refused(class)]);
         // Others before it were refused too, for other reasons.
@@ -448,7 +448,7 @@ fn a_refusal_is_tried_again_after_a_pause_that_no_step_of_a_clock_changes() {
 }
 
 #[test]
-fn a_pause_grows_with_the_refusals_of_one_class_in_a_row() {
+fn the_delay_grows_with_consecutive_rejections_of_one_error_class() {
     let mut case = Case::new(vec![refused(ErrorClass::Conflict)]);
     for (class, in_a_row) in [
         (ErrorClass::Throttled, 1),
@@ -476,7 +476,7 @@ fn a_pause_grows_with_the_refusals_of_one_class_in_a_row() {
 }
 
 #[test]
-fn three_refusals_because_something_does_not_exist_span_more_than_two_settle_times() {
+fn three_rejections_as_not_found_span_more_than_two_job_visibility_timeouts() {
     let times = |count: usize| {
         let again = |n: usize| Attempt {
             id: build::nonce(&format!("n{n}")),
@@ -496,21 +496,21 @@ fn three_refusals_because_something_does_not_exist_span_more_than_two_settle_tim
 }
 
 #[test]
-fn how_far_a_check_has_come_is_told_every_ten_seconds() {
+fn the_progress_of_a_check_is_reported_every_ten_seconds() {
     let told = |reason: Reason, after: i64| {
         let mut case = Case::new(vec![]);
         let progress = Progress::reconciling(reason, "so it is".to_owned(), Requeue::PollInterval);
         case.memory.record_progress(&progress, Duration::ZERO);
         case.later(after).facts().progress_due
     };
-    assert!(Case::new(vec![]).facts().progress_due, "it was not told yet");
-    assert!(told(Reason::Waiting, 0), "something else was told");
+    assert!(Case::new(vec![]).facts().progress_due, "it was not reported yet");
+    assert!(told(Reason::Waiting, 0), "something else was reported");
     assert!(!told(Reason::CheckingDesktops, 9));
     assert!(told(Reason::CheckingDesktops, 10));
 }
 
 #[test]
-fn facts_are_missing_for_long_when_reads_a_settle_time_apart_and_all_between_lack_some() {
+fn facts_are_missing_for_long_if_all_reads_within_a_job_visibility_timeout_lack_some() {
     let for_long = |reads: &[(bool, i64)], after: i64| {
         let mut case = Case::new(vec![]);
         for (lacks_some, began) in reads {
@@ -524,15 +524,12 @@ fn facts_are_missing_for_long_when_reads_a_settle_time_apart_and_all_between_lac
         for_long(&[(true, 0), (true, 15)], SETTLE),
         "it counts from the first one"
     );
-    assert!(
-        !for_long(&[(true, 0), (false, 15)], SETTLE),
-        "one said everything"
-    );
+    assert!(!for_long(&[(true, 0), (false, 15)], SETTLE), "one was complete");
     assert!(!for_long(&[(true, 0), (false, 15), (true, 30)], SETTLE + 29));
 }
 
 #[test]
-fn a_desktop_that_cannot_be_read_is_asked_for_less_and_less_often_though_other_reads_succeed() {
+fn a_desktop_that_cannot_be_read_is_retried_with_backoff_even_if_other_reads_succeed() {
     let mut case = Case::new(vec![]);
     let (odd, other) = (build::id("odd"), build::id("other"));
     let counts = [1, 2, 3].map(|_| case.memory.single_read_failed(&odd));
@@ -547,7 +544,7 @@ fn a_desktop_that_cannot_be_read_is_asked_for_less_and_less_often_though_other_r
 }
 
 #[test]
-fn each_read_grows_old_by_itself() {
+fn the_age_of_each_read_is_tracked_separately() {
     let timing = timing();
     let seen = |reads: &ReadTimes| {
         let mut seen = build::ready("a b c d e").sights("c Gone d Missing e Unlisted").0;
@@ -581,7 +578,7 @@ fn each_read_grows_old_by_itself() {
 }
 
 #[test]
-fn a_sub_job_of_an_unknown_status_counts_from_when_it_was_first_seen_and_its_desktop_must_be_idle_since() {
+fn an_undocumented_sub_job_status_blocks_until_its_desktop_was_idle_since_it_was_first_seen() {
     let settle = timing().job_visibility_timeout;
     let mut case = Case::new(vec![]);
     let (b, ids) = (build::id("b"), [build::id("a"), build::id("B")]);
@@ -679,7 +676,7 @@ fn changed_credentials_are_tried_at_once() {
 }
 
 #[test]
-fn the_finalizer_is_missed_while_a_call_may_take_effect_or_show() {
+fn a_missing_finalizer_is_detected_while_a_call_can_take_effect_or_become_visible() {
     let without = |case: Case| {
         let mut case = case;
         case.request.finalizer = false;
@@ -702,7 +699,7 @@ fn the_finalizer_is_missed_while_a_call_may_take_effect_or_show() {
 }
 
 #[test]
-fn a_finalizer_that_is_removed_again_and_again_is_put_back_less_and_less_often() {
+fn a_finalizer_that_is_repeatedly_removed_is_restored_with_backoff() {
     let mut case = doubt();
     assert!(case.facts().finalizer_due);
     case.memory.record_finalizer_added(Duration::ZERO);
@@ -716,7 +713,7 @@ fn a_finalizer_that_is_removed_again_and_again_is_put_back_less_and_less_often()
 }
 
 #[test]
-fn a_finalizer_that_was_taken_off_for_the_verdict_is_not_missed() {
+fn a_finalizer_that_was_removed_to_finish_the_request_does_not_count_as_missing() {
     let mut case = Case::new(vec![attempt(Outcome::Accepted)]);
     case.request.finalizer = false;
     case.memory.finalizer_dropped = true;
@@ -795,7 +792,7 @@ fn a_clock_that_was_set_back_does_not_keep_the_jobs_from_being_read() {
 }
 
 #[test]
-fn reads_grow_old() {
+fn reads_become_outdated() {
     let timing = timing();
     let oldest = |first_seen, released| oldest_admitting_read(seconds(1000), first_seen, released, &timing);
     assert_eq!(
@@ -816,13 +813,13 @@ fn reads_grow_old() {
     assert_eq!(oldest(None, None), seconds(1000));
     assert!(!is_stale(seconds(0), seconds(59), &timing));
     assert!(is_stale(seconds(0), seconds(60), &timing));
-    // Whatever holds a desktop holds it for longer than a read may be old.
+    // Every claim on a desktop lasts longer than the maximum age of a read.
     let progress = timing.max_signature_age + timing.submission_timeout + timing.job_visibility_timeout;
     assert!(progress > timing.job_visibility_timeout / 2 + timing.max_signature_age);
 }
 
 #[test]
-fn pauses_double_and_are_spread_by_a_fifth() {
+fn delays_double_and_have_a_jitter_of_a_fifth() {
     let timing = timing();
     let pauses: Vec<_> = [0, 1, 2, 3, 100]
         .map(|n| exponential(n, &timing).as_secs())

@@ -9,7 +9,7 @@ use desktop_deletion_operator::workspace::error::{BreakerKind, Error, ErrorRespo
 
 /// One row is one error. The answer's status, then its code: `GW.` stands for both prefixes of the gateway, `json` for
 /// a JSON body without a code, `page` for a body that is no JSON object. Then: the class, the reason of the conditions,
-/// whether a person must mend something, and how soon it is tried again.
+/// whether a user must fix something, and how soon it is retried.
 const TABLE: &str = "
     # No answer, or none that can be read.
     NotSent     -             Unreachable      ServiceUnavailable    itself  Backoff
@@ -128,7 +128,7 @@ const TABLE: &str = "
 ";
 
 #[test]
-fn every_error_has_its_class_reason_and_pace() {
+fn every_error_has_its_class_reason_and_retry_policy() {
     let mut wrong = Vec::new();
     for (error, row) in rows() {
         let class = classify(&error);
@@ -162,8 +162,8 @@ fn the_table_has_every_class() {
 }
 
 #[test]
-fn an_answer_of_the_service_that_failed_is_never_taken_for_a_refusal() {
-    // What says "surely not carried out" must be listed: an unlisted 5xx may have deleted.
+fn an_unknown_5xx_response_of_the_service_is_never_treated_as_a_rejection() {
+    // Errors that mean "certainly not carried out" must be listed: an unlisted 5xx may have deleted.
     for status in 500..=599 {
         for code in [None, Some("WKS.99999999"), Some("APIGW.9999"), Some("IAM.0011")] {
             assert_eq!(
@@ -179,7 +179,7 @@ fn an_answer_of_the_service_that_failed_is_never_taken_for_a_refusal() {
 fn a_code_of_the_gateway_means_the_same_whatever_the_status() {
     let codes = rows().filter(|(_, row)| {
         let number = row[1].strip_prefix("GW.");
-        // Too large a request, or no answer behind the gateway: one code for both. The other is no code of the table.
+        // Too large a request, or no response behind the gateway: one code for both. The other is no code of the table.
         let refused = row[0] >= "400";
         refused && number.is_some_and(|number| !["0201", "9999"].contains(&number))
     });
@@ -193,7 +193,7 @@ fn a_code_of_the_gateway_means_the_same_whatever_the_status() {
 }
 
 #[test]
-fn no_code_makes_a_redirect_or_an_interim_answer_a_refusal() {
+fn no_error_code_turns_a_redirect_or_an_interim_response_into_a_rejection() {
     for (error, _) in rows() {
         let Some(refusal) = error.error_response() else {
             continue;
@@ -206,7 +206,7 @@ fn no_code_makes_a_redirect_or_an_interim_answer_a_refusal() {
 }
 
 #[test]
-fn iam_that_does_not_know_what_it_is_asked_is_the_wrong_one() {
+fn iam_errors_400_404_and_405_mean_a_wrong_endpoint() {
     for operation in [Operation::CreateToken, Operation::CreateTemporaryAccessKey] {
         for (status, json) in [(400, true), (404, true), (404, false), (405, false)] {
             let error = Error {
@@ -259,7 +259,7 @@ fn a_denial_that_names_another_action_is_about_that_one() {
 }
 
 #[test]
-fn a_denial_that_is_no_matter_of_permissions_names_none() {
+fn a_403_that_is_not_about_permissions_names_none() {
     for code in ["APIGW.0310", "APIG.0401", "APIGW.0402", "APIG.0802"] {
         let denial = CloudError {
             code: Some(code.to_owned()),
@@ -272,7 +272,7 @@ fn a_denial_that_is_no_matter_of_permissions_names_none() {
 }
 
 #[test]
-fn every_class_is_explained_with_what_the_cloud_said() {
+fn every_error_class_has_a_message_with_the_response_of_the_cloud() {
     for class in ErrorClass::ALL {
         let refused = CloudError {
             http_status: Some(499),

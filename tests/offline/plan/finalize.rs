@@ -11,7 +11,7 @@ use super::build::{Seen, accepted, attempt, in_doubt, no_effect, ready, refused,
 use super::tell::{Row, check, row};
 
 #[test]
-fn an_object_is_held_only_while_a_request_of_it_may_reach_the_cloud() {
+fn a_deleted_object_is_kept_only_while_a_call_of_it_can_take_effect() {
     check(&rows().collect::<Vec<_>>());
 }
 
@@ -24,15 +24,19 @@ pub(crate) fn rows() -> impl Iterator<Item = Row> {
 
 fn nothing_submitted() -> Vec<Row> {
     vec![
-        row("nothing of ours holds it", untouched("a b").deleting(), "rest"),
+        row(
+            "the operator's finalizer is absent",
+            untouched("a b").deleting(),
+            "rest",
+        ),
         row("nothing was submitted", ready("a b").deleting(), "finalizer off"),
         row(
-            "the deadline passed meanwhile: no verdict is needed",
+            "the deadline passed meanwhile: no final result is needed",
             ready("a b").deleting().too_late(),
             "finalizer off",
         ),
         row(
-            "a refused attempt holds nothing",
+            "a rejected attempt does not keep the object",
             ready("a b")
                 .begun()
                 .attempt(refused("a b", Outcome::Rejected, ErrorClass::Throttled))
@@ -71,27 +75,27 @@ fn in_flight() -> Vec<Row> {
     let newer = || in_doubt("a b", other_word()).deleting();
     vec![
         row(
-            "the outcome is a word of a newer version: held as in doubt",
+            "the outcome is a value of a newer version: kept like an unknown outcome",
             newer(),
             held,
         ),
         row(
-            "the outcome is a word of a newer version, and no call can take effect any more",
+            "the outcome is a value of a newer version, and no call can take effect any more",
             newer().expired(),
             "finalizer off",
         ),
         row(
-            "a request may still arrive: held, also without project and Secret",
+            "a call may still arrive: the object is kept, also without project and Secret",
             alive,
             held,
         ),
         row(
-            "its end is near, and the list was cut: a job may show in the next one",
+            "its expiry is near, and the list was incomplete: a job may be visible in the next one",
             expired().all(DesktopView::Idle).sub_job_list("").incomplete(),
             "AwaitingEvidence moving until SecondRead",
         ),
         row(
-            "for long the list is cut: it does not hang on that",
+            "the list is incomplete for a long time: that does not keep the object",
             doubt()
                 .recovery_timed_out()
                 .all(DesktopView::Idle)
@@ -110,49 +114,53 @@ fn in_flight() -> Vec<Row> {
             "rest",
         ),
         row(
-            "a request may still arrive, whatever the reads show",
+            "a call may still arrive, regardless of the reads",
             doubt()
                 .all(DesktopView::Deleting)
                 .sub_job_list("j1/a Running j1/b Running"),
             held,
         ),
-        row("dead: looked at once more", unknown, "read the project"),
-        row("dead: the desktops", expired(), "list a b"),
-        row("dead: the jobs", expired().all(DesktopView::Idle), "sweep"),
+        row("expired: evidence is read once more", unknown, "read the project"),
+        row("expired: the desktops", expired(), "list a b"),
         row(
-            "dead, and nothing happened",
+            "expired: the jobs",
+            expired().all(DesktopView::Idle),
+            "list sub-jobs",
+        ),
+        row(
+            "expired, without effect",
             expired().all(DesktopView::Idle).sub_job_list(""),
             "finalizer off",
         ),
         row(
-            "dead, and a job came of it: stored before the object goes",
+            "expired, with a job: it is stored before the object is released",
             expired()
                 .all(DesktopView::Deleting)
                 .sub_job_list("j1/a Running j1/b Running"),
             "record Adopted, job j1: JobRunning moving until JobChange; a Deleting, b Deleting",
         ),
         row(
-            "dead, and the project is gone: it does not hang on that",
+            "expired, and the project is gone: that does not keep the object",
             expired().obstacle(Reason::ProjectNotReady, true),
             "finalizer off",
         ),
         row(
-            "dead, and the project points elsewhere",
+            "expired, and the project is another one",
             expired().project_at("another"),
             "finalizer off",
         ),
         row(
-            "dead, and a read fails that may succeed next time: a job must not be lost by that",
+            "expired, and a read fails that may succeed next time: no job must be lost",
             expired().read_failure(ErrorClass::Unavailable),
             "AwaitingEvidence moving until Backoff, error Unavailable",
         ),
         row(
-            "dead, and such reads fail for long",
+            "expired, and such reads fail for a long time",
             doubt().recovery_timed_out().read_failure(ErrorClass::Unavailable),
             "finalizer off",
         ),
         row(
-            "dead, and the login is not accepted any more",
+            "expired, and the credentials are no longer accepted",
             expired().read_failure(ErrorClass::Authentication),
             "finalizer off",
         ),
@@ -162,7 +170,7 @@ fn in_flight() -> Vec<Row> {
 fn submitted() -> Vec<Row> {
     vec![
         row(
-            "an accepted job is not waited for, but must be visible to a twin",
+            "the end of an accepted job is not waited for, but the job must be visible to other requests",
             accepted().deleting(),
             "JobRunning moving until JobVisibility",
         ),
@@ -188,7 +196,7 @@ fn message(seen: &Seen) -> String {
 }
 
 #[test]
-fn a_held_object_says_until_when() {
+fn a_kept_object_reports_until_when() {
     let signed = message(&in_doubt("a b", attempt("a b")).deleting());
     assert!(signed.contains("2026-01-15T08:15:00Z"), "{signed}");
     let token = Attempt {
@@ -204,7 +212,7 @@ fn a_held_object_says_until_when() {
 }
 
 #[test]
-fn an_object_whose_job_must_show_first_says_so() {
+fn an_object_that_is_kept_until_its_job_is_visible_reports_it() {
     let told = message(&accepted().deleting());
     assert!(told.contains("kept for a few minutes"), "{told}");
 }

@@ -7,7 +7,7 @@ use super::build::{accepted, attempt, in_doubt};
 use super::tell::{Row, check, row};
 
 #[test]
-fn a_finalizer_that_was_removed_is_put_back_but_not_in_a_race() {
+fn a_removed_finalizer_is_restored_with_backoff() {
     check(&rows());
 }
 
@@ -34,7 +34,7 @@ pub(crate) fn rows() -> Vec<Row> {
         row(
             "removed again and again: the work goes on",
             doubt().finalizer_missing().finalizer_not_due(),
-            "sweep",
+            "list sub-jobs",
         ),
         row(
             "and what is waited for says so",
@@ -42,7 +42,7 @@ pub(crate) fn rows() -> Vec<Row> {
             "FinalizerRemoved stalled until Expiry",
         ),
         row(
-            "a person must look anyway",
+            "user action is required anyway",
             looked().finalizer_missing().finalizer_not_due().clock_skewed(),
             "ClockSkew stalled until Expiry",
         ),
@@ -52,7 +52,7 @@ pub(crate) fn rows() -> Vec<Row> {
             "FinalizerRemoved stalled until Expiry",
         ),
         row(
-            "everything has ended: it was taken off for the verdict",
+            "everything has ended: it was removed to finish the request",
             accepted()
                 .job("j1", "a Success b Success")
                 .sights("a Missing b Missing")

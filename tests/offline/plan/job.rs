@@ -18,15 +18,15 @@ fn the_job_is_followed() {
 }
 
 #[test]
-fn a_desktop_ends_by_two_witnesses() {
+fn the_final_state_of_a_desktop_needs_two_sources() {
     check(&successes());
     check(&failures());
     check(&undocumented());
 }
 
-/// No operator writes such a status; whoever does gets no verdict by it.
+/// No operator writes such a status; a client that does gets no final result by it.
 #[test]
-fn a_desktop_that_the_status_does_not_list_has_not_ended() {
+fn a_desktop_that_the_status_does_not_list_has_no_final_state() {
     let mut seen = accepted().states("a Deleted");
     seen.0.request.status.desktops.truncate(1);
     let step = plan(&seen.clone().job("j1", "a Success b Open").0);
@@ -79,7 +79,7 @@ fn running() -> Vec<Row> {
             RUNNING,
         ),
         row(
-            "so does the deadline",
+            "the deadline comes too late as well",
             accepted().too_late().job("j1", "a Open b Open"),
             RUNNING,
         ),
@@ -89,7 +89,7 @@ fn running() -> Vec<Row> {
             RUNNING,
         ),
         row(
-            "the project points elsewhere: no verdict from the wrong place",
+            "the project has changed: no final state from another project",
             accepted().project_at("another"),
             "ProjectChanged stalled until Refresh",
         ),
@@ -99,12 +99,12 @@ fn running() -> Vec<Row> {
             "ProjectNotReady retrying until Refresh",
         ),
         row(
-            "a read failed: a person must mend it",
+            "a read failed: a user must fix it",
             accepted().job("j1", "").read_failure(ErrorClass::Permission),
             "PermissionDenied stalled until JobChange, error Permission",
         ),
         row(
-            "a read failed: it mends itself",
+            "a read failed: it is temporary",
             accepted().job("j1", "").read_failure(ErrorClass::Throttled),
             "Throttled retrying until JobChange, error Throttled",
         ),
@@ -115,14 +115,14 @@ fn successes() -> Vec<Row> {
     let half = || accepted().job("j1", "a Success b Open");
     let both = || accepted().job("j1", "a Success b Success");
     vec![
-        row("success is only the first witness", half(), "list a"),
+        row("success is only the first source", half(), "list a"),
         row(
             "missing from a complete list is the second",
             half().sights("a Missing"),
             "JobRunning moving until JobChange; a Deleted",
         ),
         row(
-            "missing from a cut list is none: a GET decides",
+            "missing from an incomplete list is none: a GET decides",
             half().sights("a Unlisted"),
             "get a",
         ),
@@ -148,12 +148,12 @@ fn successes() -> Vec<Row> {
 fn undocumented() -> Vec<Row> {
     vec![
         row(
-            "a word that is not documented is open while the parent runs",
+            "an undocumented status is open while the parent runs",
             accepted().job("j1", "a Success b Other").sights("a Missing"),
             "JobRunning moving until JobChange; a Deleted",
         ),
         row(
-            "a word that is not documented under a parent that has ended: the desktop decides",
+            "an undocumented status after the end of the parent: the desktop decides",
             accepted()
                 .job("j1", "a Success b Other")
                 .parent_ended("j1", None)
@@ -183,19 +183,19 @@ fn failures() -> Vec<Row> {
             .sights("a Missing")
     };
     vec![
-        row("failed: the desktop has the last word", failed(), "list b"),
+        row("failed: the state of the desktop decides", failed(), "list b"),
         row(
-            "failed, and idle: a second look must say so too",
+            "failed, and idle: a second read must confirm it",
             failed().sights("b Idle"),
             "Verifying moving until SecondRead; a Deleted",
         ),
         row(
-            "failed, and it says so itself: a second look all the same",
+            "failed, and the desktop reports it: still a second read",
             failed().sights("b DeleteFailed"),
             "Verifying moving until SecondRead; a Deleted",
         ),
         row(
-            "failed, but somebody is deleting it",
+            "failed, but another client is deleting it",
             failed().sights("b Deleting"),
             "Verifying moving until PollInterval; a Deleted",
         ),
@@ -210,7 +210,7 @@ fn failures() -> Vec<Row> {
             "get b",
         ),
         row(
-            "failed, but gone: the desktop beats the job",
+            "failed, but gone: the desktop overrides the job",
             failed().sights("b Gone").no_finalizer(),
             "finish AllDeleted (submitted: AllDeleted); a Deleted, b Deleted",
         ),
@@ -220,7 +220,7 @@ fn failures() -> Vec<Row> {
             "finish PartiallyFailed (submitted: PartiallyFailed); a Deleted, b Failed/WKS.1",
         ),
         row(
-            "failed without a word, and idle twice",
+            "failed without a code, and idle twice",
             accepted()
                 .job("j1", "a Success b FailedSilently")
                 .sights("a Missing b Idle")
@@ -250,7 +250,7 @@ fn failures() -> Vec<Row> {
             "get b",
         ),
         row(
-            "what has ended is not looked at again",
+            "desktops with a final state are not read again",
             accepted().states("a Deleted").job("j1", "a Open b Open"),
             RUNNING,
         ),
@@ -302,7 +302,7 @@ fn messages_name_what_failed_and_why() {
 }
 
 #[test]
-fn the_parents_reason_is_told_for_a_desktop_without_a_sub_job() {
+fn the_reason_of_the_parent_job_is_reported_for_a_desktop_without_a_sub_job() {
     let seen = accepted()
         .job("j1", "a Success")
         .parent_ended("j1", Some("quota"))

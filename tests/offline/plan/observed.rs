@@ -1,4 +1,4 @@
-//! What is made of the service's words about desktops and jobs.
+//! How states of desktops and jobs in the service are classified.
 
 use std::collections::BTreeSet;
 
@@ -13,7 +13,7 @@ const DESKTOPS: &[(&str, &str, DesktopView)] = &[
     ("ACTIVE", "", DesktopView::Idle),
     ("SHUTOFF", "", DesktopView::Idle),
     ("Hibernated", "", DesktopView::Idle),
-    // Nobody knows what these mean: no evidence that nothing happens.
+    // The meaning of these is unknown: no evidence that nothing happens.
     ("RECYCLED", "", DesktopView::Busy),
     ("true", "", DesktopView::Busy),
     ("RECYCLED", "deleting", DesktopView::Deleting),
@@ -35,7 +35,7 @@ const DESKTOPS: &[(&str, &str, DesktopView)] = &[
 ];
 
 #[test]
-fn every_state_of_a_desktop_is_taken_for_something() {
+fn every_state_of_a_desktop_is_classified() {
     for (status, task, view) in DESKTOPS {
         let desktop = Desktop {
             id: id("a"),
@@ -82,7 +82,7 @@ fn last_word(statuses: &[SubJobStatus]) -> Option<SubJobResult> {
 }
 
 #[test]
-fn the_last_word_of_a_job_is_an_end_if_there_was_one() {
+fn a_final_result_of_a_job_is_not_replaced_by_a_later_open_one() {
     use SubJobStatus::{Failed, Other, Running, Success, Waiting};
     let other = || SubJobResult::Other {
         code: Some("SKIPPED".to_owned()),
@@ -112,7 +112,7 @@ fn the_last_word_of_a_job_is_an_end_if_there_was_one() {
 }
 
 #[test]
-fn letter_case_makes_no_other_desktop_of_a_job() {
+fn desktop_ids_in_jobs_are_compared_case_insensitively() {
     let mut view = JobView::default();
     view.merge_sub_jobs(&[
         sub_job("j1", "A", SubJobStatus::Running),
@@ -125,7 +125,7 @@ fn letter_case_makes_no_other_desktop_of_a_job() {
 }
 
 #[test]
-fn a_read_of_the_parent_says_whether_it_ended_and_why() {
+fn a_read_of_the_parent_job_shows_whether_and_why_it_ended() {
     for (code, reason, told) in [
         (None, None, None),
         (Some("WKS.9"), None, Some("WKS.9")),
@@ -163,13 +163,13 @@ fn has_ended(results: &[(&str, SubJobResult)], finished: bool) -> bool {
 }
 
 #[test]
-fn a_job_has_ended_once_it_says_no_more_about_our_desktops() {
+fn a_job_has_ended_once_it_can_report_nothing_more_about_the_desktops() {
     let success = |name| (name, SubJobResult::Success);
     let open = |name| (name, SubJobResult::Open);
     for (what, results, finished, ended) in [
-        ("it has said nothing", vec![], false, false),
-        ("it has said nothing, and has ended", vec![], true, true),
-        ("one has its last word", vec![success("a")], false, false),
+        ("it has reported nothing", vec![], false, false),
+        ("it has reported nothing, and has ended", vec![], true, true),
+        ("one has its final result", vec![success("a")], false, false),
         ("one has, and it has ended", vec![success("a")], true, true),
         ("both have", vec![success("a"), ("b", failed())], false, true),
         ("one is open", vec![success("a"), open("b")], false, false),
@@ -181,7 +181,7 @@ fn a_job_has_ended_once_it_says_no_more_about_our_desktops() {
         ),
         ("both are open", vec![open("a"), open("b")], false, false),
         (
-            "a desktop of somebody else is open",
+            "a desktop of another request is open",
             vec![success("a"), success("b"), open("z")],
             false,
             true,

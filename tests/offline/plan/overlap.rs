@@ -1,4 +1,4 @@
-//! Another request holds a desktop: what is read while it is one that was deleted, and what is said.
+//! Another request reserves a desktop: what is read while that request is a deleted one, and what is reported.
 
 use std::time::Duration;
 
@@ -58,27 +58,27 @@ fn reads() -> Vec<Row> {
             "claim",
         ),
         row(
-            "a known job may show by now",
+            "a known job may be visible by now",
             held("j1").sights("a Idle b Idle"),
-            "sweep",
+            "list sub-jobs",
         ),
         row(
-            "it shows on that desktop",
+            "it is visible for that desktop",
             held("j1").sights("a Idle b Idle").sub_job_list("j1/A Running"),
             "claim",
         ),
         row(
-            "it shows on another one",
+            "it is visible for another one",
             held("j1").sights("a Idle b Idle").sub_job_list("j1/b Running"),
             WAITS,
         ),
         row(
-            "another job shows",
+            "another job is visible",
             held("j1").sights("a Idle b Idle").sub_job_list("j2/a Running"),
             WAITS,
         ),
         row(
-            "of a call in doubt no job is known, and a job that shows may be another's",
+            "no job is known of a call with unknown outcome, and a visible job may be another's",
             held("").sights("a Deleting b Idle"),
             WAITS,
         ),
@@ -93,12 +93,12 @@ fn reads() -> Vec<Row> {
 }
 
 #[test]
-fn what_can_end_the_claim_of_a_deleted_request_is_read() {
+fn reads_that_can_end_the_claim_of_a_deleted_request_are_made() {
     check(&reads());
 }
 
 #[test]
-fn what_the_reads_say_is_told_of_each_desktop() {
+fn each_desktop_is_reported_as_gone_or_with_a_visible_job() {
     let seen = held("j1")
         .sights("a Gone b Missing")
         .sub_job_list("j1/B Running j2/a Running");
@@ -154,7 +154,7 @@ fn the_message_names_the_desktop_the_holder_and_the_time() {
 }
 
 #[test]
-fn a_namespace_that_cannot_be_read_is_for_a_person_and_named_with_the_right_and_the_time() {
+fn a_namespace_that_cannot_be_read_is_reported_as_stalled_with_the_permission_and_the_time() {
     let claim = Claim::Unreadable(UnreadableNamespace {
         name: "vdi-prod".to_owned(),
         permission: "list desktopdeletions".to_owned(),

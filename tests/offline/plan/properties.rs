@@ -76,7 +76,7 @@ pub(crate) fn violations(seen: &Observed, step: &Step) -> Vec<String> {
             broken.extend(begin());
             must(
                 request.finalizer && seen.project_is_fresh,
-                "signed without finalizer or last look",
+                "signed without finalizer or last check",
             );
             must(held, "signed without a permit to send");
             let reserved = is_reserved(seen, seen.reserved.as_ref(), batch.desktop_ids.len());
@@ -86,7 +86,7 @@ pub(crate) fn violations(seen: &Observed, step: &Step) -> Vec<String> {
         }
         Step::ReserveDesktops(count) => {
             let ready = request.finalizer && seen.project_is_fresh && held;
-            must(ready, "reserved without finalizer, last look or permit");
+            must(ready, "reserved without finalizer, last check or permit");
             must(has_room(seen, *count), "more is reserved than there is room for");
         }
         Step::RecordIntent(intent) => {
@@ -110,7 +110,7 @@ pub(crate) fn violations(seen: &Observed, step: &Step) -> Vec<String> {
             let may_settle = !guessed || arrived || seen.facts.expired;
             broken.extend(at_most_once::settled(may_settle, outcome_update.attempt.as_str()));
             let twice = seen.earlier_evidence.is_some() || request.deleting;
-            must(!guessed || told || twice, "settled by one look");
+            must(!guessed || told || twice, "settled by one evidence check");
         }
         Step::Finish(_) => {
             must(!request.finalizer, "finished with the finalizer on");
@@ -139,7 +139,7 @@ pub(crate) fn violations(seen: &Observed, step: &Step) -> Vec<String> {
     wrong
 }
 
-/// What is known is not asked for again: else a pass would not end.
+/// What is known is not asked for again: else a reconciliation would not end.
 fn asks_anew(seen: &Observed, step: &Step) -> bool {
     match step {
         Step::ReadProject => seen.project.is_none() || !seen.project_is_fresh,
@@ -162,7 +162,7 @@ fn asks_anew(seen: &Observed, step: &Step) -> bool {
     }
 }
 
-/// A GET of its own can say more of a desktop: no list has, or after a refusal no GET has yet.
+/// A GET of one desktop can provide more: no list has shown it, or after a rejection it was not read individually yet.
 fn may_be_asked_for(seen: &Observed, id: &DesktopID) -> bool {
     let view = seen
         .desktops
@@ -178,7 +178,7 @@ proptest! {
     #![proptest_config(cases(2000))]
 
     #[test]
-    fn whatever_is_observed_the_invariants_hold(seen in situations()) {
+    fn the_invariants_hold_in_every_generated_situation(seen in situations()) {
         let step = plan(&seen);
         prop_assert_eq!(&step, &plan(&seen), "not deterministic");
         let wrong = violations(&seen, &step);

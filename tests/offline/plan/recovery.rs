@@ -1,4 +1,4 @@
-//! Situations in which the answer of the cloud was lost.
+//! Situations in which the response of the cloud was lost.
 
 use desktop_deletion_operator::crd::conditions::Reason;
 use desktop_deletion_operator::crd::deletion::ErrorClass;
@@ -14,18 +14,18 @@ use super::tell::{Row, check, row};
 mod verdicts;
 
 #[test]
-fn the_reads_of_a_look() {
+fn the_reads_of_an_evidence_check() {
     check(&looks());
 }
 
 #[test]
-fn before_the_request_is_surely_dead_nothing_is_settled() {
+fn nothing_is_settled_before_the_call_has_expired() {
     check(&early_looks());
     check(&early());
 }
 
 #[test]
-fn an_effect_that_shows_late_is_ours_all_the_same() {
+fn an_effect_that_becomes_visible_late_still_belongs_to_the_request() {
     check(&late());
 }
 
@@ -35,7 +35,7 @@ pub(crate) fn rows() -> impl Iterator<Item = Row> {
     tables.into_iter().flatten().chain(verdicts::rows())
 }
 
-/// An attempt for `a b` in doubt.
+/// An attempt for `a b` with unknown outcome.
 fn doubt() -> Seen {
     in_doubt("a b", attempt("a b"))
 }
@@ -46,14 +46,14 @@ fn nothing_happened() -> Seen {
 }
 
 #[test]
-fn nothing_is_sent_over_an_outcome_that_only_a_newer_version_knows() {
+fn nothing_is_sent_while_an_attempt_has_an_outcome_of_a_newer_version() {
     let newer = Attempt {
         outcome: Outcome::Other,
         ..attempt("a b")
     };
     let seen = in_doubt("a b", newer);
     check(&[
-        row("it is waited", seen.clone(), "Undecodable stalled until Change"),
+        row("it waits", seen.clone(), "Undecodable stalled until Change"),
         row(
             "also where nothing happened",
             seen.all(DesktopView::Idle).sub_job_list(""),
@@ -81,11 +81,15 @@ fn looks() -> Vec<Row> {
             "get b",
         ),
         row(
-            "so is one that a cut list lacks",
+            "so is one that an incomplete list lacks",
             dead().sights("a Unlisted b Idle"),
             "get a",
         ),
-        row("the jobs are read", dead().all(DesktopView::Idle), "sweep"),
+        row(
+            "the jobs are read",
+            dead().all(DesktopView::Idle),
+            "list sub-jobs",
+        ),
         row(
             "a new job that names a desktop of the body may be that of another request",
             nothing_happened()
@@ -110,7 +114,7 @@ fn looks() -> Vec<Row> {
             "AwaitingEvidence moving until SecondRead",
         ),
         row(
-            "suspend comes too late: it is only found out what happened",
+            "suspend comes too late: only the outcome is determined",
             dead().suspended(),
             "list a b",
         ),
@@ -134,7 +138,7 @@ fn token(not_after: Option<Time>) -> Seen {
     in_doubt("a b", attempt).all(DesktopView::Idle).sub_job_list("")
 }
 
-/// The reads of a look before anything can be decided.
+/// The reads of an evidence check before anything can be decided.
 fn early_looks() -> Vec<Row> {
     let wait = "AwaitingEvidence moving until Expiry";
     let mut unknown = in_doubt("a b", attempt("a b"));
@@ -146,7 +150,7 @@ fn early_looks() -> Vec<Row> {
             "read the project",
         ),
         row("its job need not show yet", unknown.before_initial_poll(), wait),
-        row("the jobs are read, and no desktop", doubt(), "sweep"),
+        row("the jobs are read, and no desktop", doubt(), "list sub-jobs"),
         row(
             "where the service's clock is not known, two kinds of calls ask for it",
             doubt().service_clock_unknown(),
@@ -155,10 +159,10 @@ fn early_looks() -> Vec<Row> {
         row(
             "and then the jobs are read",
             doubt().service_clock_unknown().all(DesktopView::Idle),
-            "sweep",
+            "list sub-jobs",
         ),
         row(
-            "where it differs, only the desktops are read: the lists of jobs may be what tells a false time",
+            "where it differs, only the desktops are read: the lists of jobs may have the wrong time",
             doubt().clock_skewed(),
             "list a b",
         ),
@@ -185,7 +189,7 @@ fn early() -> Vec<Row> {
     vec![
         row("untouched", nothing_happened(), wait),
         row(
-            "clocks that differ too much make it later, and a person must look",
+            "clocks that differ too much delay it, and user action is required",
             nothing_happened().clock_skewed(),
             "ClockSkew stalled until Expiry",
         ),
@@ -202,7 +206,7 @@ fn early() -> Vec<Row> {
             wait,
         ),
         row(
-            "even with an earlier look",
+            "even with an earlier evidence check",
             nothing_happened().sights("a Deleting").earlier(evidence("", "a")),
             wait,
         ),
@@ -234,17 +238,17 @@ fn early() -> Vec<Row> {
             "OutcomeUnknown stalled until Refresh, error Permission",
         ),
         row(
-            "a token whose end is unknown: a person may know more at once",
+            "a token with unknown expiry: a user may know the outcome at once",
             token(None),
             "OutcomeUnknown stalled until Expiry",
         ),
         row(
-            "a token that lives for a day: nobody should wait for its end unasked",
+            "a token that lives for a day: user action is requested at once",
             token(Some(minute(24 * 60))),
             "OutcomeUnknown stalled until Expiry",
         ),
         row(
-            "a token that ends as late as a person can be left unasked",
+            "a token that expires just before user action is requested",
             token(Some(minute(30))),
             "AwaitingEvidence moving until Expiry",
         ),
@@ -265,11 +269,11 @@ fn late() -> Vec<Row> {
     };
     vec![
         row("nothing shows", again(), "sign a b"),
-        row("the jobs are read first", again().no_sweep(), "sweep"),
+        row("the jobs are read first", again().no_sweep(), "list sub-jobs"),
         row(
             "also if nothing is left to delete",
             again().sights("a Gone b Gone").no_sweep(),
-            "sweep",
+            "list sub-jobs",
         ),
         row(
             "a new job may be that of another request",
@@ -277,19 +281,19 @@ fn late() -> Vec<Row> {
             "owner of j1",
         ),
         row(
-            "a job shows: it is that attempt's, whose outcome stays",
+            "a job is visible: it belongs to that attempt, whose outcome stays",
             again().sub_job_list("j1/a Running j1/b Running"),
             "record NoEffect, job j1: JobRunning moving until JobChange; a Deleting, b Deleting",
         ),
         row(
-            "a job that has ended shows",
+            "a job that has ended is visible",
             again()
                 .sights("a Gone b Gone")
                 .sub_job_list("j1/a Success j1/b Success"),
             "record NoEffect, job j1: JobRunning moving until JobChange; a Deleting, b Deleting",
         ),
         row(
-            "a job of another request does not hold it",
+            "a job of another request does not block it",
             again().sub_job_list("j1/a Failed").of_another("j1"),
             "sign a b, known j1",
         ),
@@ -298,7 +302,7 @@ fn late() -> Vec<Row> {
             again().sights("a Gone"),
             "sign b",
         ),
-        row("what has shown is followed", followed(), "read j1"),
+        row("a job that became visible is followed", followed(), "read j1"),
         row(
             "and nothing is sent any more",
             followed().job("j1", "a Failed b Failed").sights("a Idle b Idle"),
@@ -345,7 +349,7 @@ fn a_desktop_with_a_task_or_an_undocumented_status_is_named() {
 }
 
 #[test]
-fn what_keeps_the_evidence_from_being_read_is_said() {
+fn the_reason_why_evidence_cannot_be_read_is_reported() {
     let seen = doubt().obstacle(Reason::ProjectNotReady, true);
     let Step::RecordProgress(progress) = plan(&seen.0) else {
         panic!("nothing to say");

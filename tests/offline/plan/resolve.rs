@@ -13,18 +13,18 @@ use super::rules;
 use super::tell::{Row, check, row, tell};
 
 #[test]
-fn a_person_settles_what_cannot_be_found_out() {
+fn a_user_can_resolve_an_attempt_with_unknown_outcome() {
     check(&answers());
     check(&followed());
 }
 
 #[test]
-fn what_is_no_answer_is_refused() {
+fn an_annotation_that_cannot_be_applied_is_refused() {
     check(&refusals());
 }
 
 #[test]
-fn what_was_given_up_holds_its_desktops_until_it_is_dead() {
+fn an_abandoned_attempt_reserves_its_desktops_until_it_has_expired() {
     check(&given_up());
 }
 
@@ -43,7 +43,7 @@ fn untouched() -> Seen {
     doubt().all(DesktopView::Idle).sub_job_list("")
 }
 
-/// A job runs, and the project was not looked at in this pass.
+/// A job runs, and the project was not read in this reconciliation.
 fn accepted_somewhere() -> Seen {
     let mut seen = accepted();
     seen.0.project = None;
@@ -54,7 +54,7 @@ fn answers() -> Vec<Row> {
     let adopt = |seen: Seen| seen.resolve("n1=adopt:j1");
     vec![
         row(
-            "retry, once the request is dead",
+            "retry, once the call has expired",
             doubt().expired().resolve("n1=retry"),
             "record NoEffect: NoEffect retrying until Retry",
         ),
@@ -79,9 +79,9 @@ fn answers() -> Vec<Row> {
             "record Abandoned: AwaitingEvidence moving until Expiry",
         ),
         row(
-            "adopt: the job is looked at first",
+            "adopt: the job is read first",
             adopt(doubt().all(DesktopView::Idle)),
-            "sweep",
+            "list sub-jobs",
         ),
         row(
             "adopt a job that covers the body, at any time",
@@ -89,7 +89,7 @@ fn answers() -> Vec<Row> {
             "record Adopted, job j1: JobRunning moving until JobChange; a Deleting, b Deleting",
         ),
         row(
-            "adopt a job that another request has: the person knows better",
+            "adopt a job that another request has: the user decides",
             adopt(
                 untouched()
                     .sub_job_list("j1/a Running j1/b Running")
@@ -123,7 +123,7 @@ fn answers() -> Vec<Row> {
             "rest",
         ),
         row(
-            "an answer that is not recorded comes first",
+            "a response that is not recorded yet comes first",
             doubt()
                 .answered(desktop_deletion_operator::plan::observed::PostResult::Accepted(
                     super::build::job("j1"),
@@ -138,12 +138,12 @@ fn answers() -> Vec<Row> {
 fn followed() -> Vec<Row> {
     vec![
         row(
-            "an overdue job may be given up (the finalizer goes first)",
+            "an overdue job may be abandoned (the finalizer is removed first)",
             accepted().overdue().resolve("n1=abandon"),
             "finalizer off",
         ),
         row(
-            "an overdue job may be given up",
+            "an overdue job may be abandoned",
             accepted()
                 .overdue()
                 .no_finalizer()
@@ -152,17 +152,17 @@ fn followed() -> Vec<Row> {
             "finish Abandoned (submitted: Abandoned); b Unknown",
         ),
         row(
-            "an overdue job may be given up, whatever became of the project",
+            "an overdue job may be abandoned, regardless of the project",
             accepted_somewhere().overdue().resolve("n1=abandon"),
             "finalizer off",
         ),
         row(
-            "of a job that runs in time it is looked first whether its project still points there",
+            "before a job that is not overdue is abandoned, its project is read",
             accepted_somewhere().resolve("n1=abandon"),
             "read the project",
         ),
         row(
-            "so may a job whose project points elsewhere, once it must show",
+            "so may a job whose project has changed, once the job must be visible",
             accepted()
                 .project_at("another")
                 .settled()
@@ -204,7 +204,7 @@ fn refusals() -> Vec<Row> {
             "refuse n1=retry",
         ),
         row(
-            "a job that runs in time cannot be given up",
+            "a job that is not overdue cannot be abandoned",
             accepted().resolve("n1=abandon"),
             "refuse n1=abandon",
         ),
@@ -229,14 +229,18 @@ fn given_up() -> Vec<Row> {
             gave_up(),
             "AwaitingEvidence moving until Expiry",
         ),
-        row("it is dead: looked at once more", gave_up().expired(), "list a b"),
         row(
-            "dead, and nothing shows (the finalizer goes first)",
+            "it has expired: evidence is read once more",
+            gave_up().expired(),
+            "list a b",
+        ),
+        row(
+            "expired, and nothing is visible (the finalizer is removed first)",
             gave_up().expired().all(DesktopView::Idle).sub_job_list(""),
             "finalizer off",
         ),
         row(
-            "dead, and nothing shows",
+            "expired, and nothing is visible",
             gave_up()
                 .expired()
                 .all(DesktopView::Idle)
@@ -245,12 +249,12 @@ fn given_up() -> Vec<Row> {
             "finish Abandoned (submitted: Abandoned); a Unknown, b Unknown",
         ),
         row(
-            "dead, and one read fails: a job may show in the next one",
+            "expired, and one read fails: a job may be visible in the next one",
             gave_up().expired().read_failure(ErrorClass::Unavailable),
             "AwaitingEvidence moving until Backoff",
         ),
         row(
-            "dead, and the list was cut: the same",
+            "expired, and the list was incomplete: the same",
             gave_up()
                 .expired()
                 .all(DesktopView::Idle)
@@ -259,7 +263,7 @@ fn given_up() -> Vec<Row> {
             "AwaitingEvidence moving until SecondRead",
         ),
         row(
-            "dead, and for long it cannot be looked at: it does not hang on that",
+            "expired, and the evidence cannot be read for a long time: that does not block the request",
             gave_up()
                 .recovery_timed_out()
                 .read_failure(ErrorClass::Permission)
@@ -267,7 +271,7 @@ fn given_up() -> Vec<Row> {
             "finish Abandoned (submitted: Abandoned); a Unknown, b Unknown",
         ),
         row(
-            "dead, and a job shows: it is followed",
+            "expired, and a job is visible: it is followed",
             gave_up()
                 .expired()
                 .all(DesktopView::Deleting)
@@ -314,7 +318,7 @@ fn the_annotation_has_three_forms() {
 }
 
 #[test]
-fn what_settles_an_attempt_for_a_person_answers_the_annotation() {
+fn a_write_that_settles_an_attempt_records_the_annotation_as_handled() {
     let covered = || untouched().sub_job_list("j1/a Running j1/b Running");
     for (seen, value) in [
         (doubt().expired(), "n1=retry"),
@@ -329,7 +333,7 @@ fn what_settles_an_attempt_for_a_person_answers_the_annotation() {
 }
 
 #[test]
-fn a_refused_annotation_says_why() {
+fn a_refused_annotation_is_reported_with_the_reason() {
     for (seen, value, why) in [
         (doubt(), "n7=retry", "not in the status"),
         (doubt(), "n1=retry", "can still take effect"),
@@ -346,7 +350,7 @@ fn a_refused_annotation_says_why() {
 }
 
 #[test]
-fn an_annotation_is_answered_once() {
+fn an_annotation_is_handled_once() {
     for row in answers().into_iter().chain(followed()).chain(refusals()) {
         let step = plan(&row.seen.0);
         let Some(status) = rules::written(&row.seen.0.request, &step, &minute(90)) else {
@@ -370,7 +374,7 @@ fn an_annotation_is_answered_once() {
 }
 
 #[test]
-fn an_annotation_that_is_longer_than_the_status_can_hold_is_answered_once_too() {
+fn an_annotation_that_is_too_long_for_the_status_is_also_handled_once() {
     let long = "x".repeat(3000);
     let mut seen = doubt().resolve(&long).0;
     let step = plan(&seen);
@@ -381,7 +385,7 @@ fn an_annotation_that_is_longer_than_the_status_can_hold_is_answered_once_too() 
 }
 
 #[test]
-fn an_open_attempt_whose_outcome_is_unknown_says_what_can_be_done() {
+fn an_attempt_with_unknown_outcome_is_reported_with_the_possible_resolutions() {
     let token = Attempt {
         auth: desktop_deletion_operator::crd::deletion::AuthMethod::Token,
         not_after: None,

@@ -72,7 +72,7 @@ pub(crate) fn moves(old: &Request, new: &DesktopDeletionStatus) -> Vec<String> {
     wrong
 }
 
-/// The same without the conditions, which are only as good as what they were told.
+/// The same without the conditions, which depend on their input.
 pub(crate) fn transition(old: &Request, new: &DesktopDeletionStatus) -> Vec<String> {
     let mut wrong = Wrong(invariants(old, new));
     let before = &old.status;
@@ -138,7 +138,7 @@ pub(crate) fn holds(broken: impl IntoIterator<Item = Violation>) -> Result<(), S
     broken.map_or(Ok(()), |what| Err(what.to_string()))
 }
 
-/// What is wrong with that status of the request, whatever it was before.
+/// What is wrong with that status of the request, regardless of the status before.
 fn stands(request: &Request, status: &DesktopDeletionStatus) -> Vec<String> {
     let mut wrong = Wrong::default();
     let count = |bound: u32| bound as usize;

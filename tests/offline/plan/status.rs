@@ -37,7 +37,7 @@ fn intent(body: &str) -> Intent {
 }
 
 #[test]
-fn an_intent_says_where_the_request_lives_and_lists_its_desktops() {
+fn an_intent_records_the_project_and_lists_the_desktops() {
     let request = ready("a b c").0.request;
     let intent = Intent {
         desktops: vec![DesktopStatus::new(&id("b"), DesktopState::Absent)],
@@ -55,7 +55,7 @@ fn an_intent_says_where_the_request_lives_and_lists_its_desktops() {
 }
 
 #[test]
-fn a_second_intent_keeps_where_and_since_when() {
+fn a_second_intent_keeps_project_and_start_time() {
     let request = ready("a b").begun().attempt(no_effect("n1", "a b")).0.request;
     let elsewhere = Intent {
         project: super::build::coordinates("another"),
@@ -67,7 +67,7 @@ fn a_second_intent_keeps_where_and_since_when() {
 }
 
 #[test]
-fn refused_attempts_make_room_and_no_other_does() {
+fn only_rejected_and_unsent_attempts_are_replaced() {
     for outcome in [Outcome::Rejected, Outcome::NotSent] {
         let request = ready("a")
             .begun()
@@ -97,7 +97,7 @@ fn refused_attempts_make_room_and_no_other_does() {
 }
 
 #[test]
-fn refusals_that_are_counted_stay_while_they_are_about_the_same_desktops() {
+fn counted_rejections_are_kept_while_they_concern_the_same_desktops() {
     let mut request = ready("a b")
         .begun()
         .attempt(refused("a b", Outcome::Rejected, ErrorClass::NotFound))
@@ -141,7 +141,7 @@ fn an_outcome_is_stored_once() {
 }
 
 #[test]
-fn refusals_are_counted_once_each() {
+fn each_rejection_is_counted_once() {
     let mut request = in_doubt("a", attempt("a")).0.request;
     for (outcome, count) in [
         (Outcome::Pending, 0),
@@ -175,7 +175,7 @@ fn of_several_jobs_none_is_the_requests_until_the_end() {
 }
 
 #[test]
-fn what_an_attempt_can_hold_is_bounded() {
+fn the_size_of_an_attempt_is_bounded() {
     let request = in_doubt("a", attempt("a")).0.request;
     let status = record_outcome(
         &request,
@@ -187,7 +187,7 @@ fn what_an_attempt_can_hold_is_bounded() {
 }
 
 #[test]
-fn an_attempt_that_is_not_there_is_no_move() {
+fn an_update_of_a_missing_attempt_is_illegal() {
     let request = ready("a").0.request;
     assert_eq!(
         record_outcome(&request, &outcome_update(Outcome::Accepted, "j1"), &minute(1)),
@@ -244,7 +244,7 @@ fn a_desktop_keeps_its_name_until_another_is_known() {
 }
 
 #[test]
-fn a_name_is_cut_to_what_the_api_server_takes() {
+fn a_name_is_truncated_to_the_limit_of_the_api_server() {
     let request = accepted().0.request;
     let named = DesktopStatus {
         name: Some("\u{e9}".repeat(65)),
@@ -263,7 +263,7 @@ fn a_desktop_of_another_request_is_not_listed() {
 }
 
 #[test]
-fn an_end_before_any_submission_says_where_it_was_looked_for() {
+fn completion_without_a_submission_records_the_project() {
     let request = ready("a").0.request;
     let end = Completion {
         project: Some(here()),
@@ -278,7 +278,7 @@ fn an_end_before_any_submission_says_where_it_was_looked_for() {
 }
 
 #[test]
-fn a_generation_that_was_not_observed_is_a_change() {
+fn a_new_generation_causes_a_write() {
     let mut request = ready("a").0.request;
     request.status = with_progress(&request, &waiting(), &minute(1));
     assert!(!would_change(&request, &waiting()));
@@ -324,7 +324,7 @@ proptest! {
     #![proptest_config(cases(400))]
 
     #[test]
-    fn any_settlement_is_a_legal_move(
+    fn every_generated_outcome_update_is_a_legal_transition(
         (request, outcome_update) in requests()
             .prop_filter("an attempt", |r| !r.status.attempts.is_empty())
             .prop_flat_map(|request| {
@@ -364,7 +364,7 @@ fn tried_again_after(class: ErrorClass) -> (Vec<Condition>, Vec<Condition>) {
 }
 
 #[test]
-fn what_a_person_must_fix_is_not_unsaid_by_the_next_attempt() {
+fn the_next_attempt_does_not_clear_a_problem_that_a_user_must_fix() {
     let (before, after) = tried_again_after(ErrorClass::Permission);
     assert_eq!(before.len(), 2, "{before:#?}");
     assert_eq!(after, before);

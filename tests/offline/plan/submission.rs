@@ -1,4 +1,4 @@
-//! Situations between the signature and the record of what came of it.
+//! Situations between the signature and the record of the outcome.
 
 use desktop_deletion_operator::crd::conditions::Reason;
 use desktop_deletion_operator::crd::deletion::ErrorClass;
@@ -22,7 +22,7 @@ fn from_the_intent_to_the_request() {
 }
 
 #[test]
-fn from_the_answer_to_the_record() {
+fn from_the_response_to_the_record() {
     check(&answers());
 }
 
@@ -66,9 +66,13 @@ fn intents() -> Vec<Row> {
             "start over",
         ),
         row("the clocks differ too much", armed().clock_skewed(), "start over"),
-        row("a task of this process is at it", ready("a b").underway(), "rest"),
         row(
-            "a task of this process is at it, and the object is being deleted",
+            "a task of this process submits it",
+            ready("a b").underway(),
+            "rest",
+        ),
+        row(
+            "a task of this process submits it, and the object is being deleted",
             in_doubt("a b", attempt("a b")).deleting().underway(),
             "rest",
         ),
@@ -105,12 +109,12 @@ fn posts() -> Vec<Row> {
         ),
         row("the clocks differ too much", armed().clock_skewed(), not_sent),
         row(
-            "another replica took the intent for lost",
+            "another replica settled the attempt as not sent",
             stored(Outcome::NotSent).armed(attempt("a b")),
             "start over",
         ),
         row(
-            "a person gave it up meanwhile",
+            "a user abandoned it meanwhile",
             stored(Outcome::Abandoned).armed(attempt("a b")),
             "start over",
         ),
@@ -122,7 +126,7 @@ fn posts() -> Vec<Row> {
     ]
 }
 
-/// The request was sent and something came of it.
+/// The request was sent and there is a response or a failure.
 fn answers() -> Vec<Row> {
     let sent = |answer| in_doubt("a b", attempt("a b")).answered(answer);
     let refused = |class| sent(PostResult::Rejected(failure(class)));
@@ -143,7 +147,7 @@ fn answers() -> Vec<Row> {
             "record Accepted, job j1: JobRunning moving until JobChange; a Deleting, b Deleting",
         ),
         row(
-            "no byte left",
+            "no byte was sent",
             sent(PostResult::NotSent(failure(ErrorClass::Unreachable))),
             "record NotSent: ServiceUnavailable retrying until Retry, error Unreachable",
         ),
@@ -193,7 +197,7 @@ fn answers() -> Vec<Row> {
             "record Rejected: ServiceUnavailable retrying until Retry, error Unavailable",
         ),
         row(
-            "the answer was lost: never repeated",
+            "the response was lost: never repeated",
             sent(PostResult::OutcomeUnknown(failure(ErrorClass::InDoubt))),
             "record Pending: AwaitingEvidence moving until Expiry, error InDoubt",
         ),
@@ -204,7 +208,7 @@ fn no_effect_before() -> Attempt {
     super::build::no_effect("n0", "a b")
 }
 
-/// The situation in which the attempt has that outcome when an answer comes.
+/// The situation in which the attempt has that outcome when a response comes.
 fn late(outcome: Outcome, answer: PostResult) -> Seen {
     in_doubt("a b", effective("a b", outcome, "")).answered(answer)
 }
@@ -233,7 +237,7 @@ fn a_job_that_comes_after_the_attempt_was_settled_is_kept_and_the_outcome_stays(
 }
 
 #[test]
-fn any_other_answer_that_comes_too_late_is_no_news() {
+fn any_other_late_response_causes_no_write() {
     for outcome in SETTLED {
         for answer in [
             PostResult::NotSent(failure(ErrorClass::Unreachable)),
@@ -247,14 +251,14 @@ fn any_other_answer_that_comes_too_late_is_no_news() {
 }
 
 #[test]
-fn a_job_that_is_recorded_already_is_no_news() {
+fn a_job_that_is_already_recorded_causes_no_write() {
     let accepted = effective("a b", Outcome::Accepted, "j1");
     let seen = in_doubt("a b", accepted).answered(PostResult::Accepted(job("j1")));
     assert_eq!(plan(&seen.0), Step::StartOver);
 }
 
 #[test]
-fn a_doubt_that_is_recorded_already_is_no_news() {
+fn a_lost_response_that_is_already_recorded_causes_no_write() {
     let doubt = failure(ErrorClass::InDoubt);
     let doubtful = Attempt {
         error: Some(doubt.clone()),
@@ -284,7 +288,7 @@ fn a_job_that_comes_after_the_end_is_kept_and_the_end_stays() {
 }
 
 #[test]
-fn an_answer_that_is_no_news_is_not_recorded_over_the_end() {
+fn a_late_response_without_new_information_does_not_change_a_finished_request() {
     let answers = [
         PostResult::Accepted(job("j1")),
         PostResult::Rejected(failure(ErrorClass::Throttled)),
@@ -298,7 +302,7 @@ fn an_answer_that_is_no_news_is_not_recorded_over_the_end() {
 }
 
 #[test]
-fn the_intent_names_where_the_request_lives_and_what_was_signed() {
+fn the_intent_records_the_project_and_the_signed_body() {
     let signed = Attempt {
         baseline_job_ids: jobs("j7"),
         ..attempt("a b")
@@ -312,7 +316,7 @@ fn the_intent_names_where_the_request_lives_and_what_was_signed() {
 }
 
 #[test]
-fn the_intent_keeps_what_the_desktops_are_called() {
+fn the_intent_records_the_names_of_the_desktops() {
     let mut seen = ready("a b").armed(attempt("a b"));
     seen.0.desktops.get_mut(&id("a")).unwrap().name = Some("pc-1".to_owned());
     let Step::RecordIntent(intent) = plan(&seen.0) else {

@@ -15,7 +15,7 @@ pub(crate) struct Row {
     /// The situation and the step in words.
     pub(crate) name: &'static str,
     pub(crate) seen: Seen,
-    /// The step as [`tell`] tells it.
+    /// The step as [`tell`] describes it.
     pub(crate) step: &'static str,
 }
 
@@ -47,7 +47,7 @@ pub(crate) fn check(rows: &[Row]) {
 /// The step that waits for a permit to send.
 const PERMIT: &str = "permit";
 
-/// A step in few words. A wait and the write that first tells of it read the same.
+/// A step as text. A wait and the write that first reports it read the same.
 pub(crate) fn tell(step: &Step) -> String {
     match step {
         Step::ReadProject => "read the project".to_owned(),
@@ -55,7 +55,7 @@ pub(crate) fn tell(step: &Step) -> String {
         Step::ReadDesktops(ids) => format!("list {}", words(ids)),
         Step::ReadDesktop(id) => format!("get {id}"),
         Step::ReadDetails(ids) => format!("details {}", words(ids)),
-        Step::ReadSubJobs => "sweep".to_owned(),
+        Step::ReadSubJobs => "list sub-jobs".to_owned(),
         Step::ReadOwner(job) => format!("owner of {job}"),
         Step::ReadJob(job) => format!("read {job}"),
         Step::AddFinalizer => "finalizer on".to_owned(),
@@ -99,7 +99,7 @@ pub(crate) fn tell(step: &Step) -> String {
         ),
         Step::StartOver => "start over".to_owned(),
         Step::Done => "rest".to_owned(),
-        #[allow(unreachable_patterns)] // a step that these tables do not know yet is told at length
+        #[allow(unreachable_patterns)] // a step that these tables do not contain yet is printed in full
         other => format!("{other:?}"),
     }
 }

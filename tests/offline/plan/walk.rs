@@ -1,5 +1,5 @@
-//! A process, an API server and a cloud in which anything goes wrong, step by step. What must hold is checked at each
-//! step; once the throws are used up all goes well, and the request must come to its end.
+//! A process, an API server and a cloud with random faults, step by step. The invariants are checked at each step; once
+//! the throws are used up there are no more faults, and the request must come to its end.
 
 use std::time::Duration;
 
@@ -32,10 +32,11 @@ mod store;
 mod truth;
 mod world;
 
-/// Passes until a request must have come to its end: a token lives for a day, and is looked at every minute.
+/// Reconciliations until a request must have come to its end: a token lives for a day, and it is reconciled every
+/// minute.
 const MOST_PASSES: usize = 8000;
 
-/// How the project and the other requests look to the process.
+/// The state of the project and of other requests as the process sees it.
 #[derive(Debug, Clone, Copy, Default)]
 #[allow(clippy::struct_excessive_bools)] // independent of each other
 struct Runtime {
@@ -54,7 +55,7 @@ struct Runtime {
     ahead: i64,
 }
 
-/// What a process remembers between two passes, and loses with a crash.
+/// What a process remembers between two reconciliations, and loses with a crash.
 #[derive(Debug, Default)]
 struct Memory {
     plan: RequestMemory,
@@ -90,7 +91,7 @@ struct Pass {
     armed_at: i64,
 }
 
-/// Whether a pass goes on.
+/// Whether a reconciliation goes on.
 enum Then {
     GoOn,
     End { sleep: i64 },
@@ -142,7 +143,7 @@ impl Walk {
         if resolved_by_a_person {
             return Ok(());
         }
-        let restless = Rest::Not(format!("{MOST_PASSES} passes were not enough"));
+        let restless = Rest::Not(format!("{MOST_PASSES} reconciliations were not enough"));
         rules::holds(it_comes_to_rest::rest(&restless))
     }
 
@@ -160,14 +161,14 @@ impl Walk {
                 return self.sleep(sleep);
             }
             if self.dice.bad() {
-                // The process dies between two steps.
+                // The process crashes between two steps.
                 self.trace.push("-- crash".to_owned());
                 self.memory = Memory::default();
                 return self.sleep(0);
             }
             self.meddle()?;
         }
-        Err("a pass does not come to an end".to_owned())
+        Err("a reconciliation does not end".to_owned())
     }
 
     fn load(&self) -> Pass {
@@ -236,7 +237,7 @@ impl Walk {
         minute(self.cloud.now + self.around.ahead).0
     }
 
-    /// The service answers, and tells the time: mostly its own.
+    /// The service responds, and its time becomes known: mostly its own.
     fn answered(&mut self) {
         let lie = if self.dice.bad() {
             [25, -25, 1500, -1500][usize::from(self.dice.throw(4))]
@@ -279,7 +280,7 @@ proptest! {
     #![proptest_config(cases(1000))]
 
     #[test]
-    fn whatever_goes_wrong_the_invariants_hold_and_it_ends(
+    fn the_invariants_hold_in_every_random_walk_and_it_ends(
         throws in proptest::collection::vec(any::<u8>(), 0..400)
     ) {
         let mut walk = Walk::new(throws);

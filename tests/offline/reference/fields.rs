@@ -88,7 +88,7 @@ fn values(schema: &JSONSchemaProps) -> String {
         let words: Vec<_> = words.iter().filter_map(|word| word.0.as_str()).collect();
         return words.join(" or ");
     }
-    // A time has its form, whatever its length.
+    // A time has its format, regardless of its length.
     if schema.format.is_some() {
         return String::new();
     }

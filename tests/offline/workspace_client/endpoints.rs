@@ -1,6 +1,6 @@
-//! Endpoints that would take a login somewhere else are refused before any packet leaves: a sink on the loopback
-//! addresses counts who comes. Each is tried as the service's endpoint and as that of IAM, by reading, submitting and
-//! logging in.
+//! Endpoints that would send credentials elsewhere are refused before any packet is sent: a sink on the loopback
+//! addresses counts connections. Each is tried as the service's endpoint and as that of IAM, with a read, a submission
+//! and a login.
 //!
 //! | file | what |
 //! | --- | --- |
@@ -64,7 +64,7 @@ async fn used(connector: &Connector, target: Target, login: SecretCredentials) -
         .collect()
 }
 
-/// What went wrong with a row: it was told something else.
+/// What is wrong with a row: it was reported differently.
 fn unlike(row: &str, told: &[String], wanted: &str) -> Option<String> {
     let silent = told.is_empty() || told.iter().any(|text| !text.contains(wanted));
     silent.then(|| format!("{row}: not {wanted:?} but {told:#?}"))
@@ -77,7 +77,7 @@ fn report(wrong: &[String], rows: usize) {
 }
 
 #[tokio::test]
-async fn a_trick_in_an_endpoint_is_refused_as_it_is_written() {
+async fn a_malicious_endpoint_is_refused_without_resolving_it() {
     let sink = Sink::open().await;
     let names = Answers::of(&[&["127.0.0.1"]]);
     let connector = connector(corpus::ALLOWED, patient()).with_resolver(names.clone());
@@ -111,7 +111,7 @@ async fn a_literal_address_needs_a_network_that_holds_it() {
 }
 
 #[tokio::test]
-async fn an_allowed_name_leads_to_no_address_that_is_not_the_clouds() {
+async fn an_allowed_name_that_resolves_to_a_refused_address_is_not_connected_to() {
     let sink = Sink::open().await;
     let endpoint = format!("https://named.example:{}", sink.port);
     let mut wrong = Vec::new();
@@ -128,7 +128,7 @@ async fn an_allowed_name_leads_to_no_address_that_is_not_the_clouds() {
         );
         wrong.extend(unlike(&address.to_string(), &told, &said));
         if names.asked() == 0 {
-            wrong.push(format!("{address}: nobody asked where the name leads"));
+            wrong.push(format!("{address}: the name was not resolved"));
         }
     }
     report(&wrong, corpus::RESOLVED.len());
@@ -172,7 +172,7 @@ async fn cloud_and_sink() -> (Server, Sink) {
 }
 
 #[tokio::test]
-async fn a_name_that_leads_elsewhere_after_it_was_checked_is_not_followed() {
+async fn a_name_that_resolves_differently_after_the_check_is_not_connected_to() {
     let (cloud, sink) = cloud_and_sink().await;
     // Every other answer leads astray.
     let (good, bad): (&[&str], &[&str]) = (&["127.0.0.1"], &["127.0.0.2"]);

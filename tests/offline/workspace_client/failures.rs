@@ -1,4 +1,4 @@
-//! Sent or not sent: everything that can happen to a connection. In doubt means sent.
+//! Sent or not sent: everything that can happen to a connection. If it is unclear, it counts as sent.
 
 use std::process::Command;
 use std::time::Duration;
@@ -20,7 +20,7 @@ const UNFINISHED: &[u8] = b"HTTP/1.1 202 Accepted\r\nContent-Length: 1000000\r\n
 
 #[tokio::test]
 async fn a_refused_connection_means_not_sent() {
-    // Bound and not listening: nobody else gets the port, and it refuses.
+    // Bound and not listening: no other program gets the port, and it refuses connections.
     let socket = TcpSocket::new_v4().unwrap();
     socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
     let endpoint = format!("https://{}", socket.local_addr().unwrap());
@@ -58,7 +58,7 @@ async fn a_certificate_of_an_unknown_authority_means_not_sent() {
 }
 
 #[tokio::test]
-async fn the_certificate_of_an_authority_as_a_servers_own_is_called_that() {
+async fn a_ca_certificate_that_is_used_as_server_certificate_is_reported_as_such() {
     let (server, authority) = Server::presenting_an_authority(Play::Answer(answer(202, "", ACCEPTED))).await;
     let workspace = connector("127.0.0.1=127.0.0.0/8", patient())
         .connect(
@@ -133,7 +133,7 @@ async fn a_name_that_leads_to_a_refused_address_is_not_connected_to() {
 }
 
 #[tokio::test]
-async fn a_reset_after_the_request_is_in_doubt_and_never_repeated() {
+async fn a_reset_after_the_request_leaves_the_outcome_unknown_and_is_never_retried() {
     let server = Server::start(Play::Reset).await;
     let error = submit(&*workspace(&server)).await.unwrap_err();
     no_answer(&error);
@@ -141,7 +141,7 @@ async fn a_reset_after_the_request_is_in_doubt_and_never_repeated() {
 }
 
 #[tokio::test]
-async fn a_connection_closed_without_an_answer_is_in_doubt_and_never_repeated() {
+async fn a_connection_that_is_closed_without_a_response_leaves_the_outcome_unknown_and_is_never_retried() {
     let server = Server::start(Play::AnswerAndClose(Vec::new())).await;
     let error = submit(&*workspace(&server)).await.unwrap_err();
     no_answer(&error);
@@ -149,7 +149,7 @@ async fn a_connection_closed_without_an_answer_is_in_doubt_and_never_repeated() 
 }
 
 #[tokio::test]
-async fn silence_is_in_doubt() {
+async fn a_missing_response_leaves_the_outcome_unknown() {
     let server = Server::start(Play::Silence).await;
     let options = Options {
         submission_timeout: Duration::from_secs(3),
@@ -163,14 +163,14 @@ async fn silence_is_in_doubt() {
 }
 
 #[tokio::test]
-async fn a_cut_head_is_in_doubt() {
+async fn a_truncated_response_head_leaves_the_outcome_unknown() {
     let head = b"HTTP/1.1 202 Accepted\r\nContent-Le".to_vec();
     let server = Server::start(Play::AnswerAndClose(head)).await;
     no_answer(&submit(&*workspace(&server)).await.unwrap_err());
 }
 
 #[tokio::test]
-async fn a_cut_body_is_in_doubt_whatever_its_status() {
+async fn a_truncated_body_leaves_the_outcome_unknown_with_every_status() {
     for status in [202, 400, 500] {
         let mut bytes = answer(status, "", ACCEPTED);
         bytes.truncate(bytes.len() - 1);
@@ -182,13 +182,13 @@ async fn a_cut_body_is_in_doubt_whatever_its_status() {
 }
 
 #[tokio::test]
-async fn what_is_no_http_is_in_doubt() {
+async fn a_response_that_is_not_http_leaves_the_outcome_unknown() {
     let server = Server::start(Play::AnswerAndClose(b"SSH-2.0-OpenSSH_9.9\r\n\r\n".to_vec())).await;
     no_answer(&submit(&*workspace(&server)).await.unwrap_err());
 }
 
 #[tokio::test]
-async fn an_endless_body_is_left_after_the_limit() {
+async fn an_endless_body_is_abandoned_at_the_size_limit() {
     let head = b"HTTP/1.1 202 Accepted\r\n\r\n".to_vec();
     let server = Server::start(Play::Endless(head)).await;
     let error = submit(&*workspace(&server)).await.unwrap_err();
@@ -201,7 +201,7 @@ async fn an_endless_body_is_left_after_the_limit() {
 }
 
 #[tokio::test]
-async fn an_endless_refusal_is_a_refusal_without_words() {
+async fn an_endless_error_response_is_an_error_without_a_message() {
     let server = Server::start(Play::Endless(b"HTTP/1.1 503 Busy\r\n\r\n".to_vec())).await;
     let error = submit(&*workspace(&server)).await.unwrap_err();
     let refusal = error.error_response().unwrap();
@@ -212,7 +212,7 @@ async fn an_endless_refusal_is_a_refusal_without_words() {
 }
 
 #[tokio::test]
-async fn a_body_that_comes_byte_by_byte_is_given_up() {
+async fn a_body_that_arrives_byte_by_byte_times_out() {
     let server = Server::start(Play::Drip(UNFINISHED.to_vec(), Duration::from_millis(100))).await;
     let options = Options {
         submission_timeout: Duration::from_secs(3),
@@ -226,7 +226,7 @@ async fn a_body_that_comes_byte_by_byte_is_given_up() {
 }
 
 #[tokio::test]
-async fn a_body_that_stops_is_given_up() {
+async fn a_body_that_stops_arriving_times_out() {
     let server = Server::start(Play::Drip(UNFINISHED.to_vec(), Duration::from_secs(3600))).await;
     let options = Options {
         submission_timeout: Duration::from_secs(3),

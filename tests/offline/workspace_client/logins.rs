@@ -98,10 +98,10 @@ async fn authentication(workspace: &dyn Workspace) -> Authentication {
 }
 
 #[tokio::test]
-async fn a_password_is_made_into_a_key_that_signs() {
+async fn a_password_is_exchanged_for_an_access_key_that_signs_requests() {
     let cloud = cloud(json!({})).await;
     let workspace = connector().connect(&of(&cloud), right()).unwrap();
-    assert!(cloud.ledger().is_empty(), "nobody is asked before it is needed");
+    assert!(cloud.ledger().is_empty(), "no call is made before it is needed");
     let page = workspace.list_desktops(&[desktop(ALICE)]).await.unwrap();
     assert_eq!(page.value.total, 1);
     let signed = workspace.sign_batch_delete(&batch(), SystemClock.now()).unwrap();
@@ -139,7 +139,7 @@ async fn one_login_serves_every_client_of_the_project() {
     assert_eq!(count(&cloud, Operation::CreateToken), 1);
     assert_eq!(count(&cloud, Operation::CreateTemporaryAccessKey), 1);
     assert_eq!(count(&cloud, Operation::ListDesktops), 20);
-    // Another project has a login of its own.
+    // Another project has its own session.
     let target = Target {
         project_id: desktop_deletion_operator::ids::ProjectID::try_from(SECOND).unwrap(),
         ..of(&cloud)
@@ -150,7 +150,7 @@ async fn one_login_serves_every_client_of_the_project() {
 }
 
 #[tokio::test]
-async fn where_the_exchange_is_refused_the_token_is_sent_and_its_end_is_known() {
+async fn if_the_exchange_is_refused_the_token_is_sent_and_its_expiry_is_known() {
     let cloud = cloud(json!({"tokenExchange": false})).await;
     let workspace = connector().connect(&of(&cloud), right()).unwrap();
     let Authentication::Token { ends: Some(end) } = authentication(&*workspace).await else {
@@ -164,7 +164,7 @@ async fn where_the_exchange_is_refused_the_token_is_sent_and_its_end_is_known() 
 }
 
 #[tokio::test]
-async fn what_died_early_is_renewed_within_the_read_that_notices() {
+async fn revoked_credentials_are_renewed_within_the_read_that_detects_it() {
     for exchange in [true, false] {
         let cloud = cloud(json!({"tokenExchange": exchange})).await;
         let workspace = connector().connect(&of(&cloud), right()).unwrap();
@@ -179,7 +179,7 @@ async fn what_died_early_is_renewed_within_the_read_that_notices() {
 }
 
 #[tokio::test]
-async fn a_submission_that_is_refused_is_not_repeated_but_the_next_one_has_a_new_key() {
+async fn a_submission_that_is_rejected_with_401_is_not_retried_but_the_next_one_has_a_new_key() {
     let cloud = cloud(json!({})).await;
     let workspace = connector().connect(&of(&cloud), right()).unwrap();
     workspace.list_desktops(&[]).await.unwrap();
@@ -203,7 +203,7 @@ fn refused(error: &Error) -> u16 {
 }
 
 #[tokio::test]
-async fn a_wrong_password_is_refused_twice_and_then_kept_back() {
+async fn a_wrong_password_is_sent_only_twice() {
     let cloud = cloud(json!({})).await;
     let workspace = connector()
         .connect(&of(&cloud), password("canary wrong"))
@@ -224,7 +224,7 @@ async fn a_wrong_password_is_refused_twice_and_then_kept_back() {
 }
 
 #[tokio::test]
-async fn iam_says_when_a_ready_token_ends() {
+async fn the_expiry_of_a_ready_token_is_read_from_iam() {
     let cloud = cloud(json!({})).await;
     let connector = connector();
     let workspace = connector.connect(&of(&cloud), ready_token()).unwrap();
@@ -235,7 +235,7 @@ async fn iam_says_when_a_ready_token_ends() {
 }
 
 #[tokio::test]
-async fn a_ready_token_is_used_though_nobody_says_when_it_ends() {
+async fn a_ready_token_is_used_even_if_its_expiry_is_unknown() {
     let cloud = cloud(json!({})).await;
     let silent = Server::start(Play::NoHandshake).await;
     let elsewhere = Some("https://iam.example.com".to_owned());
@@ -254,12 +254,12 @@ async fn a_ready_token_is_used_though_nobody_says_when_it_ends() {
             Authentication::Token { ends: None }
         );
     }
-    assert_eq!(silent.connections(), 1, "it is not asked again at once");
+    assert_eq!(silent.connections(), 1, "it is not called again at once");
     assert_eq!(count(&cloud, Operation::ValidateToken), 0);
 }
 
 #[tokio::test]
-async fn a_password_is_shown_to_no_iam_that_is_not_allowed() {
+async fn a_password_is_sent_only_to_an_allowed_iam_endpoint() {
     let cloud = cloud(json!({})).await;
     let log_in = |iam_endpoint: Option<&str>| {
         let target = Target {
@@ -290,7 +290,7 @@ impl CallObserver for Ear {
 }
 
 #[tokio::test]
-async fn every_call_of_iam_is_witnessed() {
+async fn every_iam_call_is_reported_to_the_call_observer() {
     let cloud = cloud(json!({"tokenExchange": false})).await;
     let ear = Arc::new(Ear::default());
     let connector = connector().with_call_observer(Arc::clone(&ear) as Arc<dyn CallObserver>);
@@ -323,7 +323,7 @@ async fn answered(head: &str, body: &str) -> Error {
 }
 
 #[tokio::test]
-async fn what_is_no_answer_of_iam_gives_no_login() {
+async fn an_invalid_iam_response_yields_no_credentials() {
     let good = r#"{"token": {"expires_at": "2032-01-04T09:05:22.701000Z", "canary": 1}}"#;
     let huge = "x".repeat(10 << 20);
     for (head, body, says) in [

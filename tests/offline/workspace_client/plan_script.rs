@@ -43,7 +43,7 @@ fn computed(request: &Value, project: &Value, answer: &Value) -> String {
     String::from_utf8(output.stdout).unwrap().trim().to_owned()
 }
 
-/// What the operator makes of the same answer.
+/// What the operator makes of the same response.
 async fn planned(endpoint: &str, answer: &Value) -> String {
     let body = answer.to_string();
     let server = Server::start(Play::Answer(answered(200, "", body.as_bytes()))).await;

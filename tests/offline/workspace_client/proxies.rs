@@ -20,7 +20,7 @@ const ACCEPTED: &[u8] = include_bytes!("../../fixtures/workspace/accepted.json")
 /// What a proxy does once it has read a CONNECT.
 #[derive(Debug, Clone, Copy)]
 enum Conduct {
-    /// Opens the tunnel, to the server of the test whatever name was asked for.
+    /// Opens the tunnel, to the server of the test for every requested name.
     Tunnel,
     /// Writes these bytes and closes the connection.
     Say(&'static str),
@@ -106,7 +106,7 @@ fn beyond(proxy: Option<CloudProxy>, port: u16, options: Options) -> Arc<dyn Wor
 }
 
 #[tokio::test]
-async fn a_request_goes_through_the_proxy_by_name_and_nobody_here_resolves_it() {
+async fn a_request_goes_through_the_proxy_by_name_without_local_resolution() {
     let server = Server::start(Play::Answer(answer(202, "", ACCEPTED))).await;
     let tunnels = FakeProxy::start(Conduct::Tunnel, server.port()).await;
     let names = Answers::of(&[&["127.0.0.1"]]);
@@ -153,7 +153,7 @@ async fn each_submission_has_a_tunnel_of_its_own() {
 }
 
 #[tokio::test]
-async fn a_host_that_is_not_on_the_allow_list_is_not_asked_for() {
+async fn a_host_that_is_not_on_the_allow_list_is_not_requested_from_the_proxy() {
     let tunnels = FakeProxy::start(Conduct::Tunnel, 1).await;
     let connector = connector("allowed.example", patient()).with_proxy(proxy(tunnels.address));
     for endpoint in [
@@ -172,7 +172,7 @@ async fn a_host_that_is_not_on_the_allow_list_is_not_asked_for() {
 }
 
 #[tokio::test]
-async fn credentials_are_shown_to_the_proxy_and_to_nobody_else() {
+async fn proxy_credentials_are_sent_only_to_the_proxy() {
     let server = Server::start(Play::Answer(answer(202, "", ACCEPTED))).await;
     let tunnels = FakeProxy::start(Conduct::Tunnel, server.port()).await;
     let proxy = proxy_with_credentials(tunnels.address);
@@ -217,7 +217,7 @@ const FAILURES: &[(&str, Conduct, &str)] = &[
 ];
 
 #[tokio::test]
-async fn a_proxy_that_fails_has_sent_nothing_and_is_named() {
+async fn a_proxy_failure_means_not_sent_and_names_the_proxy() {
     let server = Server::start(Play::Answer(answer(202, "", ACCEPTED))).await;
     let mut wrong = Vec::new();
     for (how, conduct, words) in FAILURES {
@@ -250,8 +250,8 @@ async fn a_proxy_that_fails_has_sent_nothing_and_is_named() {
 }
 
 #[tokio::test]
-async fn a_proxy_that_refuses_the_connection_has_sent_nothing_and_is_named() {
-    // Bound and not listening: nobody else gets the port, and it refuses.
+async fn a_proxy_that_refuses_the_connection_means_not_sent_and_is_named() {
+    // Bound and not listening: no other program gets the port, and it refuses connections.
     let socket = TcpSocket::new_v4().unwrap();
     socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
     let address = socket.local_addr().unwrap();
@@ -265,7 +265,7 @@ async fn a_proxy_that_refuses_the_connection_has_sent_nothing_and_is_named() {
 }
 
 #[tokio::test]
-async fn a_proxy_whose_name_has_no_address_has_sent_nothing_and_is_named() {
+async fn a_proxy_that_cannot_be_resolved_means_not_sent_and_is_named() {
     let nowhere = CloudProxy::read(Some("http://nowhere.invalid:3128"), None).unwrap();
     let error = submit(&*beyond(nowhere, 1, patient())).await.unwrap_err();
     assert!(
@@ -275,7 +275,7 @@ async fn a_proxy_whose_name_has_no_address_has_sent_nothing_and_is_named() {
 }
 
 #[tokio::test]
-async fn silence_after_the_request_is_in_doubt_through_a_proxy_too() {
+async fn a_missing_response_through_a_proxy_leaves_the_outcome_unknown() {
     let server = Server::start(Play::Silence).await;
     let tunnels = FakeProxy::start(Conduct::Tunnel, server.port()).await;
     let options = Options {

@@ -105,7 +105,7 @@ async fn desktops_are_asked_for_by_repeated_ids_in_canonical_order() {
 }
 
 #[tokio::test]
-async fn one_row_of_any_desktop_proves_a_login() {
+async fn a_list_with_limit_1_verifies_credentials() {
     let server = serving(200, br#"{"total_count":0,"desktops":[]}"#).await;
     let page = workspace(&server).list_desktops(&[]).await.unwrap();
     assert_eq!(
@@ -116,7 +116,7 @@ async fn one_row_of_any_desktop_proves_a_login() {
 }
 
 #[tokio::test]
-async fn more_ids_than_one_call_may_name_are_not_asked_for() {
+async fn more_ids_than_one_call_may_name_are_refused() {
     let server = serving(200, DESKTOPS).await;
     let ids: Vec<_> = (0..101).map(|n| desktop(&format!("d{n}"))).collect();
     let error = workspace(&server).list_desktops(&ids).await.unwrap_err();
@@ -162,7 +162,7 @@ async fn details_of_desktops_are_asked_for_and_read() {
 }
 
 #[tokio::test]
-async fn details_of_none_or_too_many_desktops_are_not_asked_for() {
+async fn details_of_no_or_too_many_desktops_are_refused() {
     let server = serving(200, DETAILS).await;
     let ids: Vec<_> = (0..101).map(|n| desktop(&format!("d{n}"))).collect();
     for ids in [&ids[..], &[]] {
@@ -173,7 +173,7 @@ async fn details_of_none_or_too_many_desktops_are_not_asked_for() {
 }
 
 #[tokio::test]
-async fn details_that_are_refused_or_unreadable_name_their_call() {
+async fn errors_of_the_detailed_list_name_the_call() {
     let server = serving(403, br#"{"error_code":"WKS.0403","error_msg":"no"}"#).await;
     let asked = [desktop(ALICE)];
     let error = workspace(&server).list_desktop_details(&asked).await.unwrap_err();
@@ -187,7 +187,7 @@ async fn details_that_are_refused_or_unreadable_name_their_call() {
 }
 
 #[tokio::test]
-async fn every_answer_brings_the_services_clock() {
+async fn every_response_carries_the_time_of_the_service() {
     let server = serving(200, DESKTOPS).await;
     let page = workspace(&server).list_desktops(&[]).await.unwrap();
     assert_eq!(page.service_time, Some("2026-01-15T08:30:45Z".parse().unwrap()));
@@ -301,7 +301,7 @@ async fn a_404_of_gateway_or_proxy_does_not_mean_gone() {
 }
 
 #[tokio::test]
-async fn other_calls_report_a_404_as_a_refusal() {
+async fn other_calls_report_a_404_as_an_error() {
     let server = serving(404, br#"{"error_code":"WKS.0404"}"#).await;
     let error = workspace(&server).show_job(&job(JOB)).await.unwrap_err();
     assert_eq!(
@@ -343,7 +343,7 @@ async fn sub_jobs_are_filtered_by_the_service() {
 }
 
 #[tokio::test]
-async fn pages_beyond_the_limits_of_the_service_are_not_asked_for() {
+async fn pages_beyond_the_limits_of_the_service_are_refused() {
     let server = serving(200, SUB_JOBS).await;
     for (offset, limit) in [(10_001, 1000), (0, 1001)] {
         let query = SubJobQuery {
@@ -371,7 +371,7 @@ async fn a_job_is_read_with_its_sub_jobs() {
 }
 
 #[tokio::test]
-async fn an_answer_that_is_not_what_was_promised_is_unreadable() {
+async fn a_response_of_another_form_than_documented_is_unreadable() {
     for body in [
         "",
         "[]",
@@ -387,7 +387,7 @@ async fn an_answer_that_is_not_what_was_promised_is_unreadable() {
 }
 
 #[tokio::test]
-async fn an_error_in_a_good_answer_keeps_its_code_and_words() {
+async fn an_error_in_a_success_response_keeps_its_code_and_message() {
     for (body, code) in [
         (
             r#"{"error_code":"WKS.0407","error_msg":"busy just now"}"#,
@@ -408,7 +408,7 @@ async fn an_error_in_a_good_answer_keeps_its_code_and_words() {
 }
 
 #[tokio::test]
-async fn only_200_counts_as_the_answer_to_a_read() {
+async fn only_status_200_is_accepted_for_a_read() {
     for status in [201, 202, 204, 206, 301, 304, 500] {
         let body = if [204, 304].contains(&status) {
             &[][..]
@@ -422,7 +422,7 @@ async fn only_200_counts_as_the_answer_to_a_read() {
 }
 
 #[tokio::test]
-async fn a_compressed_answer_is_unreadable() {
+async fn a_compressed_response_is_unreadable() {
     let server = Server::start(Play::Answer(answer(
         200,
         "Content-Encoding: gzip\r\n",

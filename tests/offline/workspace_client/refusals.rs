@@ -18,7 +18,7 @@ async fn refused(status: u16, headers: &str, body: &[u8]) -> ErrorResponse {
     let error = submit(&*workspace(&server)).await.unwrap_err();
     assert_eq!(error.operation, Operation::BatchDelete);
     let refusal = error.error_response().unwrap().clone();
-    // What is no answer of the service in its own form may have any clock.
+    // What is no response of the service in its own form may have any clock.
     let date = refusal
         .code
         .as_ref()
@@ -28,7 +28,7 @@ async fn refused(status: u16, headers: &str, body: &[u8]) -> ErrorResponse {
 }
 
 #[tokio::test]
-async fn only_an_answer_of_the_service_itself_tells_its_time() {
+async fn only_a_response_of_the_service_itself_provides_its_time() {
     let of_gateway = br#"{"error_code":"APIGW.0301","error_msg":"verify aksk signature fail"}"#;
     for (headers, body, tells) in [
         ("", &of_gateway[..], true),
@@ -45,7 +45,7 @@ async fn only_an_answer_of_the_service_itself_tells_its_time() {
 }
 
 #[tokio::test]
-async fn every_recorded_envelope_gives_its_code_and_message() {
+async fn code_and_message_are_read_from_every_recorded_error_format() {
     let table: [(&[u8], u16, &str, &str); 11] = [
         (
             recorded!("workspace.json"),
@@ -100,7 +100,7 @@ async fn every_recorded_envelope_gives_its_code_and_message() {
 }
 
 #[tokio::test]
-async fn a_denial_keeps_what_sts_can_decode() {
+async fn a_denial_keeps_the_encoded_authorization_message() {
     let refusal = refused(403, "", recorded!("workspace-denied.json")).await;
     assert_eq!(
         refusal.encoded_authorization_message.as_deref(),
@@ -117,7 +117,7 @@ async fn a_page_of_a_proxy_gives_its_title_and_no_code() {
 }
 
 #[tokio::test]
-async fn an_empty_refusal_still_has_its_status() {
+async fn an_empty_error_response_still_has_its_status() {
     let refusal = refused(504, "", b"").await;
     let request_id = Some("req-1".to_owned());
     assert_eq!(
@@ -131,13 +131,13 @@ async fn an_empty_refusal_still_has_its_status() {
 }
 
 #[tokio::test]
-async fn a_compressed_refusal_is_not_quoted() {
+async fn a_compressed_error_response_is_not_quoted() {
     let refusal = refused(400, "Content-Encoding: gzip\r\n", br#"{"error_code":"X"}"#).await;
     assert_eq!((refusal.json, refusal.code, refusal.message), (false, None, None));
 }
 
 #[tokio::test]
-async fn retry_after_is_reckoned_by_the_services_clock() {
+async fn retry_after_is_computed_with_the_services_clock() {
     for (value, seconds) in [("30", 30), ("Thu, 15 Jan 2026 08:31:45 GMT", 60)] {
         let refusal = refused(
             429,
@@ -150,7 +150,7 @@ async fn retry_after_is_reckoned_by_the_services_clock() {
 }
 
 #[tokio::test]
-async fn a_login_that_the_cloud_repeats_stays_secret() {
+async fn credentials_that_the_cloud_repeats_are_redacted() {
     for (credentials, canary) in [(access_key(), SK), (access_key(), AK), (token(), TOKEN)] {
         let said = format!(
             r#"{{"error_code":"{canary}","error_msg":"bad {canary}","error_detail":"{canary}","request_id":"{canary}","encoded_authorization_message":"{canary}"}}"#

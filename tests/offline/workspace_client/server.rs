@@ -22,7 +22,7 @@ pub(super) enum Play {
     Reset,
     /// Takes the request and never answers.
     Silence,
-    /// Takes the connection and never says a word, so that the TLS handshake hangs.
+    /// Takes the connection and never sends anything, so that the TLS handshake hangs.
     SilentHandshake,
     /// Closes the connection instead of a TLS handshake.
     NoHandshake,
@@ -108,7 +108,7 @@ impl Server {
     }
 }
 
-/// An answer with this status and body, `Date` included.
+/// A response with this status and body, `Date` included.
 pub(super) fn answer(status: u16, headers: &str, body: &[u8]) -> Vec<u8> {
     let head = format!(
         "HTTP/1.1 {status} Whatever\r\nDate: Thu, 15 Jan 2026 08:30:45 GMT\r\nX-Request-Id: req-1\r\n{headers}Content-Length: {}\r\n\r\n",

@@ -136,7 +136,7 @@ async fn a_batch_is_listed_deleted_and_followed_to_its_end() {
 }
 
 #[tokio::test]
-async fn every_kind_of_login_is_admitted() {
+async fn every_kind_of_credentials_is_accepted() {
     let cloud = cloud().await;
     let temporary = secret(&[
         ("accessKey", "AKTEMPORARY000000000"),
@@ -155,7 +155,7 @@ async fn every_kind_of_login_is_admitted() {
 }
 
 #[tokio::test]
-async fn the_facts_of_a_desktop_are_read_alike_in_both_forms() {
+async fn the_facts_of_a_desktop_are_the_same_in_both_lists() {
     let cloud = cloud().await;
     let keys = json!({
         "user": "alice", "attachedUsers": [{"name": "alice"}, {"name": "night", "type": "GROUP"}],
@@ -267,7 +267,7 @@ async fn an_old_signature_is_refused_by_the_gateway() {
 }
 
 #[tokio::test]
-async fn a_login_without_the_right_is_refused() {
+async fn credentials_without_the_permission_are_refused() {
     let cloud = cloud().await;
     let workspace = connected(&cloud, access_key("AKREADER000000000000", "SKREADER-canary"));
     let error = workspace

@@ -1,4 +1,4 @@
-//! The one call that must not be repeated: its bytes, its connection, its answer.
+//! The one call that must not be repeated: its bytes, its connection, its response.
 
 use desktop_deletion_operator::clock::TimeSource;
 use desktop_deletion_operator::crd::deletion::ErrorClass;
@@ -100,7 +100,7 @@ async fn a_security_token_is_sent_and_signed() {
 }
 
 #[tokio::test]
-async fn a_token_login_sends_the_token_and_no_signature() {
+async fn token_credentials_send_the_token_and_no_signature() {
     let server = accepting().await;
     submit(&*workspace_with(&server, token(), patient()))
         .await
@@ -116,7 +116,7 @@ async fn a_token_login_sends_the_token_and_no_signature() {
 }
 
 #[tokio::test]
-async fn what_is_signed_is_known_before_it_is_sent() {
+async fn the_signed_request_is_known_before_it_is_sent() {
     let server = accepting().await;
     let workspace = workspace(&server);
     let signed = workspace.sign_batch_delete(&batch(), Stopped.now()).unwrap();
@@ -157,7 +157,7 @@ async fn a_batch_of_no_or_too_many_desktops_is_not_signed() {
 }
 
 #[tokio::test]
-async fn what_was_signed_for_one_project_is_not_sent_by_another() {
+async fn a_request_that_was_signed_for_one_project_is_not_sent_to_another() {
     let server = accepting().await;
     let other = Target {
         project_id: ProjectID::try_from("another").unwrap(),
@@ -194,7 +194,7 @@ async fn an_acceptance_without_a_readable_job_id_is_unreadable() {
 }
 
 #[tokio::test]
-async fn an_error_in_place_of_a_job_id_keeps_its_code_and_words() {
+async fn an_error_in_place_of_a_job_id_keeps_its_code_and_message() {
     for (body, code) in [
         (r#"{"error_code":"WKS.0407","error_msg":"busy"}"#, "WKS.0407"),
         (r#"{"error":{"code":401,"message":"busy"}}"#, "401"),
@@ -222,7 +222,7 @@ async fn an_error_in_place_of_a_job_id_keeps_its_code_and_words() {
 }
 
 #[tokio::test]
-async fn a_job_id_is_kept_whichever_good_status_brings_it() {
+async fn a_job_id_is_accepted_with_every_success_status() {
     for status in [200, 201, 202] {
         let server = Server::start(Play::Answer(answer(status, "", ACCEPTED))).await;
         assert_eq!(

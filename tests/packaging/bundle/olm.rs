@@ -196,7 +196,7 @@ async fn the_operator_serves_several_namespaces() {
 }
 
 #[tokio::test]
-async fn the_operator_refuses_all_namespaces_and_the_bundle_says_so() {
+async fn the_operator_and_the_bundle_do_not_support_all_namespaces() {
     let cluster = ControlPlane::shared().await;
     let own = cluster.namespace("olm-all").await.unwrap();
     let installed = Installed::new(cluster, &own, Vec::new()).await;

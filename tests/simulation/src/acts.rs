@@ -5,12 +5,12 @@ use std::fmt;
 use crate::calls::Call;
 use crate::dice::Dice;
 
-/// Something that somebody does.
+/// An action of a user or a machine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Deed {
-    /// The operator dies, and is started again so many milliseconds later.
+    /// The operator crashes, and is started again so many milliseconds later.
     Crash(u64),
-    /// The operator is told to stop, and another one starts at once.
+    /// The operator shuts down, and another one starts at once.
     HandOver,
     /// Another operator starts, which believes that it leads too.
     SecondLeader,
@@ -22,7 +22,7 @@ pub enum Deed {
     Delete(usize),
     /// A person deletes it, and creates the same again as soon as it is gone.
     Recreate(usize),
-    /// A person gives its open attempt up.
+    /// A user abandons its open attempt.
     Abandon(usize),
     /// A person suspends the project.
     SuspendProject,
@@ -48,7 +48,7 @@ pub enum Deed {
     Approve(usize),
     /// A person approves it by a plan that was on show once, of whichever request.
     ApproveFormer(usize),
-    /// A person approves it by a plan that nobody has seen.
+    /// A user approves it by a plan that was never shown.
     ApproveUnseen(usize),
     /// A person takes the approval back.
     Withdraw(usize),
@@ -179,7 +179,7 @@ impl Act {
 }
 
 impl Act {
-    /// One of somebody who applies this request, or approves it, by what was approved of another object.
+    /// An action that applies this request, or approves it, with the approval of another object.
     pub fn draw_carried(request: usize, dice: &mut Dice) -> Self {
         let deed = match dice.within(0..4) {
             0 => Deed::Reapply(request),
@@ -251,7 +251,11 @@ impl fmt::Display for Act {
 impl fmt::Display for Deed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Crash(again) => write!(f, "the operator dies, and starts again {} s later", again / 1000),
+            Self::Crash(again) => write!(
+                f,
+                "the operator crashes, and starts again {} s later",
+                again / 1000
+            ),
             Self::HandOver => write!(f, "the operator is shutting down, and another one starts"),
             Self::SecondLeader => write!(f, "another operator starts and believes that it leads"),
             Self::Suspend(request) => write!(f, "request {request} is suspended"),
@@ -261,12 +265,12 @@ impl fmt::Display for Deed {
                 f,
                 "request {request} is deleted, and created again once it is gone"
             ),
-            Self::Abandon(request) => write!(f, "the open attempt of request {request} is given up"),
+            Self::Abandon(request) => write!(f, "the open attempt of request {request} is abandoned"),
             Self::SuspendProject => write!(f, "the project is suspended"),
             Self::ResumeProject => write!(f, "the project is resumed"),
             Self::BreakSecret => write!(f, "the Secret gets a wrong key"),
             Self::MendSecret => write!(f, "the Secret gets the right key"),
-            Self::Console(desktop) => write!(f, "somebody deletes desktop {desktop} in the console"),
+            Self::Console(desktop) => write!(f, "a user deletes desktop {desktop} in the console"),
             Self::CutWatches => write!(f, "all watches break"),
             Self::FreezeWatches(millis) => write!(f, "all watches are silent for {} s", millis / 1000),
             Self::Compact => write!(f, "all watches break, and what they would show is forgotten"),
@@ -275,7 +279,7 @@ impl fmt::Display for Deed {
             Self::Approve(request) => write!(f, "the plan of request {request} is approved"),
             Self::ApproveFormer(request) => write!(f, "request {request} is approved by a former plan"),
             Self::ApproveUnseen(request) => {
-                write!(f, "request {request} is approved by a plan that nobody has seen")
+                write!(f, "request {request} is approved by a plan that was never shown")
             }
             Self::Reapply(request) => {
                 write!(
@@ -293,7 +297,7 @@ impl fmt::Display for Deed {
                     "request {request} gets the approval of the object before it, or that it is a copy of"
                 )
             }
-            Self::Withdraw(request) => write!(f, "the approval of request {request} is taken back"),
+            Self::Withdraw(request) => write!(f, "the approval of request {request} is withdrawn"),
             Self::Reassign(desktop) => write!(f, "desktop {desktop} is assigned to another user, or back"),
             Self::Rename(desktop) => write!(f, "desktop {desktop} gets a protected name, or its own one"),
             Self::Connect(desktop) => write!(f, "the user of desktop {desktop} connects or disconnects"),

@@ -1,16 +1,16 @@
-//! A grammar of answers that no documentation promises: what the cloud answered is taken as it is, and a seed derives
-//! another answer from it, which goes to the operator as status, headers and bytes. The decoding is the operator's own.
+//! A grammar of undocumented responses: from the correct response of the cloud, a seed derives another one, which the
+//! operator receives as status, headers and bytes. The decoding is the operator's own.
 //!
 //! | file | what |
 //! | --- | --- |
-//! | this | which calls get such an answer, and the productions of the grammar |
+//! | this | which calls get such a response, and the productions of the grammar |
 //! | `words` | statuses, error codes and words, most of them from reports |
 //! | `tree` | JSON that may hold one key twice |
 //! | `shapes` | changes of such a tree |
 //! | `bodies` | bodies that are no JSON, or too much of it |
 //! | `headers` | changes of the headers |
 //! | [`lies`] | answers that are left out, since the operator has to believe them |
-//! | [`verdict`] | whether a request that has not ended says why |
+//! | [`verdict`] | whether a request that has not ended reports the reason |
 
 use std::fmt;
 
@@ -31,10 +31,10 @@ mod words;
 
 use tree::Tree;
 
-/// How often a derived answer that turns out to be a lie is derived again.
+/// How often a derived response that turns out to be a lie is derived again.
 const TRIES: u64 = 24;
 
-/// Calls whose answers are replaced.
+/// Calls whose responses are replaced.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Rule {
     /// Calls of this kind.
@@ -43,9 +43,9 @@ pub struct Rule {
     pub from: u32,
     /// So many of them; `None`: until everything is repaired.
     pub count: Option<u32>,
-    /// Every answer is derived in the same way.
+    /// Every response is derived in the same way.
     pub steady: bool,
-    /// Makes the answers of this rule its own.
+    /// Makes the responses of this rule its own.
     pub salt: u64,
 }
 
@@ -85,7 +85,7 @@ impl Rule {
         Dice::new(self.salt ^ mix(number))
     }
 
-    /// Whether the call that gets the answer is carried out: of a read it makes no difference.
+    /// Whether the call that gets the response is carried out: of a read it makes no difference.
     pub fn is_carried_out(&self, nth: u32) -> bool {
         self.call != Call::BatchDelete || !Dice::new(self.salt ^ mix(u64::from(nth) + 1)).once_in(2)
     }
@@ -96,15 +96,15 @@ impl Rule {
 pub struct Original<'a> {
     /// Which call.
     pub call: Call,
-    /// The true answer; of a call that was not carried out, one without content.
+    /// The true response; of a call that was not carried out, one without content.
     pub answer: &'a Response,
     /// It was carried out.
     pub carried_out: bool,
-    /// It is long past the first of these answers, so that none may be expensive.
+    /// It is long past the first of these responses, so that none may be expensive.
     pub cheap: bool,
 }
 
-/// An answer in place of the true one.
+/// A response in place of the true one.
 #[derive(Debug, Clone)]
 pub struct Replaced {
     /// What the operator gets.
@@ -115,7 +115,7 @@ pub struct Replaced {
     pub how: String,
 }
 
-/// The body of an answer.
+/// The body of a response.
 enum Body {
     /// JSON, also with keys that come twice.
     Json(Tree),
@@ -123,7 +123,7 @@ enum Body {
     Bytes(Bytes),
 }
 
-/// An answer in the making.
+/// A response in the making.
 struct Draft {
     status: u16,
     body: Body,
@@ -132,7 +132,7 @@ struct Draft {
     how: Vec<String>,
 }
 
-/// Derives an answer that is not a lie.
+/// Derives a response that is not a lie.
 pub fn replace(truth: &Original<'_>, dice: &mut Dice) -> Replaced {
     let body = Tree::parse(&truth.answer.body);
     for _ in 0..TRIES {
@@ -141,7 +141,7 @@ pub fn replace(truth: &Original<'_>, dice: &mut Dice) -> Replaced {
             return draft.finish();
         }
     }
-    // Nobody learns anything from it.
+    // No observer sees it.
     Draft {
         status: 502,
         body: Body::Bytes(Bytes::new()),
@@ -200,7 +200,7 @@ impl Draft {
         self.how.push(format!("status {}", self.status));
     }
 
-    /// A refusal in one of the known envelopes, with a status that fits or not.
+    /// An error response in one of the known formats, with a status that fits or not.
     fn refuse(&mut self, dice: &mut Dice) {
         let (status, tree, code) = words::refusal(dice);
         self.body = Body::Json(tree);
@@ -261,6 +261,6 @@ impl fmt::Display for Rule {
             Some(count) => write!(f, "{call}, numbers {from} to {}", from + count - 1)?,
         }
         let way = if self.steady { "one way" } else { "many ways" };
-        write!(f, ": answered in {way} that nobody documents")
+        write!(f, ": answered in {way} that is not documented")
     }
 }

@@ -51,7 +51,7 @@ pub struct Request {
     pub body: Bytes,
 }
 
-/// What becomes of a request.
+/// What happens to a request.
 #[derive(Debug, Clone)]
 pub enum Answer {
     /// This, and nothing more.
@@ -60,7 +60,7 @@ pub enum Answer {
     Watch(Watch),
 }
 
-/// A whole answer.
+/// A whole response.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Response {
     /// HTTP status.
@@ -70,7 +70,7 @@ pub struct Response {
 }
 
 impl Response {
-    /// This body is made for this answer.
+    /// This body is made for this response.
     fn new(code: u16, body: Value) -> Self {
         let body = Arc::new(body);
         Self { code, body }
@@ -88,7 +88,7 @@ pub(crate) fn bytes_of(body: &impl Serialize) -> Bytes {
     Bytes::from(serde_json::to_vec(body).unwrap_or_default())
 }
 
-/// A refusal, as Kubernetes answers it.
+/// An error response in the format of Kubernetes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Refusal {
     /// HTTP status.
@@ -100,7 +100,7 @@ pub struct Refusal {
 }
 
 impl Refusal {
-    /// A refusal.
+    /// An error response.
     pub fn new(code: u16, reason: &'static str, message: impl Into<String>) -> Self {
         Self {
             code,
@@ -123,7 +123,7 @@ impl Refusal {
         Self::new(422, "Invalid", message)
     }
 
-    /// The answer.
+    /// The response.
     pub fn response(&self) -> Response {
         Response::new(
             self.code,
@@ -152,7 +152,7 @@ pub struct ApiServer {
 #[derive(Debug, Clone, Copy, Default)]
 #[allow(clippy::struct_excessive_bools)] // each is switched on alone
 pub struct Faults {
-    /// A write of the status goes through whatever its resource version.
+    /// A write of the status succeeds regardless of its resource version.
     pub status_unfenced: bool,
     /// The same of a project alone.
     pub project_status_unfenced: bool,

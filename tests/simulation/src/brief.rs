@@ -5,7 +5,7 @@ use workspace_simulator::cloud;
 
 use crate::api_server::{Request, Response};
 
-/// Most characters of an answer that are shown.
+/// Most characters of a response that are shown.
 const SHOWN: usize = 200;
 
 /// A call of the API server.

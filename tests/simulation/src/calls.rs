@@ -45,7 +45,7 @@ pub enum Call {
     BatchDelete,
     /// Logs in at IAM.
     CreateToken,
-    /// Exchanges the token of a login for an access key.
+    /// Exchanges a token for an access key.
     CreateKey,
     /// Asks IAM when a token ends.
     ValidateToken,

@@ -53,7 +53,7 @@ impl Era {
     }
 }
 
-/// The clock and the chance of one process.
+/// The clock and the random numbers of one process.
 #[derive(Debug)]
 pub struct Watch {
     /// The world's time.

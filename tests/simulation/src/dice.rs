@@ -1,4 +1,4 @@
-//! Chance, from a seed alone.
+//! Random numbers, from a seed alone.
 
 use std::ops::Range;
 

@@ -77,7 +77,7 @@ pub struct Facts {
     pub foreign_jobs: BTreeSet<String>,
     /// All that the operators logged, warnings and worse.
     pub log: String,
-    /// Answers of the cloud that were replaced.
+    /// Responses of the cloud that were replaced.
     pub replaced: u64,
     /// Objects that were without conditions for too long.
     pub blank: Vec<String>,

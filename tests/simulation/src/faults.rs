@@ -5,22 +5,22 @@ use std::fmt;
 use crate::calls::Call;
 use crate::dice::Dice;
 
-/// What becomes of a call.
+/// What happens to a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fate {
     /// It goes through.
     Well,
-    /// No connection: surely nothing was sent.
+    /// No connection: certainly nothing was sent.
     Unreachable,
-    /// It is lost on its way, and nobody says so.
+    /// It is lost in transit, silently.
     Lost,
-    /// It is lost on its way, and the connection breaks.
+    /// It is lost in transit, and the connection breaks.
     Reset,
-    /// It is carried out, and the answer is lost without a word.
+    /// It is carried out, and the response is lost silently.
     AnswerLost,
-    /// It is carried out, and the connection breaks before the answer.
+    /// It is carried out, and the connection breaks before the response.
     AnswerReset,
-    /// It is carried out, and the answer breaks off.
+    /// It is carried out, and the response breaks off.
     AnswerCut,
     /// It is answered with this status and not carried out.
     Refused(u16),
@@ -28,9 +28,9 @@ pub enum Fate {
     Denied(u16),
     /// It arrives so many milliseconds late.
     Late(u64),
-    /// Its answer arrives so many milliseconds late.
+    /// Its response arrives so many milliseconds late.
     AnswerLate(u64),
-    /// It is carried out, and the `Date` of its answer is so many seconds ahead.
+    /// It is carried out, and the `Date` of its response is so many seconds ahead.
     Dated(i64),
     /// It is not carried out: something that lies between answers with a page whose `Date` is so many seconds ahead.
     Page(i64),
@@ -49,7 +49,7 @@ pub struct Rule {
     pub from: u32,
     /// So many of them.
     pub count: u32,
-    /// What becomes of them.
+    /// What happens to them.
     pub fate: Fate,
 }
 
@@ -148,15 +148,15 @@ impl fmt::Display for Fate {
         match self {
             Self::Well => write!(f, "goes through"),
             Self::Unreachable => write!(f, "no connection"),
-            Self::Lost => write!(f, "lost on its way, in silence"),
-            Self::Reset => write!(f, "lost on its way, connection reset"),
-            Self::AnswerLost => write!(f, "carried out, answer lost in silence"),
-            Self::AnswerReset => write!(f, "carried out, connection reset before the answer"),
-            Self::AnswerCut => write!(f, "carried out, answer cut"),
+            Self::Lost => write!(f, "lost in transit, silently"),
+            Self::Reset => write!(f, "lost in transit, connection reset"),
+            Self::AnswerLost => write!(f, "carried out, response lost silently"),
+            Self::AnswerReset => write!(f, "carried out, connection reset before the response"),
+            Self::AnswerCut => write!(f, "carried out, response truncated"),
             Self::Refused(code) => write!(f, "not carried out, answered {code}"),
             Self::Denied(code) => write!(f, "carried out, answered {code}"),
             Self::Late(late) => write!(f, "arrives {} s late", seconds(late)),
-            Self::AnswerLate(late) => write!(f, "answer {} s late", seconds(late)),
+            Self::AnswerLate(late) => write!(f, "response {} s late", seconds(late)),
             Self::Dated(ahead) => write!(f, "carried out, its Date is {ahead} s ahead"),
             Self::Page(ahead) => write!(f, "not carried out, a page whose Date is {ahead} s ahead"),
             Self::RowsCut => write!(f, "carried out, the list lacks rows"),

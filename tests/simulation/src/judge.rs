@@ -221,7 +221,7 @@ fn post(post: &facts::Post) -> Post {
     }
 }
 
-/// Jobs that the log names, and attempts of which it says that nobody knows whether they had an effect.
+/// Jobs that the log names, and attempts of which it states that their effect is unknown.
 fn declared(world: &World, requests: &[Request]) -> BTreeSet<String> {
     let log = &world.facts.log;
     let jobs = world.facts.posts.iter().filter_map(|post| post.job.clone());

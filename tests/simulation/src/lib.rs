@@ -1,12 +1,12 @@
-//! Runs the operator's controllers, as they are shipped, in a world that is made of one seed: an API server and a cloud
-//! that are pure functions, a clock that is paused, and chance that breaks calls, kills operators and lets people meddle.
-//! In the end nothing goes wrong any more, everything must settle, and the invariants are judged.
+//! Runs the operator's controllers, as they are shipped, in a world that is generated from one seed: an API server and
+//! a cloud that are pure functions, a paused clock, and random faults of calls, crashes of operators and actions of
+//! users. In the end there are no more faults, everything must settle, and the invariants are judged.
 //!
 //! | module | what |
 //! | --- | --- |
 //! | [`scenario`] | what a seed is about |
 //! | [`faults`], [`acts`], [`mutant`] | what goes wrong, what happens meanwhile, what is broken on purpose |
-//! | [`answers`] | a grammar of answers of the cloud that no documentation promises |
+//! | [`answers`] | a grammar of responses of the cloud that no documentation promises |
 //! | [`world`] | what happens next: calls on their way, watches, deeds |
 //! | [`api_server`] | the API server |
 //! | [`lines`], [`operators`] | what operators talk through, and how they are started |
@@ -14,7 +14,7 @@
 //! | [`judge`], [`facts`] | what happened, as the invariants want it |
 //! | [`story`] | what happened, for people |
 //! | `panics` | panics of the operators |
-//! | [`dice`], [`clock`], [`calls`] | chance, time, and names for calls |
+//! | [`dice`], [`clock`], [`calls`] | random numbers, time, and names for calls |
 
 use mimalloc::MiMalloc;
 

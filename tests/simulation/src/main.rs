@@ -1,4 +1,4 @@
-//! Plays as many seeds as one likes, or one with its story.
+//! Runs any number of seeds, or one of them with its trace.
 
 use std::ops::ControlFlow;
 use std::process::ExitCode;
@@ -10,31 +10,31 @@ use simulation::run::{self, Covered};
 use simulation::scenario::Scenario;
 use simulation::story;
 
-/// After so many seeds it is said how far it has come.
+/// Progress is printed after so many seeds.
 const PROGRESS: u64 = 100_000;
 
-/// Runs the operator's controllers in worlds that chance breaks.
+/// Runs the operator's controllers in simulated worlds with random faults.
 #[derive(Parser)]
 struct Arguments {
     /// How many seeds to play.
     #[arg(long, default_value_t = 1000)]
     seeds: u64,
-    /// The first of them.
+    /// The first seed.
     #[arg(long, default_value_t = 0)]
     from: u64,
-    /// Play this one alone.
+    /// Run only this seed.
     #[arg(long, conflicts_with_all = ["seeds", "from"])]
     seed: Option<u64>,
-    /// Tell what happens, line by line.
+    /// Print what happens, line by line.
     #[arg(long, requires = "seed")]
     trace: bool,
-    /// Leave out everything that goes wrong.
+    /// Run without faults.
     #[arg(long, requires = "seed")]
     peace: bool,
-    /// Nothing goes wrong but the answers of the cloud, which are derived by a grammar.
+    /// Only the responses of the cloud are wrong; they are derived by a grammar.
     #[arg(long, conflicts_with = "mutant")]
     answers: bool,
-    /// Break this on purpose.
+    /// Run with this mutant of the world.
     #[arg(long)]
     mutant: Option<Mutant>,
 }

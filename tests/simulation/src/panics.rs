@@ -1,5 +1,5 @@
-//! Panics of the operators. A task that panics is ended by the runtime and missed by nobody, so they are counted where they
-//! are reported. A task of a process that is killed unwinds without a report.
+//! Panics of the operators. The runtime ends a task that panics and does not report it to its caller, so they are
+//! counted in the panic hook. A task of a process that is killed unwinds without a report.
 
 use std::cell::RefCell;
 use std::panic;

@@ -16,7 +16,7 @@ use crate::scenario::Scenario;
 use crate::story::{Log, Story};
 use crate::world::{Order, Shared, World};
 
-/// What came of a seed.
+/// The result of a seed.
 #[derive(Debug)]
 pub struct Report {
     /// What the run was about.
@@ -33,7 +33,7 @@ pub struct Report {
     pub first_conditions: BTreeMap<String, u64>,
 }
 
-/// What a run covered, so that nobody takes an empty run for a good one.
+/// What a run covered, so that an empty run is not mistaken for a successful one.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Covered {
     /// Submissions that arrived in the cloud.
@@ -56,7 +56,7 @@ pub struct Covered {
     pub limited: u64,
     /// Operators that were started.
     pub operators: u64,
-    /// Answers of the cloud that were replaced by undocumented ones.
+    /// Responses of the cloud that were replaced by undocumented ones.
     pub replaced: u64,
     /// Virtual seconds.
     pub seconds: u64,
@@ -88,7 +88,7 @@ pub fn seed(seed: u64, mutant: Option<Mutant>, trace: bool) -> Report {
     scenario(Scenario::draw(seed, mutant), trace)
 }
 
-/// Plays seeds on every core, in no order, and hands what came of each to `heard`.
+/// Plays seeds on every core, in no order, and passes each result to `heard`.
 ///
 /// # Panics
 /// As [`scenario`].

@@ -35,7 +35,7 @@ pub const ACCESS_KEY: &str = "SIMULATEDOPERATOR001";
 pub const SECRET_KEY: &str = "the-secret-of-the-operator-0000000000001";
 /// A secret that does not belong to it.
 const WRONG_SECRET_KEY: &str = "a-wrong-secret-key-0000000000000000001";
-/// The token of somebody in the console.
+/// The token of a user in the console.
 pub const CONSOLE: &str = "the-token-of-the-console";
 
 /// The operator's token, until everything is repaired.
@@ -70,7 +70,7 @@ pub struct Scenario {
     pub rules: Vec<Rule>,
     /// What happens meanwhile.
     pub acts: Vec<Act>,
-    /// Answers of the cloud that are replaced by undocumented ones.
+    /// Responses of the cloud that are replaced by undocumented ones.
     pub answers: Vec<answers::Rule>,
     /// What the owner of the project permits, in worlds in which it is limited.
     pub guard: Option<Guard>,
@@ -95,7 +95,7 @@ pub enum Login {
     AccessKey,
     /// With a password, at IAM.
     Password,
-    /// With a token that somebody put into the Secret.
+    /// With a token from the Secret.
     Token,
 }
 
@@ -199,7 +199,8 @@ impl Scenario {
         project
     }
 
-    /// What its Secret holds. `right`: the login is one; `late`: it is the one that everything ends with.
+    /// The content of its Secret. `right`: the credentials are valid; `late`: they are those with which everything
+    /// ends.
     pub fn secret(&self, right: bool, late: bool) -> Vec<(&'static str, &'static str)> {
         match self.login {
             Login::AccessKey if right => vec![("accessKey", ACCESS_KEY), ("secretKey", SECRET_KEY)],

@@ -1,4 +1,4 @@
-//! What happened, line by line, for people to read; kept only if somebody wants to read it.
+//! What happened, line by line; recorded only if it is wanted.
 
 use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -17,7 +17,7 @@ pub struct Story {
 }
 
 impl Story {
-    /// A story that is told only if it is `wanted`.
+    /// A story that is recorded only if it is `wanted`.
     pub fn new(wanted: bool) -> Self {
         Self {
             wanted,
@@ -36,7 +36,7 @@ impl Story {
         }
     }
 
-    /// Whether it is told at all.
+    /// Whether it is recorded at all.
     pub fn is_wanted(&self) -> bool {
         self.wanted
     }

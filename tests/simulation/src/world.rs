@@ -9,7 +9,7 @@
 //! | `watches` | open watches |
 //! | `deeds` | what people and machines do |
 //! | `guarded` | what approvers and the owner of the project do, and what happens to desktops meanwhile |
-//! | `looks` | what operators have read, as far as their intents rest on it |
+//! | `looks` | what operators have read, as far as their intents are based on it |
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::AtomicI64;
@@ -44,7 +44,7 @@ use looks::Looks;
 use post::{Parcel, Reply, Returned};
 use watches::OpenWatch;
 
-/// How long everything is looked on after the last request has ended.
+/// How long the world is observed after the last request has ended.
 const AFTERWARDS: u64 = 120_000;
 
 /// More events than any run has that comes to its end. An operator that starts over again and again makes more.
@@ -60,7 +60,7 @@ impl Shared {
         Self(Arc::new(Mutex::new(world)))
     }
 
-    /// Looks at it.
+    /// Accesses it.
     pub fn lock(&self) -> MutexGuard<'_, World> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -72,11 +72,11 @@ pub(crate) enum Event {
     TakeIn,
     /// A call arrives.
     Arrives(Box<Parcel>),
-    /// An answer arrives.
+    /// A response arrives.
     Returns(Box<Returned>),
     /// Events of a watch arrive.
     Shows(u64),
-    /// A watch tells how far it has come.
+    /// A watch sends a bookmark.
     Bookmark(u64),
     /// The API server ends a watch.
     Ends(u64),
@@ -86,13 +86,13 @@ pub(crate) enum Event {
     Creates(usize),
     /// A deed whose time is fixed.
     Does(Act),
-    /// Somebody looks whether objects have conditions.
+    /// It is checked whether objects have conditions.
     Inspects,
-    /// Somebody approves the plans on show.
+    /// A user approves the plans that are shown.
     Approves,
     /// A desktop exists again.
     Reappears(Box<Desktop>),
-    /// Everything is mended.
+    /// Everything is repaired.
     Heals,
 }
 
@@ -144,7 +144,7 @@ pub struct World {
     waiting: Vec<Act>,
     watches: BTreeMap<u64, OpenWatch>,
     watches_opened: u64,
-    /// Replies that never come, by the operator that waits for one and must not notice that nobody will send it.
+    /// Replies that never arrive, kept so that the waiting operator does not notice that nothing will be sent.
     limbo: Vec<(usize, Reply)>,
     /// Requests that are created again once they are gone.
     wanted: Vec<usize>,
@@ -348,7 +348,7 @@ impl World {
         there.map(|desktop| desktop.id).collect()
     }
 
-    /// Somebody's name in the story.
+    /// The name of an operator in the story.
     pub(crate) fn name(who: usize) -> String {
         format!("operator-{who}")
     }

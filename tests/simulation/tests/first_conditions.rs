@@ -1,4 +1,5 @@
-//! How soon a request says something, at the rate of production: it may wait long for its turn, and never in silence.
+//! How soon a request has its first conditions, at the rate of production: it may wait long for a permit, but never
+//! without conditions.
 #![allow(clippy::unwrap_used)] // a test that cannot go on says so by a panic
 
 use serde_json::json;

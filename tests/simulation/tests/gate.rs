@@ -71,7 +71,7 @@ fn tell(report: &Report) -> String {
 }
 
 #[test]
-fn whatever_goes_wrong_the_invariants_hold_and_everything_settles() {
+fn the_invariants_hold_with_random_faults_and_every_request_ends() {
     let seeds = if cfg!(debug_assertions) { 300 } else { 10_000 };
     let (covered, broken) = play(seeds, |seed| Scenario::draw(seed, None));
     println!("{seeds} seeds: {covered:?}");
@@ -96,7 +96,7 @@ fn whatever_goes_wrong_the_invariants_hold_and_everything_settles() {
 }
 
 #[test]
-fn whatever_the_cloud_answers_each_request_ends_or_says_what_is_wrong() {
+fn with_arbitrary_responses_each_request_ends_or_reports_the_problem() {
     let seeds = if cfg!(debug_assertions) { 200 } else { 10_000 };
     let (covered, broken) = play(seeds, Scenario::draw_answers);
     println!("{seeds} worlds: {covered:?}");
@@ -141,7 +141,7 @@ fn the_same_seed_gives_the_same_run() {
 
 /// Of answers that are derived from a true list of sub-jobs.
 #[test]
-fn the_grammar_gives_answers_of_every_kind() {
+fn the_grammar_generates_responses_of_every_kind() {
     let row = |desktop: &str| json!({"id": format!("s-{desktop}"), "job_id": "job-1", "status": "RUNNING", "entities": {"desktop_id": desktop}});
     let list = json!({"total_count": 2, "jobs": [row("pc-1"), row("pc-2")]});
     let answer = Response {
@@ -206,7 +206,7 @@ fn the_grammar_gives_answers_of_every_kind() {
 
 /// What a request that has not ended says.
 #[test]
-fn a_request_that_does_not_say_which_call_goes_wrong_is_noticed() {
+fn a_request_that_does_not_name_the_failing_call_is_detected() {
     let request = |kind: &str, reason: &str, message: &str| {
         let condition = json!({
             "type": kind, "status": "True", "reason": reason, "message": message,
@@ -251,12 +251,12 @@ fn assert_same(one: &[String], other: &[String], seed: u64) {
 }
 
 #[test]
-fn what_is_broken_on_purpose_is_noticed_and_told() {
+fn each_mutant_of_the_simulated_world_is_detected_and_reported() {
     for mutant in Mutant::value_variants() {
         let caught = (0..3_000)
             .map(|seed| run::seed(seed, Some(*mutant), false))
             .find(|report| !report.broken.is_empty());
-        let report = caught.unwrap_or_else(|| panic!("{mutant:?} is not noticed"));
+        let report = caught.unwrap_or_else(|| panic!("{mutant:?} is not detected"));
         let story = tell(&report);
         assert!(story.contains(mutant.words()), "{story}");
         println!("{story}");
@@ -280,9 +280,9 @@ fn rule(call: Call, from: u32, count: u32, fate: Fate) -> Rule {
     }
 }
 
-/// Found by a seed: the same doubt was stored a second time.
+/// Found by a seed: the same lost response was recorded a second time.
 #[test]
-fn a_doubt_is_not_stored_again_when_only_the_answer_was_lost() {
+fn a_lost_response_is_not_recorded_again_if_only_the_write_response_was_lost() {
     let report = run::scenario(
         world_with(vec![
             rule(Call::BatchDelete, 1, 1, Fate::AnswerReset),
@@ -296,7 +296,7 @@ fn a_doubt_is_not_stored_again_when_only_the_answer_was_lost() {
 
 /// Found by a seed, a false alarm: two requests submitted one desktop within a second, the first of them in vain.
 #[test]
-fn requests_that_submit_the_same_within_a_second_are_told_apart() {
+fn requests_that_submit_the_same_desktop_within_a_second_are_distinguished() {
     let report = run::seed(52_311, None, false);
     assert!(report.broken.is_empty(), "{}", tell(&report));
 }
@@ -310,43 +310,45 @@ fn a_watch_that_falls_silent_twice_keeps_its_order() {
     }
 }
 
-/// Found by a seed: a deleted request was to be looked at again in two days, reckoned by a clock that was corrected soon.
+/// Found by a seed: a deleted request was to be reconciled again in two days, computed with a clock that was corrected
+/// soon.
 #[test]
-fn a_wait_that_was_reckoned_by_a_wrong_clock_ends() {
+fn a_wait_that_was_computed_with_a_wrong_clock_ends() {
     let report = run::seed(8_144, None, false);
     assert!(report.broken.is_empty(), "{}", tell(&report));
 }
 
-/// Found by a seed: the cloud never shows the job, and somebody else deletes its desktop meanwhile. Nobody can tell whose
-/// the job is that shows.
+/// Found by a seed: the cloud never shows the job, and another client deletes its desktop meanwhile. It cannot be
+/// determined whose job is visible.
 #[test]
-fn a_job_that_never_shows_may_be_taken_for_that_of_somebody_else() {
+fn a_job_that_never_becomes_visible_may_be_confused_with_that_of_another_client() {
     let report = run::seed(6_468, None, false);
     assert!(report.broken.is_empty(), "{}", tell(&report));
     assert_eq!(report.covered.adopted, 1, "{}", tell(&report));
 }
 
 /// Found by seeds: a list of which no row could be read was read for so long that what had been read before was too old; and
-/// a read that failed after a job had had its last word was never made good.
+/// a read that failed after a job had reported its final result was never repeated.
 #[test]
-fn answers_that_kept_a_request_waiting_do_so_no_longer() {
+fn a_request_does_not_wait_indefinitely_for_readable_responses() {
     for seed in [2_469, 3_712, 4_839] {
         let report = run::scenario(Scenario::draw_answers(seed), false);
         assert!(report.broken.is_empty(), "{}", tell(&report));
     }
 }
 
-/// Found by a seed: a code that usually means a refusal came with a status that leaves open whether the call was carried out.
+/// Found by a seed: a code that usually means a rejection came with a status that leaves open whether the call was
+/// carried out.
 #[test]
-fn a_status_that_leaves_doubt_is_not_outvoted_by_a_code() {
+fn an_inconclusive_status_is_not_overridden_by_an_error_code() {
     let report = run::scenario(Scenario::draw_answers(251_296), false);
     assert!(report.broken.is_empty(), "{}", tell(&report));
     assert_eq!(report.covered.jobs, 1, "{}", tell(&report));
 }
 
-/// Found by a seed: the operator waited for ever for the answer to its first list.
+/// Found by a seed: the operator waited forever for the response to its first list.
 #[test]
-fn a_list_that_is_never_answered_is_asked_for_again() {
+fn a_list_request_without_a_response_is_repeated() {
     for call in [
         Call::ListProjects,
         Call::ListRequests,

@@ -35,7 +35,7 @@ fn burst(rules: Vec<Rule>) -> Report {
     report
 }
 
-/// The submissions of these numbers are carried out, and their answers lost.
+/// The submissions of these numbers are carried out, and their responses lost.
 fn lost(numbers: impl Iterator<Item = u32>, count: u32) -> Vec<Rule> {
     let rule = |from| Rule {
         call: Call::BatchDelete,
@@ -58,7 +58,7 @@ fn calls(report: &Report, minutes: std::ops::Range<u64>) -> BTreeMap<Call, usize
 }
 
 #[test]
-fn without_a_lost_answer_a_burst_costs_little_more_than_its_submissions() {
+fn without_lost_responses_a_burst_costs_little_more_than_its_submissions() {
     let report = burst(vec![]);
     let calls = calls(&report, 0..60);
     assert_eq!(calls[&Call::BatchDelete], REQUESTS, "{calls:?}");
@@ -67,7 +67,7 @@ fn without_a_lost_answer_a_burst_costs_little_more_than_its_submissions() {
 }
 
 #[test]
-fn forty_lost_answers_leave_the_rate_to_the_other_requests() {
+fn forty_lost_responses_do_not_use_up_the_rate_of_other_requests() {
     let every_other = (1..80).step_by(2);
     let report = burst(lost(every_other, 1));
     assert_eq!(report.covered.adopted, 40);
@@ -80,7 +80,7 @@ fn forty_lost_answers_leave_the_rate_to_the_other_requests() {
 }
 
 #[test]
-fn after_three_lost_answers_in_a_row_one_submission_finds_out_whether_the_next_are_answered() {
+fn after_three_lost_responses_in_a_row_one_submission_at_a_time_tests_the_service() {
     let report = burst(lost(1..=1, 3));
     assert_eq!(report.covered.adopted, 3);
     let minutes: Vec<_> = (0..10).map(|n| calls(&report, n..n + 1)).collect();
@@ -88,7 +88,7 @@ fn after_three_lost_answers_in_a_row_one_submission_finds_out_whether_the_next_a
 }
 
 #[test]
-fn where_every_answer_is_lost_few_requests_come_into_doubt() {
+fn if_every_response_is_lost_few_requests_have_an_unknown_outcome() {
     let report = burst(lost(1..=1, 1_000));
     let minutes: Vec<_> = (0..15).map(|n| calls(&report, n..n + 1)).collect();
     // Two at one time, until three are lost; then one each after 20, 40, 80, 160 and 300 seconds, and every 300 seconds.

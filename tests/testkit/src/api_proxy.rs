@@ -46,10 +46,10 @@ pub struct ApiServerProxy {
 /// Answers as they are passed on: whole, cut, or as they come (watches).
 type Body = UnsyncBoxBody<Bytes, BodyError>;
 
-/// Why an answer breaks off.
+/// Why a response breaks off.
 type BodyError = Box<dyn std::error::Error + Send + Sync>;
 
-/// No answer: the connection is closed instead.
+/// No response: the connection is closed instead.
 #[derive(Debug, thiserror::Error)]
 #[error("the test wants no answer")]
 struct NoAnswer;
@@ -92,7 +92,7 @@ impl ApiServerProxy {
         &self.kubeconfig
     }
 
-    /// The service account's token, which nobody may print.
+    /// The service account's token, a secret.
     pub fn token(&self) -> &str {
         &self.token
     }
@@ -112,7 +112,7 @@ impl ApiServerProxy {
         self.traps.count(wanted)
     }
 
-    /// From now on no watch says anything, as if its other end had died; those that begin are silent too.
+    /// From now on no watch sends anything, as if its peer had failed silently; new watches are silent too.
     pub fn freeze_watches(&self) {
         self.watches.freeze();
     }
@@ -122,13 +122,13 @@ impl ApiServerProxy {
         self.watches.thaw();
     }
 
-    /// All watches are told that they are too old (410), so that the operator lists anew: of what changed meanwhile it
-    /// sees the outcome only. Those that begin later are healthy.
+    /// All watches receive the error that they are too old (410), so that the operator lists again: of the changes
+    /// meanwhile it sees only the result. Watches that begin later are healthy.
     pub fn lose_watches(&self) {
         self.watches.lose();
     }
 
-    /// From now on the lists that `wanted` picks show what was there at `version`, and a watch that follows such a list
+    /// From now on the lists that `wanted` selects show the state at `version`, and a watch that follows such a list
     /// begins there. It lasts until [`ApiServerProxy::come_back`].
     pub fn travel_to(&self, version: &str, wanted: impl Fn(&ApiRequest) -> bool + Send + 'static) {
         self.watches.travel(version, Box::new(wanted));
@@ -183,7 +183,8 @@ async fn accept(listener: TcpListener, upstream: Upstream) {
 }
 
 async fn serve(stream: TcpStream, upstream: Upstream) {
-    // What has come is carried out, and springs its traps, also when nobody waits for the answer any more.
+    // A request that has arrived is carried out, and springs its traps, even if the client no longer waits for the
+    // response.
     let answering = service_fn(move |request| {
         let passing = tokio::spawn(upstream.clone().pass(request));
         async { passing.await.map_err(|_| NoAnswer)? }
@@ -216,7 +217,7 @@ impl Upstream {
                 self.watches.hold(body.into_data_stream()),
             ));
         }
-        // The effect is complete, and the answer is here, before a trap tells so.
+        // The effect is complete, and the response is here, before a trap springs.
         let (head, body) = parts(call.send().await)?;
         let body = body.collect().await.map_err(|_| NoAnswer)?.to_bytes();
         match self.traps.spring(Moment::After, &asked).await {
@@ -226,7 +227,7 @@ impl Upstream {
     }
 }
 
-/// The two parts of an answer. An API server that does not answer is one that does not answer.
+/// The two parts of a response. If the API server does not respond, neither does the proxy.
 fn parts(
     answer: Result<reqwest::Response, reqwest::Error>,
 ) -> Result<(http::response::Parts, reqwest::Body), NoAnswer> {
@@ -240,7 +241,7 @@ fn parts(
 fn verdict(verdict: Verdict) -> Result<Option<Response<Body>>, NoAnswer> {
     match verdict {
         Verdict::GoOn => Ok(None),
-        // Before there is an answer there is nothing to cut.
+        // Before there is a response there is nothing to cut.
         Verdict::Drop | Verdict::Cut => Err(NoAnswer),
         Verdict::Answer(answer) => Ok(Some(answer.map(|text| whole(Bytes::from(text))))),
     }
@@ -259,7 +260,7 @@ fn half(body: &Bytes) -> Body {
     StreamBody::new(stream::iter([part, end])).boxed_unsync()
 }
 
-/// Takes away what is said about one connection only, and the length, which is reckoned anew.
+/// Removes the headers that concern one connection only, and the length, which is computed again.
 fn drop_connection_headers(headers: &mut HeaderMap) {
     for name in [
         header::HOST,

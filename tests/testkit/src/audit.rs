@@ -1,4 +1,4 @@
-//! The audit log of the API server: who asked what, when, and what came of it.
+//! The audit log of the API server: who requested what, when, and the result.
 
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -15,7 +15,7 @@ pub(crate) const FILE: &str = "audit.log";
 
 /// The audit log of one control plane.
 ///
-/// It has one event per request, written when the request is over; a client may have its answer a moment before
+/// It has one event per request, written when the request is over; a client may have its response a moment before
 /// the event can be read, so wait for an expected event with [`crate::eventually`]. Watches appear when they end.
 pub struct AuditLog {
     read: Mutex<Progress>,
@@ -50,12 +50,12 @@ pub struct AuditEvent {
     /// Body of a write to one of the project's kinds, an Event or a Lease.
     #[serde(default)]
     pub request_object: Option<Value>,
-    /// The object after such a write, or the refusal of it.
+    /// The object after such a write, or the error response.
     #[serde(default)]
     pub response_object: Option<Value>,
     /// When the API server got the request.
     pub request_received_timestamp: Timestamp,
-    /// When the answer was complete.
+    /// When the response was complete.
     pub stage_timestamp: Timestamp,
 }
 
@@ -102,7 +102,7 @@ impl AuditEvent {
         )
     }
 
-    /// HTTP status of the answer, 0 if there was none.
+    /// HTTP status of the response, 0 if there was none.
     pub fn code(&self) -> u16 {
         self.response_status.as_ref().map_or(0, |status| status.code)
     }

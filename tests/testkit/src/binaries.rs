@@ -77,7 +77,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_folder_of_assets_without_one_of_the_three_is_refused_by_name() {
+    fn kubebuilder_assets_without_a_required_binary_is_refused_and_the_binary_is_named() {
         let folder = tempfile::tempdir().unwrap();
         for name in ["etcd", "kube-apiserver"] {
             std::fs::write(folder.path().join(name), "").unwrap();

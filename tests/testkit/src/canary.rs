@@ -1,5 +1,5 @@
-//! No secret in anything that an operator puts out. Every secret of the tests is a canary: it has the word
-//! [`MARK`] in it, or was shown to [`guard`] by the part of the test kit that handed it out. When an [`Operator`] ends,
+//! No secret in the output of an operator. Every secret of the tests is a canary: it contains the word [`MARK`], or was
+//! passed to [`guard`] by the part of the test kit that handed it out. When an [`Operator`] ends,
 //! its whole log, its metrics, and all that was written to the API server meanwhile are searched for them; when a
 //! [`Cluster`] with nodes ends, all that its pods have printed; and when an [`OtlpCollector`] ends, the traces that it was sent.
 //!
@@ -31,7 +31,7 @@ const SHORTEST: usize = 8;
 /// How much of a line is shown on each side of a secret.
 const AROUND: usize = 300;
 
-/// How long an operator may take to tell its metrics.
+/// How long an operator may take to return its metrics.
 const BOUND: Duration = Duration::from_secs(10);
 
 /// Secrets without the mark.
@@ -175,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn a_secret_without_the_mark_is_found_once_it_is_known() {
+    fn an_unmarked_secret_is_found_once_it_is_registered() {
         let text = "the password Tr0ub4dor&3 is wrong";
         assert_eq!(find(text), None);
         guard("Tr0ub4dor&3");

@@ -19,8 +19,8 @@ pub struct ConnectProxy {
 }
 
 impl ConnectProxy {
-    /// Builds it if need be, starts it, and waits until it listens. It opens tunnels for whoever shows `credentials`
-    /// (`USER:PASSWORD`), for everybody if there are none.
+    /// Builds it if necessary, starts it, and waits until it listens. It opens tunnels for clients with `credentials`
+    /// (`USER:PASSWORD`), and for every client if there are none.
     ///
     /// # Errors
     ///

@@ -60,7 +60,7 @@ pub enum Error {
         what: String,
         /// How long it was waited for.
         bound: std::time::Duration,
-        /// What stood in its place.
+        /// What was observed instead.
         seen: String,
     },
 
@@ -78,7 +78,7 @@ pub enum Error {
     Kube {
         /// What was asked.
         context: String,
-        /// The answer.
+        /// The response.
         source: Box<kube::Error>,
     },
 

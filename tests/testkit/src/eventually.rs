@@ -10,12 +10,12 @@ use crate::error::Error;
 /// A bound for what takes a second or two on an idle machine.
 pub const GENEROUS: Duration = Duration::from_secs(60);
 
-/// How often the condition is looked at.
+/// How often the condition is checked.
 const INTERVAL: Duration = Duration::from_millis(50);
 
-/// Waits until `look` gives `Ok`, and returns what it gave.
+/// Waits until `look` returns `Ok`, and returns its value.
 ///
-/// `look` returns as error what it saw instead; the last of these stands in the message when `bound` is over.
+/// `look` returns as error what it saw instead; the last of these is part of the message when `bound` is over.
 ///
 /// # Errors
 ///
@@ -63,7 +63,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn a_failure_says_what_was_awaited_and_what_was_seen_last() {
+    async fn a_failure_reports_the_condition_and_the_last_observation() {
         let mut looks = 0;
         let never = eventually("the moon is full", Duration::from_millis(1), async || {
             looks += 1;
@@ -77,7 +77,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_look_that_hangs_is_cut_off() {
+    async fn a_check_that_hangs_is_cancelled() {
         let never = eventually("an answer", Duration::from_millis(1), async || {
             std::future::pending::<Result<(), String>>().await
         });

@@ -240,7 +240,7 @@ mod tests {
     }
 
     #[test]
-    fn the_newest_folders_under_a_name_stay() {
+    fn only_the_newest_folders_of_a_tool_are_kept() {
         let store = tempfile::tempdir().unwrap();
         let path = |name: &str| store.path().join(name);
         for (name, age) in [("image-1", 40), ("image-2", 30), ("image-3", 20), ("tool-1", 90)] {

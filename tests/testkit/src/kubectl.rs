@@ -49,7 +49,7 @@ impl ControlPlane {
         &self.binaries.kubectl
     }
 
-    /// Runs kubectl with these arguments, whatever its exit code.
+    /// Runs kubectl with these arguments, and accepts every exit code.
     ///
     /// # Errors
     ///
@@ -86,7 +86,7 @@ impl ControlPlane {
         let arguments = arguments.join(" ");
         let mut child = command.spawn().context(|| format!("start kubectl {arguments}"))?;
         if let Some(mut stdin) = child.stdin.take() {
-            // kubectl may end without reading all of it; its exit code tells.
+            // kubectl may end without reading all of it; its exit code shows whether that is an error.
             stdin.write_all(input.as_bytes()).await.ok();
         }
         let output = child

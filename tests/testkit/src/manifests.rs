@@ -4,13 +4,13 @@ use serde_json::{Map, Value, json};
 
 use crate::canary;
 
-/// Keys of a login that are secret; the others are names.
+/// Keys of credentials that are secret; the others are names.
 const SECRET_KEYS: [&str; 4] = ["secretKey", "securityToken", "token", "password"];
 
 /// A Secret with these values, not yet encoded.
 ///
-/// The keys of a login are `accessKey` and `secretKey`, and optionally `securityToken`; or `token`; or `domainName`,
-/// `userName` and `password`. What is secret of it is searched for in all that an operator puts out.
+/// The keys of credentials are `accessKey` and `secretKey`, and optionally `securityToken`; or `token`; or
+/// `domainName`, `userName` and `password`. The secret ones are searched for in all output of an operator.
 pub fn secret(name: &str, values: &[(&str, &str)]) -> Value {
     let secrets = values.iter().filter(|(key, _)| SECRET_KEYS.contains(key));
     secrets.for_each(|(_, value)| canary::guard(value));

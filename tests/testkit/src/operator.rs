@@ -98,7 +98,7 @@ impl Operator {
     ///
     /// # Errors
     ///
-    /// Somebody else ended its supervisor.
+    /// Its supervisor was ended by another caller.
     pub async fn wait(&self) -> Result<i32, Error> {
         self.process.wait().await
     }

@@ -167,7 +167,7 @@ async fn answer(
     Ok(response)
 }
 
-/// Keeps what is sent as OTLP wants it; gives the status of a refusal otherwise.
+/// Keeps what is sent as valid OTLP; returns the status of an error otherwise.
 async fn take_in(request: Request<Incoming>, sent: &Mutex<Sent>) -> Result<(), StatusCode> {
     let (head, body) = request.into_parts();
     if head.method != Method::POST || head.uri.path() != "/v1/traces" {

@@ -56,7 +56,7 @@ impl Process {
     ///
     /// # Errors
     ///
-    /// Somebody else ended its supervisor.
+    /// Its supervisor was ended by another caller.
     pub async fn kill(&self) -> Result<(), Error> {
         self.process.signal("KILL");
         self.process.wait().await.map(drop)

@@ -1,4 +1,4 @@
-//! A process that ends no later than this one, whatever ends this one.
+//! A process that ends no later than this one, even if this one is killed.
 //!
 //! libtest never drops statics, and a test binary can be killed with SIGKILL. So each server runs under a small
 //! shell that holds the reading end of a pipe: the end of input means that the owner is gone, and the shell kills
@@ -19,9 +19,9 @@ use crate::error::{Context, Error};
 
 /// `$1` is the log file, `$2` a folder to remove at the end or empty, the rest the command.
 ///
-/// The log is there before the process id is told, since whoever stops the process at once reads it all the same.
+/// The log exists before the process id is reported, since a caller that stops the process at once reads it as well.
 /// The reader of signals is a background job; `3` keeps the pipe open for it, since a shell gives background jobs
-/// an empty standard input. Broken pipes are ignored, since nobody may be left to read what the shell
+/// an empty standard input. Broken pipes are ignored, since the owner may be gone and not read what the shell
 /// reports. The folder outlives a child that ended by itself: its logs are still wanted.
 const SUPERVISOR: &str = r#"
 log=$1; folder=$2; shift 2
@@ -56,7 +56,7 @@ pub(crate) struct Supervised {
     pid: u32,
     log: PathBuf,
     shell: Child,
-    /// Signal names go in here; `None` once the owner has let go.
+    /// Signal names go in here; `None` once the owner has released it.
     signals: Mutex<Option<ChildStdin>>,
     exit: watch::Receiver<Option<i32>>,
 }
@@ -122,7 +122,7 @@ impl Supervised {
         Ok(String::from_utf8_lossy(&bytes).into_owned())
     }
 
-    /// The supervisor kills the process and ends.
+    /// The supervisor kills the process and exits.
     fn released(&mut self) {
         self.signals.lock().unwrap_or_else(PoisonError::into_inner).take();
         self.shell.wait().ok();

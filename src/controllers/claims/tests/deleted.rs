@@ -2,7 +2,7 @@
 
 use super::*;
 
-/// The default durations: what the cloud accepted shows by then, and what is in doubt has expired.
+/// The default durations: an accepted call is visible by then, and one with an unknown outcome has expired.
 const ACCEPTED: u64 = 60 + 120 + 120;
 const IN_DOUBT: u64 = 900 + 300 + 120;
 
@@ -11,7 +11,8 @@ fn again(name: &str) -> DesktopDeletion {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_request_that_is_deleted_in_flight_holds_its_desktops_until_nothing_can_come_of_it() {
+async fn a_request_that_is_deleted_in_flight_reserves_its_desktops_until_its_call_can_no_longer_take_effect()
+{
     for (outcome, lasts) in [
         ("Accepted", ACCEPTED),
         ("Pending", IN_DOUBT),
@@ -39,7 +40,7 @@ async fn a_request_that_is_deleted_in_flight_holds_its_desktops_until_nothing_ca
 }
 
 #[tokio::test(start_paused = true)]
-async fn while_the_service_has_not_told_its_time_a_claim_lasts_longer() {
+async fn a_claim_lasts_longer_while_the_time_of_the_service_is_unknown() {
     let world = World::new();
     let mut sent = in_flight("here/leaver", "Accepted", &["a"]);
     sent.status.as_mut().unwrap().project.as_mut().unwrap().endpoint = "https://silent.example".to_owned();
@@ -61,7 +62,7 @@ async fn a_name_of_another_namespace_is_not_shown() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn only_the_desktops_of_the_call_are_held() {
+async fn only_the_desktops_of_the_call_are_reserved() {
     let world = World::new();
     let sent = submitted(request("here/leaver", 0, &["a", "b"]), "Accepted", &["a"]);
     world.shows(&sent);
@@ -94,12 +95,12 @@ async fn a_request_without_a_call_in_flight_leaves_no_claim() {
     assert_eq!(
         world.claim(&again("here/twin")).await,
         Claim::Granted,
-        "its job shows"
+        "its job is visible"
     );
 }
 
 #[tokio::test(start_paused = true)]
-async fn each_way_to_learn_that_an_object_is_gone_begins_the_claim() {
+async fn every_source_that_reports_an_object_as_gone_begins_the_claim() {
     type Way = fn(&World, &DesktopDeletion);
     let ways: [(&str, Way); 5] = [
         ("a watch", |world, sent| {
@@ -114,11 +115,14 @@ async fn each_way_to_learn_that_an_object_is_gone_begins_the_claim() {
             world.shows(sent);
             assert_eq!(world.relist(&[]), ["here/leaver"]);
         }),
-        ("a pass, before the watch has shown the attempt", |world, sent| {
-            world.shows(&request("here/leaver", 0, &["a"]));
-            world.claims.observe(sent);
-            world.claims.mark_deleted("here/leaver");
-        }),
+        (
+            "a reconciliation, before the watch has shown the attempt",
+            |world, sent| {
+                world.shows(&request("here/leaver", 0, &["a"]));
+                world.claims.observe(sent);
+                world.claims.mark_deleted("here/leaver");
+            },
+        ),
         ("a list, before the attempt was stored", |world, sent| {
             world.shows(&request("here/leaver", 0, &["a"]));
             world.relist(&[]);
@@ -131,14 +135,14 @@ async fn each_way_to_learn_that_an_object_is_gone_begins_the_claim() {
         way(&world, &sent);
         let claim = world.claim(&again("here/twin")).await;
         assert!(matches!(claim, Claim::ReservedByDeleted(_)), "{name}: {claim:?}");
-        // That it is told of twice changes nothing.
+        // Reporting it twice changes nothing.
         world.shows_gone(&sent);
         assert_eq!(world.claims.count_deleted_requests(), 1, "{name}");
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_object_that_shows_again_holds_its_desktops_itself() {
+async fn an_object_that_reappears_reserves_its_desktops_itself() {
     let world = World::new();
     let sent = in_flight("here/leaver", "Pending", &["a"]);
     world.shows(&sent);
@@ -168,7 +172,7 @@ async fn a_request_that_this_process_finished_leaves_no_claim() {
     world.shows_gone(&sent);
     assert_eq!(world.claim(&again("here/twin")).await, Claim::Granted);
 
-    // The watch can be faster than the answer to the last write.
+    // The watch can be faster than the response to the last write.
     let other = in_flight("here/other", "Accepted", &["a"]);
     world.shows(&other);
     world.shows_gone(&other);
@@ -194,7 +198,7 @@ async fn a_finished_request_is_remembered_until_a_list_lacks_it() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_is_held_has_one_look_made_whether_the_object_is_really_gone() {
+async fn a_blocked_request_checks_once_whether_the_object_is_really_gone() {
     let world = World::new();
     let sent = in_flight("here/leaver", "Accepted", &["a"]);
     world.shows(&sent);
@@ -215,7 +219,7 @@ async fn who_is_held_has_one_look_made_whether_the_object_is_really_gone() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_job_that_shows_ends_the_claim_of_an_accepted_call_and_a_desktop_that_is_gone_any() {
+async fn a_visible_job_ends_the_claim_of_an_accepted_call_and_a_deleted_desktop_ends_any_claim() {
     let ids = &["a", "b"];
     let shown = |id: &str| ReleasedDesktops {
         shown: vec![super::id(id)],
@@ -249,7 +253,7 @@ async fn a_job_that_shows_ends_the_claim_of_an_accepted_call_and_a_desktop_that_
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_came_of_a_call_counts_also_after_its_object_is_gone() {
+async fn the_outcome_of_a_call_counts_also_after_its_object_is_gone() {
     let settled = |outcome, jobs: &[&str]| OutcomeUpdate {
         attempt: "0000000000000001".try_into().unwrap(),
         outcome,
@@ -288,7 +292,7 @@ async fn what_came_of_a_call_counts_also_after_its_object_is_gone() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn of_too_many_claims_the_one_that_ends_soonest_is_dropped() {
+async fn if_there_are_too_many_claims_the_one_that_ends_first_is_dropped() {
     let world = World::new();
     let sent = |name: &str, outcome: &str| in_flight(&format!("here/{name}"), outcome, &[name]);
     let soonest = sent("soonest", "Accepted");

@@ -22,7 +22,7 @@ async fn held_by(world: &World, name: &str, created: u64) -> Option<Option<Strin
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_undecodable_object_holds_the_desktops_of_its_attempts() {
+async fn an_undecodable_object_reserves_the_desktops_of_its_attempts() {
     let world = World::new();
     let broken = in_flight("here/broken", "Accepted", &["a"]);
     shows(&world, &broken, |json| {
@@ -55,7 +55,7 @@ async fn an_attempt_that_cannot_be_read_counts_as_in_flight() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_attempt_of_which_the_place_cannot_be_read_may_be_anywhere() {
+async fn an_attempt_whose_project_cannot_be_read_counts_for_every_project() {
     let world = World::new();
     let broken = in_flight("here/broken", "Pending", &["a"]);
     shows(&world, &broken, |json| json["status"]["project"] = json!("?"));
@@ -74,7 +74,8 @@ async fn an_undecodable_object_that_was_not_submitted_comes_first_if_it_is_older
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_unreadable_attempt_holds_for_the_longest_life_of_a_call_after_its_object_is_gone() {
+async fn an_unreadable_attempt_reserves_its_desktops_for_the_longest_life_of_a_call_after_its_object_is_gone()
+{
     let world = World::new();
     let broken = in_flight("here/broken", "Pending", &["a"]);
     let unreadable = |json: &mut Value| json["status"]["attempts"][0]["signedAt"] = json!("never");
@@ -92,7 +93,7 @@ async fn an_unreadable_attempt_holds_for_the_longest_life_of_a_call_after_its_ob
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_object_that_can_be_decoded_again_is_judged_as_any_other() {
+async fn an_object_that_can_be_decoded_again_is_handled_normally() {
     let world = World::new();
     let object = submitted(request("here/broken", 5, &["a"]), "Rejected", &["a"]);
     shows(&world, &object, |json| json["status"]["attempts"] = json!(7));

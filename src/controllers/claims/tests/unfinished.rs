@@ -7,7 +7,7 @@ fn is_held(claim: &Claim, by: Option<&str>) -> bool {
 }
 
 #[tokio::test(start_paused = true)]
-async fn nothing_is_granted_before_every_watch_has_listed_its_objects() {
+async fn no_claim_is_granted_before_every_watch_has_listed_its_objects() {
     let world = World::new();
     let (projects, _writer) = reflector::store();
     world
@@ -48,7 +48,7 @@ async fn a_request_whose_time_has_not_come_reserves_nothing() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_request_that_is_not_to_delete_its_desktops_as_they_are_reserves_nothing() {
+async fn a_request_whose_desktops_do_not_match_or_are_not_approved_reserves_nothing() {
     for reason in ["ExpectationFailed", "AwaitingApproval", "PlanChanged"] {
         let world = World::new();
         let mut older = request("here/older", 0, &["a"]);
@@ -65,7 +65,7 @@ async fn a_request_that_is_not_to_delete_its_desktops_as_they_are_reserves_nothi
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_in_flight_holds_by_project_and_what_is_older_by_endpoint_too() {
+async fn a_request_in_flight_reserves_by_project_id_and_an_older_request_by_endpoint_too() {
     let mut world = World::new();
     world.project("other", "https://other.example", &json!({"ready": "True"}));
     let mut older = request("there/older", 0, &["a"]);
@@ -84,7 +84,7 @@ async fn what_is_in_flight_holds_by_project_and_what_is_older_by_endpoint_too() 
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_reservation_needs_the_same_service_however_it_is_spelt() {
+async fn a_reservation_compares_normalized_endpoints() {
     let mut world = World::new();
     world.project(
         "prod",
@@ -151,7 +151,7 @@ async fn an_older_copy_of_a_request_changes_nothing() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_was_read_before_a_request_in_flight_released_a_desktop_does_not_admit() {
+async fn a_read_from_before_the_release_of_a_desktop_does_not_admit_a_request() {
     let world = World::new();
     let sent = in_flight("here/sent", "Pending", &["a"]);
     world.shows(&sent);
@@ -170,7 +170,7 @@ async fn what_was_read_before_a_request_in_flight_released_a_desktop_does_not_ad
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_copy_of_the_watch_does_not_release_what_an_earlier_reconciliation_holds() {
+async fn a_cached_object_does_not_release_the_claim_of_an_earlier_reconciliation() {
     let (own, older) = (request("here/own", 5, &["a"]), request("here/older", 4, &["a"]));
     for (known, released) in [
         (ObjectSource::Cached { claimed: false }, false),

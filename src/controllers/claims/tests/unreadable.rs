@@ -46,7 +46,7 @@ fn list(world: &World, objects: &[&DesktopDeletion]) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn others_wait_until_no_call_from_there_can_take_effect_and_are_told_at_once() {
+async fn others_wait_until_no_call_from_an_unreadable_namespace_can_take_effect_and_report_it_at_once() {
     let (world, _writer) = world();
     let request = request("here/one", 0, &["a"]);
     let refuse = || world.claims.requests_failed(&there(), &answered(403));
@@ -62,7 +62,7 @@ async fn others_wait_until_no_call_from_there_can_take_effect_and_are_told_at_on
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_wait_for_another_watch_does_not_hide_a_missing_right() {
+async fn a_wait_for_another_watch_does_not_hide_a_missing_permission() {
     let (world, _writer) = world();
     let (projects, _other) = reflector::store();
     world
@@ -73,7 +73,7 @@ async fn a_wait_for_another_watch_does_not_hide_a_missing_right() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_api_server_that_is_away_says_nothing_of_rights() {
+async fn an_unavailable_api_server_does_not_count_as_a_missing_permission() {
     let (world, _writer) = world();
     let request = request("here/one", 0, &["a"]);
     for code in [404, 429, 500, 503] {
@@ -84,7 +84,7 @@ async fn an_api_server_that_is_away_says_nothing_of_rights() {
     pass(&world, LONGEST).await;
     assert_eq!(world.claim(&request).await, Claim::WatchesNotSynced);
 
-    // Nor does a refusal of long ago.
+    // Nor does a rejection from long ago.
     world.claims.requests_failed(&there(), &answered(403));
     assert_eq!(world.claims.count_unreadable_namespaces(), 1);
     pass(&world, 180).await;
@@ -93,7 +93,7 @@ async fn an_api_server_that_is_away_says_nothing_of_rights() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_is_in_flight_there_keeps_the_desktop_once_it_is_listed() {
+async fn a_request_in_flight_keeps_its_desktop_once_its_namespace_can_be_listed() {
     for waited in [0, LONGEST] {
         let (world, _writer) = world();
         world.claims.requests_failed(&there(), &answered(403));
@@ -111,7 +111,7 @@ async fn who_is_in_flight_there_keeps_the_desktop_once_it_is_listed() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_was_listed_before_the_right_was_lost_is_known() {
+async fn requests_that_were_listed_before_the_permission_was_lost_are_known() {
     let (world, _writer) = world();
     let sent = submitted(request("there/sent", 5, &["a"]), "Accepted", &["a"]);
     list(&world, &[&sent]);
@@ -123,7 +123,7 @@ async fn what_was_listed_before_the_right_was_lost_is_known() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn projects_that_may_not_be_listed_hold_nobody_up() {
+async fn projects_that_cannot_be_listed_do_not_block_requests() {
     let world = World::new();
     let (projects, _writer) = reflector::store();
     world.claims.register_watch(there(), projects);

@@ -48,14 +48,14 @@ impl World {
 }
 
 #[tokio::test(start_paused = true)]
-async fn namespaces_take_turns_and_then_their_projects() {
+async fn the_queue_is_fair_between_namespaces_and_between_their_projects() {
     let mut world = World::new(9);
     world.adds(&[("a", "p", "1"), ("a", "p", "2"), ("a", "q", "3"), ("b", "p", "4")]);
     assert_eq!(world.all(), ["1", "4", "3", "2"]);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_project_without_room_is_passed_over() {
+async fn a_project_at_its_concurrency_limit_is_skipped() {
     let mut world = World::new(1);
     world.adds(&[("a", "p", "1"), ("a", "p", "2"), ("a", "q", "3")]);
     let first = world.next().unwrap();
@@ -81,7 +81,7 @@ async fn a_request_is_reconciled_once_at_a_time_and_again_if_it_was_added_meanwh
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_version_that_was_decided_upon_is_no_reason_for_another_reconciliation() {
+async fn a_version_that_was_already_reconciled_does_not_requeue_the_request() {
     let minute = Some(Duration::from_secs(60));
     for (shown, decided, again) in [(7, Some(7), false), (8, Some(7), true), (7, None, true)] {
         for while_it_runs in [true, false] {
@@ -102,7 +102,7 @@ async fn a_version_that_was_decided_upon_is_no_reason_for_another_reconciliation
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_due_later_comes_then_or_earlier_if_it_is_added() {
+async fn a_delayed_request_is_reconciled_when_due_or_earlier_if_it_is_added() {
     let mut world = World::new(9);
     world.adds(&[("a", "p", "1"), ("a", "p", "2")]);
     for name in ["1", "2"] {
@@ -119,7 +119,7 @@ async fn what_is_due_later_comes_then_or_earlier_if_it_is_added() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_the_watch_no_longer_shows_is_dropped() {
+async fn requests_that_the_watch_no_longer_shows_are_dropped() {
     let mut world = World::new(9);
     world.adds(&[("a", "p", "1"), ("a", "p", "2")]);
     let gone = world.queue.cache.get("a", "1").unwrap();
@@ -129,7 +129,7 @@ async fn what_the_watch_no_longer_shows_is_dropped() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn those_who_wait_for_the_same_are_named_as_whole_requests() {
+async fn upcoming_desktops_of_the_same_project_are_those_of_whole_requests() {
     let mut world = World::new(1);
     world.adds(&[("a", "p", "1"), ("a", "p", "2"), ("a", "p", "3"), ("a", "q", "4")]);
     let first = world.next().unwrap();

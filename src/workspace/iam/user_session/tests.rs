@@ -1,4 +1,4 @@
-//! Sessions in paused time, with an IAM that does as it is told.
+//! Sessions in paused time, with an IAM that responds as the test specifies.
 
 use std::collections::VecDeque;
 
@@ -14,7 +14,7 @@ const MINUTE: Duration = Duration::from_secs(60);
 const HOUR: Duration = Duration::from_secs(3600);
 const DAY: Duration = Duration::from_secs(24 * 3600);
 
-/// What happens to a call instead of the usual answer.
+/// What happens to a call instead of the usual response.
 type Trouble = Failure;
 
 #[derive(Debug, Default)]
@@ -83,7 +83,7 @@ impl Iam for Fake {
     }
 
     async fn token_expiry(&self, _: &SecretString) -> Result<Timestamp, Error> {
-        unreachable!("nobody asks a session about a token from elsewhere")
+        unreachable!("a session is never asked about a token from elsewhere")
     }
 }
 
@@ -142,7 +142,7 @@ const EXCHANGE: [Operation; 1] = [Operation::CreateTemporaryAccessKey];
 const NOTHING: [Operation; 0] = [];
 
 #[tokio::test(start_paused = true)]
-async fn one_login_serves_all_who_ask_at_one_time() {
+async fn concurrent_callers_share_one_login() {
     let world = World::new();
     let session = world.session("p1");
     assert!(session.cached().is_none());
@@ -184,7 +184,7 @@ async fn a_key_is_renewed_before_it_ends_and_the_password_is_used_once_a_day() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_still_holds_is_used_while_it_cannot_be_renewed() {
+async fn a_valid_key_is_used_while_it_cannot_be_renewed() {
     let world = World::new();
     let session = world.session("p1");
     let first = session.current().await.unwrap();
@@ -206,7 +206,7 @@ async fn what_still_holds_is_used_while_it_cannot_be_renewed() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn nobody_waits_for_a_renewal_that_somebody_else_makes() {
+async fn other_callers_do_not_wait_for_a_renewal_in_progress() {
     let world = World::new();
     let session = world.session("p1");
     let first = session.current().await.unwrap();
@@ -217,7 +217,7 @@ async fn nobody_waits_for_a_renewal_that_somebody_else_makes() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_the_cloud_refused_is_not_given_out_again() {
+async fn rejected_credentials_are_not_handed_out_again() {
     let world = World::new();
     let session = world.session("p1");
     let first = session.current().await.unwrap();
@@ -236,7 +236,7 @@ async fn what_the_cloud_refused_is_not_given_out_again() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn where_iam_exchanges_nothing_the_token_is_sent_until_it_ends() {
+async fn without_an_exchange_the_token_is_sent_until_it_expires() {
     for status in [403, 404] {
         let world = World::new();
         let session = world.session("p1");
@@ -255,7 +255,7 @@ async fn where_iam_exchanges_nothing_the_token_is_sent_until_it_ends() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_token_that_died_early_is_replaced() {
+async fn a_token_that_was_revoked_early_is_replaced() {
     let world = World::new();
     let session = world.session("p1");
     session.current().await.unwrap();
@@ -278,7 +278,7 @@ async fn an_exchange_that_fails_needs_no_second_login() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_wrong_password_is_tried_twice_and_then_left_alone() {
+async fn a_wrong_password_is_tried_only_twice() {
     let world = World::new();
     let sessions = [world.session("p1"), world.session("p2")];
     world
@@ -312,7 +312,7 @@ async fn a_wrong_password_is_tried_twice_and_then_left_alone() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_silent_iam_is_asked_once_for_all_who_wait() {
+async fn an_unresponsive_iam_is_called_once_for_all_waiting_callers() {
     let world = World::new();
     let sessions = [world.session("p1"), world.session("p2")];
     world.iam.refuse_tokens(&[lost()]);

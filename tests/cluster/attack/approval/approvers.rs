@@ -1,4 +1,5 @@
-//! The policy `approve`: whoever lacks the verb cannot approve, and everybody who may write can take an approval back.
+//! The policy `approve`: users without the verb cannot approve, and every user with write permission can withdraw an
+//! approval.
 
 use kube::api::{Patch, PatchParams, PostParams};
 use serde_json::json;
@@ -117,7 +118,7 @@ fn names(user: &str) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn only_who_has_the_verb_approves_and_everybody_may_take_an_approval_back() {
+async fn only_users_with_the_verb_can_approve_and_every_user_can_withdraw_an_approval() {
     let cluster = approving().await;
     let namespace = cluster.namespace("approve").await.unwrap();
     let other = cluster.namespace("approve-other").await.unwrap();

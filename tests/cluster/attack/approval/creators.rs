@@ -1,4 +1,5 @@
-//! The policies of `deploy/self-approval`: who created a request does not approve it, and nobody lies about who created it.
+//! The policies of `deploy/self-approval`: the creator of a request cannot approve it, and the creator cannot be
+//! forged.
 
 use kube::api::{DynamicObject, Patch, PatchParams};
 use serde_json::{Value, json};
@@ -24,8 +25,8 @@ const FORGERIES: [Forgery; 3] = [Forgery::None, Forgery::Name("zoe"), Forgery::R
 struct Policed {
     cluster: ControlPlane,
     namespace: Namespace,
-    /// What a user was told who created a request, and who changed the annotation of one, while only the second of the
-    /// two policies was there.
+    /// Which creator of a request a user claimed, or which annotation a user changed, while only the second of the two
+    /// policies was installed.
     without_the_first: [String; 2],
 }
 
@@ -135,7 +136,7 @@ async fn created_by(creator: &User, approver: &User, name: &str, plan: Option<&s
 }
 
 #[tokio::test]
-async fn nobody_approves_what_they_created_themselves_whatever_they_say_of_its_creator() {
+async fn users_cannot_approve_their_own_requests_even_with_a_forged_creator() {
     let policed = policed().await;
     let (alice, bob) = (policed.user("alice").await, policed.user("bob").await);
     let (gitops, unable) = (policed.user(GITOPS).await, policed.user(UNABLE).await);
@@ -182,7 +183,7 @@ async fn nobody_approves_what_they_created_themselves_whatever_they_say_of_its_c
 }
 
 #[tokio::test]
-async fn a_request_is_created_in_the_name_of_its_creator_and_without_approval() {
+async fn a_new_request_is_annotated_with_its_creator_and_has_no_approval() {
     let policed = policed().await;
     let mut wrong = Vec::new();
     for (user, told) in [
@@ -219,7 +220,7 @@ async fn a_request_is_created_in_the_name_of_its_creator_and_without_approval() 
 }
 
 #[tokio::test]
-async fn kubectl_replace_neither_approves_nor_forgets_the_creator() {
+async fn kubectl_replace_neither_approves_nor_removes_the_creator() {
     let policed = policed().await;
     let (alice, bob) = (policed.user("alice").await, policed.user("bob").await);
     let (cluster, name) = (&policed.cluster, "replaced");
@@ -248,7 +249,7 @@ async fn kubectl_replace_neither_approves_nor_forgets_the_creator() {
 }
 
 #[tokio::test]
-async fn what_is_older_than_the_policies_has_no_creator_that_could_be_made_up() {
+async fn requests_that_are_older_than_the_policies_cannot_get_a_forged_creator() {
     let policed = policed().await;
     let (alice, bob) = (policed.user("alice").await, policed.user("bob").await);
     for (user, road) in [&alice, &bob]
@@ -296,7 +297,7 @@ async fn merge(user: &User, name: &str, patch: Value) -> DynamicObject {
 }
 
 #[tokio::test]
-async fn without_the_stamp_nothing_is_created_and_no_creator_changed() {
+async fn without_the_mutating_policy_no_request_is_created_and_no_creator_changed() {
     for refused in &policed().await.without_the_first {
         for text in [
             "'deny-self-approval.cloud-desktops.dev'",
@@ -310,7 +311,7 @@ async fn without_the_stamp_nothing_is_created_and_no_creator_changed() {
 }
 
 #[tokio::test]
-async fn what_a_gitops_tool_applies_again_is_no_write() {
+async fn applying_a_request_again_with_a_gitops_tool_changes_nothing() {
     let policed = policed().await;
     let (gitops, name) = (policed.user(GITOPS).await, "again");
     let manifest = manifest(name, Some(PLAN));

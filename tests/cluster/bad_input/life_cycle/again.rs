@@ -20,10 +20,10 @@ pub(super) fn scenes(fixture: &Fixture) -> Vec<Scene<'_>> {
         ("restored without its status after its end", "the desktop is absent", restored(fixture).boxed_local()),
         ("ten objects with one desktop", "one of them submits it", ten_for_one(fixture).boxed_local()),
         ("one desktop in upper and lower case", "one of them submits it", in_two_cases(fixture).boxed_local()),
-        ("finalizer removed by hand while its job runs", "its job is followed to the end", without_finalizer(fixture).boxed_local()),
-        ("finalizer removed by hand in doubt, and deleted", "a twin does not submit again", let_go_by_hand(fixture).boxed_local()),
-        ("a finalizer of somebody else", "it stays until they take it away, and nothing is done for it", held_by_others(fixture).boxed_local()),
-        ("suspend toggled a hundred times", "one submission once it is released", toggled(fixture).boxed_local()),
+        ("finalizer removed manually while its job runs", "its job is followed to the end", without_finalizer(fixture).boxed_local()),
+        ("finalizer removed manually while the outcome is unknown, and deleted", "a second request does not submit again", let_go_by_hand(fixture).boxed_local()),
+        ("a finalizer of another controller", "the object is kept until it is removed, and nothing is sent for it", held_by_others(fixture).boxed_local()),
+        ("suspend toggled a hundred times", "one submission once it is resumed", toggled(fixture).boxed_local()),
         ("suspend toggled a hundred times while its job runs", "too late, and one submission", toggled_too_late(fixture).boxed_local()),
         ("labelled a hundred times", "nothing is written for it", labelled(fixture).boxed_local()),
         ("the longest name", "it is served as any other", long_name(fixture).boxed_local()),
@@ -32,7 +32,7 @@ pub(super) fn scenes(fixture: &Fixture) -> Vec<Scene<'_>> {
     ]
 }
 
-/// Waits until there is an object of that name that is not on its way out, and applies it until then.
+/// Waits until there is an object of that name that is not being deleted, and applies it until then.
 async fn until_new(fixture: &Fixture, name: &str, old: Option<String>) {
     let look = async || match fixture.request(name, &[name]).await.metadata {
         new if new.uid == old || new.deletion_timestamp.is_some() => Err("it is still the old one"),
@@ -156,7 +156,7 @@ async fn held_by_others(fixture: &Fixture) {
     fixture.namespace.apply(&manifest).await.unwrap();
     fixture.reason(name, Submitted, "Suspended").await;
     fixture.delete(name).await;
-    // It is released only when it is on its way out.
+    // It is released only while it is being deleted.
     patch(fixture, name, json!({"spec": {"suspend": false}}))
         .await
         .unwrap();

@@ -1,5 +1,5 @@
-//! A status that somebody else wrote. The API server lets nobody rewrite what is on record
-//! ([`attack`](crate::attack)); what it cannot know to be a lie, the operator meets.
+//! A status that another client wrote. The API server lets no client rewrite what is recorded
+//! ([`attack`](crate::attack)); a forged status that it cannot detect reaches the operator.
 
 use futures::FutureExt;
 use serde_json::{Value, json};
@@ -15,14 +15,14 @@ use crate::fixture::{endless, message};
 pub(super) fn scenes(fixture: &Fixture) -> Vec<Scene<'_>> {
     vec![
         ("created with a status that says it has ended", "the status is dropped, and it is served", at_create(fixture).boxed_local()),
-        ("created with our finalizer", "it is served, and freed", with_finalizer(fixture).boxed_local()),
-        ("said to have ended before it was submitted", "it is never submitted", ended(fixture).boxed_local()),
-        ("given an intent that nobody signed", "it is submitted once that intent is surely dead", intended(fixture).boxed_local()),
-        ("given a job that does not exist", "it is not submitted; the job is said to be overdue", accepted(fixture).boxed_local()),
-        ("said to have had no effect, while in doubt", "its job is found, and nothing is sent again", no_effect(fixture).boxed_local()),
-        ("said to live in another project", "it waits for a person", elsewhere(fixture).boxed_local()),
-        ("said to have been refused often", "it is served", refused(fixture).boxed_local()),
-        ("given other conditions and an error while its job runs", "they are set right", adorned(fixture).boxed_local()),
+        ("created with our finalizer", "it is served, and released", with_finalizer(fixture).boxed_local()),
+        ("reported as finished before it was submitted", "it is never submitted", ended(fixture).boxed_local()),
+        ("given an intent that was not signed", "it is submitted once that intent has expired", intended(fixture).boxed_local()),
+        ("given a job that does not exist", "it is not submitted; the job is reported as overdue", accepted(fixture).boxed_local()),
+        ("set to NoEffect while the outcome is unknown", "its job is found, and nothing is sent again", no_effect(fixture).boxed_local()),
+        ("given another project", "it waits for user action", elsewhere(fixture).boxed_local()),
+        ("given a high number of rejections", "it is served", refused(fixture).boxed_local()),
+        ("given other conditions and an error while its job runs", "they are corrected", adorned(fixture).boxed_local()),
         ("its whole status removed", "refused, or what is on record stays", removed(fixture).boxed_local()),
     ]
 }
@@ -88,7 +88,7 @@ async fn ended(fixture: &Fixture) {
     patch(fixture, name, json!({"spec": {"suspend": false}}))
         .await
         .unwrap();
-    // The operator has noticed by the time that it has served somebody who came later.
+    // The operator has observed it by the time that it has finished a request that was created later.
     apply(fixture, desktop("after-forged-end")).await;
     ends(fixture, "after-forged-end", "AllDeleted").await;
     assert_eq!(effects(fixture).get(name), None);
@@ -135,7 +135,7 @@ async fn intended(fixture: &Fixture) {
 async fn accepted(fixture: &Fixture) {
     let name = "forged-job";
     held(fixture, name).await;
-    // Whoever knows the rules begins it and then settles it.
+    // A client that knows the rules begins it and then settles it.
     let pending = attempt_for(name, "Pending", &json!({}));
     let begun = json!({"project": home(fixture), "attempts": [pending]});
     forge(fixture, name, begun).await;

@@ -65,7 +65,7 @@ impl Day {
 
     fn is_settled(world: &World) -> Result<(), String> {
         if !world.project.reservations.is_empty() {
-            return Err(format!("something stays reserved: {world:#?}"));
+            return Err(format!("a reservation is never released: {world:#?}"));
         }
         let submitted = world.project.submitted;
         let given_up: u8 = (0..DESKTOPS.len())
@@ -87,7 +87,9 @@ impl Day {
             .filter(waits)
             .find(|number| DESKTOPS[*number] <= room)
         {
-            Some(number) => Err(format!("request-{number} waits where there is room: {world:#?}")),
+            Some(number) => Err(format!(
+                "request-{number} waits although the limit permits it: {world:#?}"
+            )),
             None => Ok(()),
         }
     }

@@ -61,7 +61,7 @@ pub fn next(pass: &Pass, number: usize) -> Act {
         Step::RecordIntent(_) => Act::Intend,
         Step::Post => Act::Post,
         Step::RecordOutcome(_) => Act::NotSent,
-        // What the conditions say already is known to whoever asks.
+        // What the conditions report already is known to every reconciliation.
         Step::Wait(progress) | Step::RecordProgress(progress) => Act::Wait(progress.message),
         Step::StartOver | Step::Done => Act::StartOver,
         other => unreachable!("{other:?}"),
@@ -191,7 +191,7 @@ pub fn settle(project: &Project, now: Vec<ReservationOwner>, timing: &Timing) ->
     })
 }
 
-/// A request as it is found by whoever settles.
+/// A request as the settlement of reservations reads it.
 pub fn found(found: &Request, number: usize) -> ReservationOwner {
     if found.gone {
         return ReservationOwner::Gone;

@@ -22,9 +22,9 @@ pub enum Action {
     Find,
     /// It stores what follows from that.
     Settle,
-    /// It is found what came of a call whose answer was lost, and that nobody can make any more.
+    /// The outcome of a call is found whose response was lost, and that can no longer be made.
     Recover(usize),
-    /// An operator dies, and another one takes its place.
+    /// An operator crashes, and another one takes its place.
     Crash(usize),
     /// A person changes a request.
     Change(usize),
@@ -32,14 +32,14 @@ pub enum Action {
     Delete(usize),
 }
 
-/// What becomes of a call.
+/// What happens to a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Luck {
     /// It is carried out and answered.
     Good,
     /// It is lost.
     Lost,
-    /// It is carried out, and the answer is lost.
+    /// It is carried out, and the response is lost.
     AnswerLost,
     /// The cloud refuses it.
     Refused,
@@ -48,9 +48,9 @@ pub enum Luck {
 /// What is taken away.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Mutant {
-    /// The status of the project is written whatever its version.
+    /// The status of the project is written regardless of its version.
     ProjectWithoutVersion,
-    /// An intent is stored whatever the version of the request.
+    /// An intent is stored regardless of the version of the request.
     IntentWithoutVersion,
     /// What is reserved for an attempt that is not stored is given back at once.
     GivenBackAtOnce,
@@ -215,7 +215,7 @@ impl Day {
     /// One step of a reconciliation; `None` if it ends.
     fn step(&self, world: &mut World, mut pass: Pass, number: usize, luck: Luck) -> Option<Pass> {
         if let Some((attempt, outcome)) = pass.answered {
-            // Whatever the object is now, the answer is stored.
+            // The response is stored regardless of the version of the object.
             world.requests[number].settle(attempt, outcome);
             return None;
         }
@@ -263,7 +263,7 @@ impl Day {
             world.project.version = version + 1;
             pass.project = Some(world.project.clone());
         }
-        // After a conflict the project is read again; after a lost answer the reconciliation ends.
+        // After a conflict the project is read again; after a lost response the reconciliation ends.
         (luck == Luck::Good).then_some(pass)
     }
 
@@ -282,7 +282,7 @@ impl Day {
         stored.attempts.push((attempt, Outcome::Pending));
         stored.version += 1;
         pass.request = stored.clone();
-        // After a lost answer the object is read back, and shows the intent.
+        // After a lost response the object is read back, and shows the intent.
         Some(pass)
     }
 

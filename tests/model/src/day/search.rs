@@ -90,7 +90,7 @@ impl Model for Search {
                 |_: &Self, world: &World| world.wrong.is_none(),
             ),
             Property::always(
-                "nothing stays reserved, and no request waits where there is room",
+                "no reservation is leaked, and no request waits without need",
                 |search: &Self, world| {
                     let hasher = BuildHasherDefault::<DefaultHasher>::default();
                     let is_sample = hasher.hash_one(world).is_multiple_of(SAMPLE);

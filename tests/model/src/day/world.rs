@@ -14,7 +14,7 @@ pub const OPERATORS: usize = 2;
 /// How much may happen on one path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Budget {
-    /// Operators that die, and calls that are lost or whose answers are.
+    /// Operators that crash, and calls that are lost or whose responses are.
     pub faults: u8,
     /// Requests that people change or delete.
     pub meddling: u8,
@@ -106,7 +106,7 @@ pub struct Settling {
     pub requests: [Request; 2],
 }
 
-/// What became of an attempt.
+/// The outcome of an attempt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[allow(missing_docs)] // the words of the API
 pub enum Outcome {
@@ -162,7 +162,7 @@ impl World {
         self.effects.iter().map(|(_, desktops)| desktops).sum()
     }
 
-    /// Somebody may still make the call of that attempt.
+    /// An operator can still make the call of that attempt.
     pub fn can_be_sent(&self, attempt: u8) -> bool {
         let mut passes = self.passes.iter().flatten().flatten();
         passes.any(|pass| pass.armed == Some((attempt, true)))
@@ -184,7 +184,7 @@ impl Request {
         self.attempts.iter().any(|(_, outcome)| effective(*outcome))
     }
 
-    /// Stores what came of an attempt, unless that is stored already.
+    /// Stores the outcome of an attempt, unless one is stored already.
     pub fn settle(&mut self, attempt: u8, outcome: Outcome) {
         let mut attempts = self.attempts.iter_mut();
         let open = attempts.find(|stored| **stored == (attempt, Outcome::Pending));

@@ -12,7 +12,7 @@ use crate::time::Situation;
 use crate::world::{GUARD, Held, Letter, Memory, Operator, Pass, Post, SETTLE, World};
 
 impl Protocol {
-    /// What follows from the time for a pass of an operator.
+    /// What follows from the time for a reconciliation of an operator.
     pub fn facts(&self, world: &World, operator: usize, pass: &Pass) -> Facts {
         let it = &world.operators[operator];
         let mut situation = self.situation(world, it, pass.request);
@@ -58,18 +58,18 @@ impl Protocol {
         }
     }
 
-    /// Takes in the date of an answer of the cloud.
+    /// Takes in the date of a response of the cloud.
     pub(super) fn note_date(it: &mut Operator, ahead: i8) {
         it.service = it.service.noted(ahead);
     }
 
-    /// The attempts that tell when a pass began: those whose end it waits for.
+    /// The attempts that depend on when a reconciliation began: those whose expiry it waits for.
     fn told_by(&self, pass: &Pass) -> Set {
         self.requests.get(pass.request).doubtful() | pass.submits()
     }
 
-    /// Where clocks are true, it only counts whether a call was surely dead when the pass began; beginnings between which
-    /// nothing can tell become one.
+    /// If clocks are true, it only matters whether a call had expired when the reconciliation began; times between
+    /// which nothing can be distinguished become one.
     pub(super) fn round_beginning(&self, world: &mut World, operator: usize) {
         let Some(pass) = world.operators[operator].pass.filter(|pass| pass.began > 0) else {
             return;

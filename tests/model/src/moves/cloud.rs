@@ -37,7 +37,7 @@ impl Protocol {
         }
     }
 
-    /// What an answer that says nothing is taken for.
+    /// How an inconclusive response is treated.
     pub(super) fn doubt(&self) -> Answer {
         if self.config.lacks(Mutant::DoubtTakenAsRefusal) {
             Answer::Throttled

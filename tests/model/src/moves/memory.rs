@@ -1,4 +1,4 @@
-//! What an operator remembers, and what nobody needs to know any more.
+//! What an operator remembers, and the removal of what nothing depends on any more.
 
 use desktop_deletion_operator::crd::deletion::Outcome;
 use desktop_deletion_operator::plan::observed::SendPermit;
@@ -65,7 +65,8 @@ impl Protocol {
         }
     }
 
-    /// The object is gone. The watch tells every operator, and each remembers what may still be in flight.
+    /// The object is gone. Every operator learns it from the watch, and remembers the calls that may still be in
+    /// flight.
     pub(super) fn gone(&self, world: &mut World) {
         let object = world.object.take();
         world.replaced = false;

@@ -69,7 +69,8 @@ impl Protocol {
         }
     }
 
-    /// A pass ends with a wait. If it has seen the object as it is, and could have put the finalizer back, it has.
+    /// A reconciliation ends with a wait. If it has seen the current object, and could have restored the finalizer, it
+    /// has.
     fn waits(&self, world: &mut World, operator: usize) {
         let Some(pass) = world.operators[operator].pass else {
             return;

@@ -54,7 +54,7 @@ impl Protocol {
         same && self.config.lacks(mutant)
     }
 
-    /// The operator has the answer of its write.
+    /// The operator has the response of its write.
     pub(super) fn written(&self, world: &mut World, operator: usize, kind: WriteKind, to: RequestId) {
         self.store(world, Some(operator), kind, to);
         let gone = world.object.is_none();
@@ -98,7 +98,7 @@ impl Protocol {
         if let (WriteKind::Intent(attempt), true) = (kind, self.config.requires_approval()) {
             self.judge_intent(world, usize::from(attempt), old, new);
         }
-        // The record of an outcome whose answer was lost is stored once more: the API server takes it for no change.
+        // The record of an outcome whose response was lost is stored once more: the API server takes it for no change.
         let changes = object.request != to || kind == WriteKind::Outcome;
         world.note(writes_change::write(changes, String::new));
         if object.request == to {
@@ -166,7 +166,7 @@ impl World {
         }
     }
 
-    /// A write failed, or its answer was lost.
+    /// A write failed, or its response was lost.
     pub(super) fn failed(&mut self, operator: usize, kind: WriteKind) {
         let it = &mut self.operators[operator];
         let Some(pass) = &mut it.pass else { return };

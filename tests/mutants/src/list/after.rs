@@ -1,11 +1,11 @@
-//! Patience and evidence, where the answer was lost.
+//! The wait for the expiry, and the evidence, if the response was lost.
 
 use crate::{Edit, Layer, Mutant, Trial};
 
 pub(super) const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "no-wait-for-expiry",
-        does: "A call whose answer was lost is considered expired before its signature has expired",
+        does: "A call whose response was lost is considered expired before its signature has expired",
         edits: &[Edit {
             file: "src/plan/deadlines.rs",
             find: "    known.unwrap_or(timing.token_life) + timing.clock_skew + timing.job_visibility_timeout",
@@ -13,12 +13,12 @@ pub(super) const MUTANTS: &[Mutant] = &[
         }],
         trials: &[Trial {
             layer: Layer::Cluster,
-            tests: &["a_submission_that_arrives_after_its_window_is_refused_and_made_anew"],
+            tests: &["a_submission_that_arrives_after_its_signature_window_is_refused_and_repeated"],
         }],
     },
     Mutant {
         name: "no-job-visibility-timeout",
-        does: "No time is left for an accepted call to show, neither after its expiry nor between two looks",
+        does: "No time is left for the job of an accepted call to become visible, neither after the expiry of the call nor between the two evidence checks",
         edits: &[
             Edit {
                 file: "src/plan/deadlines.rs",
@@ -38,12 +38,12 @@ pub(super) const MUTANTS: &[Mutant] = &[
         ],
         trials: &[Trial {
             layer: Layer::Cluster,
-            tests: &["a_submission_that_arrives_late_and_shows_later_still_is_found_too"],
+            tests: &["a_submission_that_arrives_late_and_becomes_visible_even_later_is_also_found"],
         }],
     },
     Mutant {
         name: "settled-before-expiry",
-        does: "What is seen settles an attempt although its call can still take effect",
+        does: "Evidence settles an attempt although its call can still take effect",
         edits: &[Edit {
             file: "src/plan/recovery.rs",
             find: "    if !observed.facts.expired {
@@ -78,7 +78,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
     },
     Mutant {
         name: "single-evidence-check",
-        does: "One look without evidence is enough to submit again",
+        does: "One evidence check without a result is enough to submit again",
         edits: &[Edit {
             file: "src/plan/recovery.rs",
             find: "    let Some(earlier) = &observed.earlier_evidence else {
@@ -98,7 +98,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
     },
     Mutant {
         name: "incomplete-list-accepted",
-        does: "A list that was not read to its end proves that there is no job",
+        does: "An incomplete list of jobs counts as evidence that there is no job",
         edits: &[Edit {
             file: "src/plan/recovery.rs",
             find: "    if evidence.complete {
@@ -113,7 +113,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
     },
     Mutant {
         name: "partial-job-adopted",
-        does: "A job that deletes a part of the batch is taken for the request's own though the list was cut",
+        does: "A job that deletes only a part of the batch is adopted although the list of jobs is incomplete",
         edits: &[Edit {
             file: "src/plan/evidence.rs",
             find: "    evidence.complete || observed.facts.recovery_timed_out || ours()",
@@ -126,7 +126,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
     },
     Mutant {
         name: "baseline-ignored",
-        does: "Jobs from before the call prove that it took effect",
+        does: "Jobs that existed before the call count as evidence that it took effect",
         edits: &[Edit {
             file: "src/plan/evidence.rs",
             find: "    jobs.retain(|job| !attempt.baseline_job_ids.contains(job));
@@ -140,7 +140,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
     },
     Mutant {
         name: "finalizer-dropped-while-pending",
-        does: "A deleted object goes although its call may still take effect",
+        does: "A deleted object is released although its call can still take effect",
         edits: &[Edit {
             file: "src/plan/finalize.rs",
             find: "blockers::next_clock_read(observed).unwrap_or_else(|| Step::Wait(waiting_for_expiry(attempt)))",
@@ -153,7 +153,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
     },
     Mutant {
         name: "finalizer-dropped-before-the-job-shows",
-        does: "A deleted object goes although the job of its call need not show yet, so that one with the same name would not see it",
+        does: "A deleted object is released before the job of its call must be visible, so a new object with the same name would not find the job",
         edits: &[Edit {
             file: "src/plan/finalize.rs",
             find: "if submitted(&observed.request.status) && !observed.facts.job_visibility_timeout_over {",

@@ -1,4 +1,4 @@
-//! Approved victims are the victims, or nothing happens.
+//! Only approved and unchanged desktops are deleted.
 
 use crate::{Edit, Layer, Mutant, Trial};
 
@@ -40,7 +40,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
     },
     Mutant {
         name: "hash-without-uid",
-        does: "A plan has the same hash for every object, so that an approval can be copied",
+        does: "The hash of a plan does not cover the uid of the object, so an approval can be copied to another object",
         edits: &[Edit {
             file: "src/plan/plan_hash.rs",
             find: "        uid: &request.uid,",
@@ -50,7 +50,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
     },
     Mutant {
         name: "approvals-are-carried-over",
-        does: "The hash does not cover the uid, so the approval of a request also counts for a copy or a request that is created again",
+        does: "The hash of a plan does not cover the uid of the object, so an approval also counts for a copy or a request that is created again",
         edits: &[Edit {
             file: "src/plan/plan_hash.rs",
             find: "        uid: &request.uid,",
@@ -58,7 +58,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
         }],
         trials: &[Trial {
             layer: Layer::Simulation,
-            tests: &["whatever_goes_wrong_the_invariants_hold"],
+            tests: &["the_invariants_hold_with_random_faults"],
         }],
     },
     Mutant {
@@ -73,7 +73,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
     },
     Mutant {
         name: "approval-of-another-object",
-        does: "A record of an approved plan counts for another object or project than it was made for",
+        does: "The record of an approved plan counts for another object or project than the approved one",
         edits: &[Edit {
             file: "src/plan/approval.rs",
             find: "    (approved.hash == *named && is_ours()).then_some(approved)",
@@ -153,7 +153,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
     },
     Mutant {
         name: "guardrails-ignored",
-        does: "A desktop is deleted that the guardrails of the project protect",
+        does: "A desktop is deleted although the guardrails of the project protect it",
         edits: &[Edit {
             file: "src/plan/admission.rs",
             find: "        .or_else(|| guardrails::blocked(observed, &sorted.present))\n",
@@ -163,7 +163,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
     },
     Mutant {
         name: "window-by-operator-clock-only",
-        does: "A request is submitted while only the operator's clock is inside of a window",
+        does: "A request is submitted although only the operator's clock is within a submission window",
         edits: &[Edit {
             file: "src/plan/deadlines/windows.rs",
             find: "Some(other) if inside(other) =>",

@@ -27,7 +27,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
     },
     Mutant {
         name: "sent-without-intent",
-        does: "The call is made without an intent",
+        does: "The delete request is sent without a stored intent",
         edits: &[Edit {
             file: "src/plan/submission.rs",
             find: "None if may_send && unsettled(&observed.request.status).is_none() => intent(observed, attempt),",
@@ -64,7 +64,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
         ],
         trials: &[Trial {
             layer: Layer::Cluster,
-            tests: &["a_signature_that_grew_old_while_its_intent_was_stored_is_not_sent"],
+            tests: &["a_signature_that_became_too_old_while_its_intent_was_stored_is_not_sent"],
         }],
     },
     Mutant {
@@ -95,7 +95,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
     },
     Mutant {
         name: "second-attempt-while-one-is-open",
-        does: "An attempt begins although an earlier one may have reached the cloud",
+        does: "A new attempt begins although an earlier one may have reached the cloud",
         edits: &[Edit {
             file: "src/plan/attempts.rs",
             find: "had_no_effect(a.outcome) && !a.took_effect()",
@@ -108,7 +108,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
     },
     Mutant {
         name: "permit-not-taken",
-        does: "A call is signed without waiting for a permit of the rate limiter",
+        does: "The delete request is signed without a permit of the rate limiter",
         edits: &[Edit {
             file: "src/plan/admission.rs",
             find: "(observed.permit != SendPermit::Held).then_some(Step::AcquirePermit)",
@@ -160,7 +160,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
     },
     Mutant {
         name: "claims-ignored",
-        does: "Two requests may have one desktop in flight",
+        does: "Two requests can have the same desktop in flight",
         edits: &[Edit {
             file: "src/controllers/claims.rs",
             find: "let Some(claim) = table.conflict(object, project_key) else {",
@@ -186,7 +186,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
             },
             Trial {
                 layer: Layer::Cluster,
-                tests: &["a_request_that_lost_its_finalizer_holds_its_desktops_after_its_deletion"],
+                tests: &["a_request_that_lost_its_finalizer_reserves_its_desktops_after_its_deletion"],
             },
         ],
     },
@@ -205,7 +205,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
             },
             Trial {
                 layer: Layer::Cluster,
-                tests: &["a_desktop_in_flight_is_held_whatever_name_the_endpoint_has"],
+                tests: &["a_desktop_in_flight_is_reserved_regardless_of_the_name_of_the_endpoint"],
             },
         ],
     },

@@ -1,11 +1,11 @@
-//! The call is made once, and its answer is not misread.
+//! The call is made once, and its response is not misread.
 
 use crate::{Edit, Layer, Mutant, Trial};
 
 pub(super) const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "client-retries",
-        does: "The client sends a call again that was answered by a 5xx",
+        does: "The client retries the delete request after a 5xx response",
         edits: &[Edit {
             file: "src/workspace/exchange.rs",
             find: "        let received = transfer(transport, call, limits)
@@ -30,7 +30,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
     },
     Mutant {
         name: "client-retries-lost-response",
-        does: "The client sends a call again whose answer did not come",
+        does: "The client retries the delete request if its response is lost",
         edits: &[Edit {
             file: "src/workspace/exchange.rs",
             find: "        let received = transfer(transport, call, limits)
@@ -66,7 +66,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
     },
     Mutant {
         name: "connections-reused",
-        does: "A call may go out on a connection that was used before, where it can be lost without anybody knowing",
+        does: "The delete request can be sent on a reused connection, where it is unknown whether it was sent if the connection breaks",
         edits: &[Edit {
             file: "src/workspace/connector.rs",
             find: ".pool_max_idle_per_host(0)",
@@ -79,7 +79,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
     },
     Mutant {
         name: "refused-credentials-repeat-the-call",
-        does: "A call that is refused with 401 is sent again",
+        does: "The client retries the delete request after a 401 response",
         edits: &[Edit {
             file: "src/workspace/http.rs",
             find: "        let received = exchange
@@ -104,7 +104,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
     },
     Mutant {
         name: "password-repeated",
-        does: "A password that IAM refuses is sent a second time, towards the lock of the user",
+        does: "A password that IAM rejects is sent again, which can lock the user",
         edits: &[Edit {
             file: "src/workspace/iam/user_session.rs",
             find: "        let result = self.iam.create_token(&self.login, &self.project).await;
@@ -122,7 +122,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
     },
     Mutant {
         name: "inconclusive-response-treated-as-rejection",
-        does: "An inconclusive response, such as HTTP 500, counts as a refusal",
+        does: "An inconclusive response, such as HTTP 500, counts as a rejection",
         edits: &[Edit {
             file: "src/plan/error_policy.rs",
             find: "        _ => ErrorClass::InDoubt,
@@ -139,7 +139,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
     },
     Mutant {
         name: "lost-counts-as-not-sent",
-        does: "A connection that breaks after the first byte counts as if nothing had been sent",
+        does: "A call whose connection breaks after the first byte counts as not sent",
         edits: &[Edit {
             file: "src/workspace/transport.rs",
             find: "            (false, cause)",

@@ -1,4 +1,4 @@
-//! That a project does not submit more than it takes within a day.
+//! A project does not exceed its daily limit.
 
 use crate::{Edit, Layer, Mutant, Trial};
 
@@ -30,7 +30,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
     },
     Mutant {
         name: "reservation-kept-after-write",
-        does: "A reservation counts although the request was written since, so that its desktops may have been given back",
+        does: "A reservation counts although the request was written since, so its desktops may already have been released",
         edits: &[Edit {
             file: "src/plan/daily_limit.rs",
             find: "let unchanged = r.resource_version == request.resource_version;",
@@ -60,7 +60,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
     },
     Mutant {
         name: "blocked-by-own-reservation",
-        does: "A request that was interrupted after its reservation waits a day for what it reserved itself",
+        does: "A request that was interrupted after its reservation waits for a day because of its own reservation",
         edits: &[Edit {
             file: "src/plan/daily_limit.rs",
             find: "left_over(observed, &others)",
@@ -70,7 +70,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
     },
     Mutant {
         name: "daily-usage-dropped-by-credential-check",
-        does: "The check of the credentials writes a status without what was submitted within the day",
+        does: "The check of the credentials writes a status without the daily usage",
         edits: &[Edit {
             file: "src/controllers/project.rs",
             find: "        ..old.clone()\n",

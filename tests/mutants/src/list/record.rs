@@ -1,11 +1,11 @@
-//! What came of the call is kept.
+//! The outcome of the call is recorded.
 
 use crate::{Edit, Layer, Mutant, Trial};
 
 pub(super) const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "response-dropped-on-conflict",
-        does: "The answer is forgotten when its object changed meanwhile",
+        does: "The response is not recorded if its object changed meanwhile",
         edits: &[Edit {
             file: "src/controllers/deletion/submission.rs",
             find: "error @ (Error::Api(api::Error::NotFound)\n",
@@ -13,12 +13,12 @@ pub(super) const MUTANTS: &[Mutant] = &[
         }],
         trials: &[Trial {
             layer: Layer::Cluster,
-            tests: &["an_answer_is_stored_although_its_object_changed_meanwhile"],
+            tests: &["a_response_is_stored_although_its_object_changed_meanwhile"],
         }],
     },
     Mutant {
         name: "not-sent-not-recorded",
-        does: "That a signed call was not sent is left to the recovery, as if it might have been",
+        does: "A signed call that was not sent is not recorded as NotSent, so recovery treats it as possibly sent",
         edits: &[Edit {
             file: "src/controllers/deletion/submission.rs",
             find: "            // It is not sent any more, which is recorded next.
@@ -33,7 +33,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
     },
     Mutant {
         name: "exit-before-the-record",
-        does: "The process exits without waiting for the answer of a call and its record",
+        does: "The process exits without waiting for the response to a call and its record",
         edits: &[Edit {
             file: "src/controllers/deletion/submission.rs",
             find: "        self.tasks.wait().await;
@@ -42,13 +42,13 @@ pub(super) const MUTANTS: &[Mutant] = &[
         }],
         trials: &[Trial {
             layer: Layer::Cluster,
-            // A controller that is told to stop waits for its passes anyway; one whose lease is lost is dropped.
-            tests: &["a_leader_that_lost_the_lease_records_the_answer_on_its_way"],
+            // A controller that shuts down waits for its reconciliations anyway; one whose lease is lost is dropped.
+            tests: &["a_leader_that_lost_the_lease_records_the_pending_response"],
         }],
     },
     Mutant {
         name: "outcome-overwritten",
-        does: "An outcome is stored over one that was decided before",
+        does: "A recorded outcome is overwritten by another one",
         edits: &[Edit {
             file: "src/plan/status.rs",
             find: "    if attempt.outcome == Outcome::Pending {
@@ -64,7 +64,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
     },
     Mutant {
         name: "terminal-overwritten",
-        does: "A request that has ended is decided once more",
+        does: "The final result of a finished request is decided again",
         edits: &[Edit {
             file: "src/plan.rs",
             find: "    if request.status.completion_time.is_some() {
@@ -79,7 +79,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
     },
     Mutant {
         name: "counted-attempts-removed",
-        does: "The record of an attempt that had no effect makes room for the next one",
+        does: "The record of an attempt with outcome NoEffect is replaced by the next attempt",
         edits: &[Edit {
             file: "src/plan/status.rs",
             find: "        .retain(|a| !matches!(a.outcome, Outcome::Rejected | Outcome::NotSent) || counts(a));",

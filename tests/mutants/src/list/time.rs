@@ -1,11 +1,11 @@
-//! Which clocks are believed, and that the finalizer outlives what clients do to the object.
+//! Which clocks are trusted, and that the finalizer survives writes of other clients.
 
 use crate::{Edit, Layer, Mutant, Trial};
 
 pub(super) const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "single-date-accepted",
-        does: "The `Date` of a single answer sets the service's clock",
+        does: "The `Date` of a single response sets the service's clock",
         edits: &[Edit {
             file: "src/plan/clocks.rs",
             find: "            SAMPLES_TO_CORRECT\n        } else {\n            2\n        };",
@@ -18,7 +18,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
     },
     Mutant {
         name: "date-of-any-page-accepted",
-        does: "The `Date` of a page that is not the service's own answer counts as the service's clock",
+        does: "The `Date` of a response that is not from the service itself sets the service's clock",
         edits: &[Edit {
             file: "src/workspace/exchange.rs",
             find: "            service_time: error_response::service_time(&received.headers).filter(|_| of_service),",
@@ -31,7 +31,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
     },
     Mutant {
         name: "service-clock-only",
-        does: "The service's clock alone ends, settles and releases, whatever ours says",
+        does: "The service's clock alone finishes, settles and releases, regardless of the operator's clock",
         edits: &[Edit {
             file: "src/plan/clocks.rs",
             find: "        let behind = self.other()?.min(self.local);",
@@ -50,7 +50,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
     },
     Mutant {
         name: "operator-clock-only",
-        does: "Where the service's clock is not known, a call is over by this machine's clock, whenever this process saw it",
+        does: "If the service's clock is unknown, a call expires by the operator's clock alone, regardless of how long this process has known the call",
         edits: &[Edit {
             file: "src/plan/deadlines.rs",
             find: "    known.max(there.unwrap_or_default())",
@@ -63,7 +63,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
     },
     Mutant {
         name: "no-third-clock",
-        does: "A call is over by the service's clock and ours, though both may have been wrong one after the other",
+        does: "A call expires by the service's and the operator's clock, although both may have been wrong one after the other",
         edits: &[Edit {
             file: "src/plan/deadlines.rs",
             find: "        return both.max(there.min(known));",
@@ -76,7 +76,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
     },
     Mutant {
         name: "finalizer-not-restored",
-        does: "A finalizer that another client removed while a call may take effect stays off",
+        does: "A finalizer that another client removed while a call can take effect is not restored",
         edits: &[Edit {
             file: "src/plan/finalizer.rs",
             find: "    (observed.facts.finalizer_missing && observed.facts.finalizer_due && !observed.facts.stopping)",
@@ -89,7 +89,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
     },
     Mutant {
         name: "stale-sub-job-list-accepted",
-        does: "A request is admitted by a list of the sub-jobs that is older than the object",
+        does: "A request is admitted based on a list of sub-jobs that is older than the object",
         edits: &[Edit {
             file: "src/plan/deadlines.rs",
             find: "        .max(first_seen.unwrap_or(uptime))",

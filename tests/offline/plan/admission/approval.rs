@@ -1,4 +1,4 @@
-//! Situations in which a request needs an approval, or has one. Approved victims are the victims, or nothing happens.
+//! Situations in which a request needs an approval, or has one. Only approved and unchanged desktops are deleted.
 
 use desktop_deletion_operator::crd::conditions::Reason;
 use desktop_deletion_operator::crd::deletion::ErrorClass;
@@ -19,7 +19,7 @@ use super::super::tell::{Row, check, row, tell};
 use super::preview::shown;
 
 #[test]
-fn approved_victims_are_the_victims_or_nothing_happens() {
+fn only_approved_and_unchanged_desktops_are_deleted() {
     check(&rows());
 }
 
@@ -30,7 +30,7 @@ fn required() -> Guardrails {
     }
 }
 
-/// Desktops of `anna` and `ben`, in a project that requires an approval, in a pass that has read everything.
+/// Desktops of `anna` and `ben`, in a project that requires an approval, in a reconciliation that has read everything.
 fn guarded() -> Seen {
     ready("a b")
         .facts("a", "pc-1", "anna")
@@ -38,12 +38,12 @@ fn guarded() -> Seen {
         .guarded(required())
 }
 
-/// Nobody asked for the claim.
+/// The desktops were not claimed.
 fn unclaimed(seen: Seen) -> Seen {
     seen.with(|o| o.claim = None)
 }
 
-/// The plan on show is approved, which nobody has noticed yet.
+/// The plan that is shown was approved, which has not been observed yet.
 fn approved() -> Seen {
     approve(shown(guarded()))
 }
@@ -253,7 +253,7 @@ fn given() -> Vec<Row> {
             OTHER,
         ),
         row(
-            "it is taken back, which is noticed, and given again: that is another approval",
+            "it is withdrawn, which is observed, and set again: that is another approval",
             approve(noticed(
                 refused_too_early().with(|o| o.request.approved_plan = None),
             )),
@@ -280,7 +280,7 @@ fn given() -> Vec<Row> {
             "sign a b",
         ),
         row(
-            "the last look comes after that",
+            "the last check comes after that",
             recorded().no_last_look(),
             "read the project",
         ),
@@ -330,12 +330,12 @@ fn less_than_shown() -> Vec<Row> {
             "PlanChanged held until PollInterval [PlanReady, PlanChanged]",
         ),
         row(
-            "and while the approval is void",
+            "and while the approval is invalid",
             void_by_name().with_facts("b", renamed(Fact::NotGiven)),
             "PlanChanged held until PollInterval [PlanReady, PlanChanged]",
         ),
         row(
-            "that the approval is void is shown at once",
+            "an invalid approval is shown at once",
             recorded().with_facts("b", renamed(Fact::NotGiven)),
             VOID,
         ),
@@ -428,7 +428,7 @@ fn changed() -> Vec<Row> {
             VOID,
         ),
         row(
-            "it is void: the desktops are read again, and not claimed",
+            "it is invalid: the desktops are read again, and not claimed",
             unclaimed(void()).unread(),
             "list a b",
         ),
@@ -478,12 +478,12 @@ fn full_lists_of_users() -> Vec<Row> {
             UNCLEAR,
         ),
         row(
-            "somebody else was assigned to it as well when it was approved",
+            "another user was assigned to it as well when it was approved",
             attached(&["ben", "eve"]).facts("b", "pc-2", "ben"),
             UNCLEAR,
         ),
         row(
-            "somebody else is assigned to it as well",
+            "another user is assigned to it as well",
             attached(&["ben"]).with_facts("b", assigned(&["ben", "eve"])),
             VOID,
         ),
@@ -564,7 +564,7 @@ fn withdrawn() -> Vec<Row> {
     vec![
         row("it is taken back", withdrawn(recorded()), AWAITED),
         row(
-            "it is taken back where it is not required: it holds up nothing",
+            "it is withdrawn where it is not required: it blocks nothing",
             withdrawn(recorded()).guarded(Guardrails::default()),
             "sign a b",
         ),
@@ -579,7 +579,7 @@ fn withdrawn() -> Vec<Row> {
             "intend a b: Submitting moving until JobChange; a Pending, b Pending [PlanReady, PlanApproved, recorded]",
         ),
         row(
-            "it is taken back before the intent is stored",
+            "it is withdrawn before the intent is stored",
             withdrawn(armed(recorded())),
             "start over",
         ),
@@ -589,7 +589,7 @@ fn withdrawn() -> Vec<Row> {
             "post",
         ),
         row(
-            "it is taken back after that, and before the call",
+            "it is withdrawn after that, and before the call",
             withdrawn(stored(armed(recorded()))),
             "record NotSent: ServiceUnavailable retrying until Retry",
         ),
@@ -616,7 +616,7 @@ fn held(seen: &Seen) -> Progress {
 }
 
 #[test]
-fn the_message_says_what_changed_and_what_to_approve_now() {
+fn the_message_lists_the_changes_and_the_plan_to_approve() {
     let seen = recorded().facts("b", "pc-9", "eve");
     let progress = held(&seen);
     let hash = progress.preview.unwrap().content.unwrap().hash;
@@ -646,7 +646,7 @@ fn the_message_says_what_changed_and_what_to_approve_now() {
 }
 
 #[test]
-fn a_plan_that_stays_on_show_is_the_one_to_approve_and_what_was_not_read_is_named() {
+fn a_plan_that_is_still_shown_can_be_approved_and_missing_facts_are_named() {
     let shown = shown(guarded());
     let hash = hash();
     let user_only = DesktopFacts {
@@ -669,7 +669,7 @@ fn a_plan_that_stays_on_show_is_the_one_to_approve_and_what_was_not_read_is_name
         "deletes 2 desktops; the last read lacks facts of the plan: desktop b: the users; reading again"
     );
     assert_eq!(preview.updates[1].message, progress.message);
-    // It is told once.
+    // It is reported once.
     let seen = noticed(seen);
     assert!(matches!(plan(&seen.0), Step::Wait(_)));
     assert_eq!(seen.0.request.status.plan.as_ref().unwrap().hash, hash);
@@ -679,7 +679,7 @@ fn a_plan_that_stays_on_show_is_the_one_to_approve_and_what_was_not_read_is_name
 }
 
 #[test]
-fn a_new_approval_takes_the_place_of_the_one_that_was_voided() {
+fn a_new_approval_replaces_one_that_became_invalid() {
     let seen = void();
     let again = plan(&seen.0);
     assert!(matches!(again, Step::Wait(_)), "{}", tell(&again));
@@ -693,7 +693,7 @@ fn a_new_approval_takes_the_place_of_the_one_that_was_voided() {
 }
 
 #[test]
-fn what_is_signed_names_the_plan() {
+fn a_signed_attempt_names_the_approved_plan() {
     let seen = recorded().permit(SendPermit::Held);
     let Step::Sign(batch) = plan(&seen.0) else {
         panic!("not signed");
@@ -706,7 +706,7 @@ fn what_is_signed_names_the_plan() {
 }
 
 #[test]
-fn users_that_are_not_shown_are_compared_all_the_same() {
+fn users_that_are_not_shown_are_still_compared() {
     let hidden = |seen: Seen| seen.with(|o| o.facts.hide_users = true);
     let mut seen = hidden(approved());
     let step = plan(&seen.0);

@@ -9,7 +9,7 @@ use super::super::build::{Seen, attempt, minute, nonce, ready};
 use super::super::tell::{Row, check, row};
 
 #[test]
-fn a_request_takes_what_is_left_of_the_day_or_waits() {
+fn a_request_uses_the_rest_of_the_daily_limit_or_waits() {
     check(&rows());
 }
 
@@ -66,7 +66,7 @@ pub(super) fn rows() -> Vec<Row> {
     let others = |desktops| reservation("n8", "request-2", "3", desktops);
     vec![
         row("nothing is used", used(&[]), "reserve 2"),
-        row("there is just room", used(&[(60, 8)]), "reserve 2"),
+        row("the limit is just reached", used(&[(60, 8)]), "reserve 2"),
         row("there is no room", used(&[(60, 9)]), WAITS),
         row(
             "others have reserved the rest",
@@ -104,7 +104,7 @@ pub(super) fn rows() -> Vec<Row> {
             WAITS,
         ),
         row(
-            "its reservation is not there: the answer was lost, or somebody was faster",
+            "its reservation is missing: the response was lost, or another request was faster",
             used(&[(60, 8)]).reserving(),
             "reserve 2",
         ),
@@ -137,7 +137,7 @@ fn message(seen: &Seen) -> String {
 }
 
 #[test]
-fn the_message_says_when_there_is_room() {
+fn the_message_states_when_the_request_can_be_submitted() {
     let long_ago = used(&[(75, 1), (60, 2), (90, 7)]);
     assert!(
         message(&long_ago).contains("it can be submitted at 2026-01-15T09:00:00Z"),
@@ -155,7 +155,7 @@ fn the_message_says_when_there_is_room() {
 }
 
 #[test]
-fn a_request_in_the_way_of_itself_says_so_until_a_write_has_changed_it() {
+fn a_request_that_is_blocked_by_its_own_reservation_reports_it_until_its_next_write() {
     let left_over = |version: &str| used(&[]).holding(reservation("n1", "request-1", version, 9));
     assert!(message(&left_over("7")).contains("earlier reservation of this request"));
     assert!(!message(&left_over("6")).contains("earlier reservation of this request"));
@@ -168,7 +168,7 @@ fn a_request_in_the_way_of_itself_says_so_until_a_write_has_changed_it() {
 }
 
 #[test]
-fn as_many_reservations_as_the_status_takes_are_the_most() {
+fn the_number_of_reservations_is_limited_by_the_schema_of_the_status() {
     let mut seen = used(&[]);
     for number in 0..128 {
         seen = seen

@@ -18,7 +18,7 @@ fn the_service_is_asked_for_the_time_before_a_request_expires() {
 }
 
 #[test]
-fn a_request_that_has_expired_names_what_it_waited_for_and_promises_no_retry() {
+fn the_message_of_an_expired_request_names_its_last_status_and_no_retry() {
     let mut seen = untouched("a")
         .project()
         .claimed()
@@ -48,7 +48,7 @@ pub(super) fn rows() -> Vec<Row> {
     vec![
         row("nothing is known", late(), "read the project"),
         row(
-            "any answer of the service tells its time",
+            "any response of the service has its time",
             late().project(),
             "list a b",
         ),
@@ -67,12 +67,12 @@ pub(super) fn rows() -> Vec<Row> {
             "list a b",
         ),
         row(
-            "one answer does not count alone",
+            "one response alone does not count",
             late().project().all(DesktopView::Idle),
-            "sweep",
+            "list sub-jobs",
         ),
         row(
-            "it answered and told no time: the API server's clock counts",
+            "it responded without a date: the API server's clock counts",
             late().project().all(DesktopView::Idle).sub_job_list(""),
             expired,
         ),
@@ -87,7 +87,7 @@ pub(super) fn rows() -> Vec<Row> {
             expired,
         ),
         row(
-            "the project points elsewhere: nobody is asked there",
+            "the project has changed: no call is made there",
             late().begun().project_at("another"),
             expired,
         ),

@@ -1,4 +1,4 @@
-//! Situations in which the author of a request believes something of its desktops.
+//! Situations in which a request has expectations of its desktops.
 
 use desktop_deletion_operator::crd::conditions::Reason;
 use desktop_deletion_operator::crd::deletion::Expectation;
@@ -12,7 +12,7 @@ use super::super::build::{Seen, id, ready};
 use super::super::tell::{Row, check, row};
 
 #[test]
-fn a_desktop_that_is_another_than_expected_holds_up_the_whole_request() {
+fn a_desktop_that_does_not_match_expectations_blocks_the_whole_request() {
     check(&rows());
 }
 
@@ -29,15 +29,15 @@ pub(super) fn rows() -> Vec<Row> {
             wrong,
         ),
         row("it is of another user", anna().facts("a", "pc-1", "ben"), wrong),
-        row("it is of nobody", anna().facts("a", "pc-1", ""), wrong),
-        row("the cloud says nothing of it", anna(), wrong),
+        row("it has no user", anna().facts("a", "pc-1", ""), wrong),
+        row("the cloud does not report its facts", anna(), wrong),
         row(
             "it does not exist any more, so there is nothing to judge",
             anna().sights("a Gone"),
             "sign b",
         ),
         row(
-            "somebody else deletes it: that is waited for first",
+            "another client deletes it: that is waited for first",
             anna().sights("a Deleting"),
             "DeletionInProgress retrying until PollInterval; a Blocked/DeletionInProgress, b Pending [DesktopBlocked, NotRequired]",
         ),
@@ -69,7 +69,7 @@ fn attached(users: &[(&str, AttachedKind)]) -> DesktopFacts {
 }
 
 #[test]
-fn a_desktop_must_be_of_the_expected_user_alone() {
+fn a_desktop_must_be_assigned_to_the_expected_user_only() {
     use AttachedKind::{Group, User};
     let given = |name: &str| Fact::Given(name.to_owned());
     let both = |facts: DesktopFacts| DesktopFacts {

@@ -12,7 +12,7 @@ use super::super::build::{Seen, id, minute, pay_per_use, ready};
 use super::super::tell::{Row, check, row};
 
 #[test]
-fn a_request_does_what_the_guardrails_permit_or_nothing() {
+fn a_request_that_violates_a_guardrail_submits_nothing() {
     check(&rows());
 }
 
@@ -70,7 +70,7 @@ fn permitted() -> Vec<Row> {
             REFUSED,
         ),
         row(
-            "what it may not do is said before anything is claimed",
+            "a violated guardrail is reported before anything is claimed",
             guarded(|guardrails| guardrails.max_desktops_per_request = Some(1)).with(|o| o.claim = None),
             REFUSED,
         ),
@@ -173,7 +173,7 @@ fn said(guardrails: &Guardrails, facts: DesktopFacts) -> Option<String> {
 }
 
 #[test]
-fn what_the_detailed_list_says_of_sessions_and_billing_is_judged() {
+fn sessions_and_billing_are_checked_with_the_detailed_list() {
     let said = |guardrails: &Guardrails, details: DetailFacts| {
         let seen = ready("a").guarded(guardrails.clone()).details("a", Some(details));
         violation(&seen.0, &id("a"))
@@ -308,7 +308,7 @@ fn tags_are_compared_by_key_and_by_value_if_one_is_named() {
 }
 
 #[test]
-fn a_pattern_protects_names_whatever_their_case() {
+fn name_patterns_are_case_insensitive() {
     for (pattern, name, matches) in [
         ("srv-*", "SRV-1", true),
         ("SRV-?", "srv-1", true),
@@ -363,7 +363,7 @@ fn a_desktop_of_a_pool_is_known_by_its_kind_or_by_its_pool() {
 }
 
 #[test]
-fn a_desktop_that_was_read_by_itself_may_be_of_a_pool() {
+fn a_desktop_that_is_only_known_from_a_single_read_may_belong_to_a_pool() {
     let guardrails = Guardrails {
         pooled_desktops: Permission::Refuse,
         ..Guardrails::default()
@@ -380,7 +380,7 @@ fn a_desktop_that_was_read_by_itself_may_be_of_a_pool() {
 }
 
 #[test]
-fn what_a_rule_needs_and_the_cloud_does_not_say_blocks_and_is_named() {
+fn a_missing_fact_that_a_guardrail_needs_blocks_the_desktop_and_is_named() {
     let none = Guardrails::default;
     let rules = [
         (

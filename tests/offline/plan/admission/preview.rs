@@ -1,4 +1,4 @@
-//! Situations in which it is shown what a request will do.
+//! Situations in which the plan of a request is shown.
 
 use desktop_deletion_operator::crd::conditions::Reason;
 use desktop_deletion_operator::crd::deletion::{ErrorClass, MissingFact};
@@ -14,7 +14,7 @@ use super::super::rules;
 use super::super::tell::{Row, check, row, tell};
 
 #[test]
-fn what_a_request_will_do_is_shown_before_anything_is_sent() {
+fn the_plan_of_a_request_is_shown_before_anything_is_sent() {
     check(&rows());
 }
 
@@ -122,7 +122,7 @@ pub(super) fn shown(mut seen: Seen) -> Seen {
 }
 
 #[test]
-fn a_plan_on_show_is_not_written_again_and_keeps_its_time() {
+fn an_unchanged_plan_is_not_written_again_and_keeps_its_time() {
     let seen = shown(ready("a b").facts("a", "pc-1", "anna").suspended());
     assert!(matches!(plan(&seen.0), Step::Wait(_)), "nothing has changed");
     let changed = seen.facts("a", "pc-1", "ben");
@@ -219,7 +219,7 @@ fn the_users_of_a_pool_are_no_part_of_the_plan() {
 }
 
 #[test]
-fn what_the_cloud_does_not_report_is_said_of_each_desktop() {
+fn facts_that_the_cloud_does_not_report_are_listed_for_each_desktop() {
     use MissingFact::{AllUsers, ComputerName, Created, Users};
     let facts = |name: Fact<String>, attached| DesktopFacts {
         computer_name: name,

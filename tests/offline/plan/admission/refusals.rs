@@ -1,4 +1,4 @@
-//! Situations in which the cloud refused something.
+//! Situations in which the cloud rejected a call.
 
 use desktop_deletion_operator::crd::deletion::Attempt;
 use desktop_deletion_operator::crd::deletion::ErrorClass;
@@ -10,7 +10,7 @@ use super::super::build::{Seen, effective, nonce, ready, refused, untouched};
 use super::super::tell::{Row, check, row, tell};
 
 #[test]
-fn after_the_cloud_refused_an_attempt() {
+fn after_the_cloud_rejected_an_attempt() {
     check(&content());
     check(&mended());
     check(&not_found());
@@ -43,7 +43,7 @@ fn desktops_that_cannot_be_read_are_named_with_what_to_do() {
 }
 
 #[test]
-fn where_no_desktop_can_be_read_not_all_are_tried() {
+fn the_number_of_desktops_that_are_tried_in_vain_is_limited() {
     let names: Vec<_> = (0..20).map(|n| format!("d{n:02}")).collect();
     let missing: Vec<_> = names.iter().map(|name| format!("{name} Missing")).collect();
     let start = untouched(&names.join(" "))
@@ -90,11 +90,11 @@ fn due(outcome: Outcome, class: ErrorClass) -> Seen {
     again(outcome, class).retry_due()
 }
 
-/// Refused for what it asks for.
+/// Rejected for its content.
 fn content() -> Vec<Row> {
     vec![
         row(
-            "refused for its content: looked at once more before that is final",
+            "rejected for its content: read once more before that is final",
             again(Rejected, ErrorClass::InvalidRequest),
             "InvalidRequest retrying until Retry, error InvalidRequest",
         ),
@@ -104,12 +104,12 @@ fn content() -> Vec<Row> {
             "list a b",
         ),
         row(
-            "the fresh read changes nothing: final (the finalizer goes first)",
+            "the new read changes nothing: final (the finalizer is removed first)",
             due(Rejected, ErrorClass::InvalidRequest),
             "finalizer off",
         ),
         row(
-            "the finalizer is off: final",
+            "the finalizer is removed: final",
             due(Rejected, ErrorClass::InvalidRequest).no_finalizer(),
             "finish Rejected (submitted: InvalidRequest); a Failed/X.1, b Failed/X.1",
         ),
@@ -121,21 +121,21 @@ fn content() -> Vec<Row> {
     ]
 }
 
-/// Refused, and somebody must mend something or look.
+/// Rejected, and a user must fix or check something.
 fn mended() -> Vec<Row> {
     vec![
         row(
-            "the login was not accepted",
+            "the credentials were rejected",
             again(Rejected, ErrorClass::Authentication),
             "AuthenticationFailed stalled until Retry, error Authentication",
         ),
         row(
-            "the login was not accepted, and may be mended: a read comes before the next try",
+            "the credentials were rejected, and may be fixed: a read comes before the next try",
             due(Rejected, ErrorClass::Authentication).unread(),
             "list a b",
         ),
         row(
-            "the login was not accepted, and the read was",
+            "the credentials were rejected, and the read succeeded",
             due(Rejected, ErrorClass::Authentication),
             "sign a b",
         ),
@@ -176,7 +176,7 @@ fn not_found() -> Vec<Row> {
             "NotFound retrying until Retry, error NotFound",
         ),
         row(
-            "something is not found: whatever a list says, each desktop is asked for by itself",
+            "something is not found: regardless of a list, each desktop is read individually",
             due(Rejected, ErrorClass::NotFound),
             "get a",
         ),
@@ -186,7 +186,7 @@ fn not_found() -> Vec<Row> {
             "get b",
         ),
         row(
-            "something is not found: so are those that nothing was read of yet",
+            "something is not found: so are those that were not read yet",
             due(Rejected, ErrorClass::NotFound).unread(),
             "get a",
         ),
@@ -216,7 +216,7 @@ fn not_found() -> Vec<Row> {
             "sign b",
         ),
         row(
-            "something is not found for the third time, and nobody has looked again: not final",
+            "something is not found for the third time, and nothing was read since: not final",
             due(Rejected, ErrorClass::NotFound)
                 .attempt(refused("a b", Rejected, ErrorClass::NotFound))
                 .attempt(refused("a b", Rejected, ErrorClass::NotFound)),
@@ -383,7 +383,7 @@ fn troubles() -> Vec<Row> {
     ]
 }
 
-/// Of three desktops `a` was asked for by itself, and the answer was an error, so often in a row.
+/// Of three desktops `a` was asked for by itself, and the response was an error, so often in a row.
 fn failing(sights: &str, in_a_row: u32) -> Seen {
     untouched("a b c")
         .project()
@@ -411,7 +411,7 @@ fn unreadable() -> Vec<Row> {
             "ServiceUnavailable retrying until Backoff, error InDoubt",
         ),
         row(
-            "one desktop could not be read for the fourth time: a person must look",
+            "one desktop could not be read for the fourth time: user action is required",
             failing("a Unlisted b Idle c Gone", 4),
             "ServiceUnavailable stalled until Backoff, error InDoubt",
         ),
@@ -436,7 +436,7 @@ fn unreadable() -> Vec<Row> {
 }
 
 #[test]
-fn a_refusal_is_told_by_what_the_cloud_gave_of_status_code_and_words() {
+fn an_error_response_is_reported_with_its_status_code_and_message() {
     for (status, code, words, told) in [
         (
             Some(499),

@@ -8,7 +8,7 @@ use super::super::build::{ready, untouched};
 use super::super::tell::{Row, check, row};
 
 #[test]
-fn a_request_is_held_until_its_time_has_come_by_both_clocks() {
+fn a_scheduled_request_waits_until_both_clocks_have_reached_its_start() {
     check(&rows());
 }
 
@@ -23,7 +23,7 @@ pub(super) fn rows() -> Vec<Row> {
     let held = "Scheduled held until Start; a Pending, b Pending [PlanReady, NotRequired]";
     vec![
         row(
-            "what is wrong with the project is said meanwhile",
+            "a problem of the project is reported meanwhile",
             early(),
             "read the project",
         ),
@@ -48,7 +48,7 @@ pub(super) fn rows() -> Vec<Row> {
             "list a b",
         ),
         row(
-            "it told no time",
+            "it responded without a date",
             unclear().project().all(DesktopView::Idle).sub_job_list(""),
             held,
         ),

@@ -1,4 +1,4 @@
-//! How a situation differs from a good day.
+//! How a situation differs from the normal state.
 
 use desktop_deletion_operator::crd::conditions::Reason;
 use desktop_deletion_operator::crd::deletion::ErrorClass;
@@ -92,7 +92,7 @@ impl Seen {
         self.with(|o| o.request.status.completion_time = Some(minute(60)))
     }
 
-    // What this pass has looked at.
+    // What this reconciliation has read.
 
     /// The project is there, may be used and points here.
     pub(crate) fn project(self) -> Self {
@@ -117,7 +117,7 @@ impl Seen {
         seen
     }
 
-    /// The project cannot be used; whether a person must mend it.
+    /// The project cannot be used; whether a user must fix it.
     pub(crate) fn obstacle(self, reason: Reason, person: bool) -> Self {
         self.with(|o| {
             o.project = Some(ProjectView {
@@ -214,7 +214,7 @@ impl Seen {
         })
     }
 
-    /// Whose these jobs are was not asked in this pass.
+    /// Whose these jobs are was not asked in this reconciliation.
     pub(crate) fn unasked(self, text: &str) -> Self {
         self.with(|o| {
             o.owned_by_other_request
@@ -290,7 +290,7 @@ impl Seen {
         })
     }
 
-    /// These desktops were asked for in this pass by a GET of their own.
+    /// These desktops were asked for in this reconciliation by a GET of their own.
     pub(crate) fn asked_singly(self, text: &str) -> Self {
         self.with(|o| {
             let answered = |id: DesktopID| (id.folded(), SingleRead::Succeeded);
@@ -382,7 +382,7 @@ impl Seen {
         self.with(|o| o.facts.deadline = Deadline::ClocksDisagree)
     }
 
-    /// The service has not told its time to this process.
+    /// This process does not know the time of the service.
     pub(crate) fn service_clock_unknown(self) -> Self {
         self.with(|o| o.facts.service_clock_known = false)
     }

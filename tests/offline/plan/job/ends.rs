@@ -14,13 +14,13 @@ fn a_job_that_takes_too_long() {
 }
 
 #[test]
-fn what_was_recovered_is_followed() {
+fn a_recovered_job_is_followed() {
     check(&recovered());
     check(&perhaps_submitted());
 }
 
 #[test]
-fn all_have_ended() {
+fn all_desktops_have_a_final_state() {
     check(&verdicts());
 }
 
@@ -40,11 +40,7 @@ pub(super) fn rows() -> impl Iterator<Item = Row> {
 fn overdue() -> Vec<Row> {
     let late = || accepted().overdue().job("j1", "a Open b Success");
     vec![
-        row(
-            "the desktops are looked at whatever the job says",
-            late(),
-            "list a b",
-        ),
+        row("the desktops are read regardless of the job", late(), "list a b"),
         row(
             "gone though the job runs: one GET is enough",
             late().sights("a Gone b Missing").no_finalizer(),
@@ -56,27 +52,27 @@ fn overdue() -> Vec<Row> {
             "get a",
         ),
         row(
-            "the job runs on: a person should look, and it is still followed",
+            "the job still runs: user action is required, and it is still followed",
             late().sights("a Deleting b Missing"),
             "JobOverdue stalled until JobChange; b Deleted",
         ),
         row(
-            "idle though the job runs: no verdict while it may yet act",
+            "idle although the job runs: no final state while it may still act",
             late().sights("a Idle b Missing").idle_twice("a"),
             "JobOverdue stalled until JobChange; b Deleted",
         ),
         row(
-            "success, and still there: a list may lag, so once is not enough",
+            "success, but the desktop still exists: a list may lag, so one read is not enough",
             late().sights("a Gone b Idle"),
             "JobOverdue stalled until JobChange; a Deleted",
         ),
         row(
-            "success, and still being deleted: no verdict",
+            "success, and still being deleted: no final state",
             late().sights("a Gone b Deleting"),
             "JobOverdue stalled until JobChange; a Deleted",
         ),
         row(
-            "the job cannot be read: the desktops are looked at all the same",
+            "the job cannot be read: the desktops are still read",
             accepted()
                 .overdue()
                 .job("j1", "")
@@ -113,7 +109,7 @@ fn overdue() -> Vec<Row> {
             "finish PartiallyFailed (submitted: PartiallyFailed); a Deleted, b Failed/NoSubJob",
         ),
         row(
-            "a word that is not documented, under a job that runs: the desktop decides",
+            "an undocumented status while the job runs: the desktop decides",
             accepted()
                 .overdue()
                 .job("j1", "a Other b Success")
@@ -123,7 +119,7 @@ fn overdue() -> Vec<Row> {
             "finish PartiallyFailed (submitted: PartiallyFailed); a Failed/SKIPPED, b Deleted",
         ),
         row(
-            "success, and still there twice",
+            "success, but the desktop still exists in two reads",
             late().sights("a Gone b Idle").idle_twice("b").no_finalizer(),
             "finish PartiallyFailed (submitted: PartiallyFailed); a Deleted, b Failed/StillPresent",
         ),
@@ -161,11 +157,7 @@ fn recovered() -> Vec<Row> {
     };
     let partly = || adopted("j1").states("b Failed");
     vec![
-        row(
-            "without a job the desktops are looked at",
-            adopted(""),
-            "list a b",
-        ),
+        row("without a job the desktops are read", adopted(""), "list a b"),
         row(
             "without a job: gone by a GET",
             adopted("").sights("a Gone b Gone").no_finalizer(),
@@ -193,14 +185,14 @@ fn recovered() -> Vec<Row> {
             "read j2",
         ),
         row(
-            "success in either is the first witness",
+            "success in either is the first source",
             adopted("j1 j2")
                 .job("j1", "a Failed b Open")
                 .job("j2", "a Success"),
             "list a",
         ),
         row(
-            "failed in one while the other still works on it: no verdict",
+            "failed in one while the other still works on it: no final state",
             adopted("j1 j2")
                 .job("j1", "a Failed b Open")
                 .job("j2", "a Open")
@@ -209,7 +201,7 @@ fn recovered() -> Vec<Row> {
             RUNNING,
         ),
         row(
-            "failed in one while the other has not been read to its end: no verdict",
+            "failed in one while the other was not read completely: no final state",
             adopted("j1 j2")
                 .job("j1", "a Failed b Failed")
                 .job("j2", "")
@@ -258,7 +250,7 @@ fn verdicts() -> Vec<Row> {
     };
     vec![
         row(
-            "the finalizer goes before the last write, after which no event comes",
+            "the finalizer is removed before the last write, after which no event follows",
             ended("a Deleted b Deleted"),
             "finalizer off",
         ),
@@ -309,7 +301,7 @@ fn perhaps_submitted() -> Vec<Row> {
             "JobRunning moving until JobChange",
         ),
         row(
-            "the job ended and showed every sub-job: the desktop is looked at",
+            "the job ended and showed every sub-job: the desktop is read",
             shown().sights("a Missing"),
             "list b",
         ),
@@ -319,7 +311,7 @@ fn perhaps_submitted() -> Vec<Row> {
             "finish PartiallyFailed (submitted: PartiallyFailed); a Deleted, b Failed/NotSubmitted",
         ),
         row(
-            "the job ended and not every sub-job was read: nothing is said of it",
+            "the job ended and not every sub-job was read: no state is reported",
             cut().sights("a Missing b Idle").idle_twice("b"),
             "JobRunning moving until JobChange; a Deleted",
         ),
@@ -352,7 +344,7 @@ fn perhaps_submitted() -> Vec<Row> {
             "finish PartiallyFailed (submitted: PartiallyFailed); a Deleted, b Unknown",
         ),
         row(
-            "a deletion that runs longer than that has no verdict",
+            "a deletion that runs longer than that has no final state",
             perhaps("j1")
                 .overdue()
                 .job("j1", "a Open")

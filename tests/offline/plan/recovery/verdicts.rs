@@ -1,4 +1,4 @@
-//! Two looks, after the request is surely dead.
+//! Two evidence checks, after the call has expired.
 
 use desktop_deletion_operator::crd::deletion::{Attempt, DesktopState};
 use desktop_deletion_operator::plan::plan;
@@ -12,7 +12,7 @@ use super::super::tell::{Row, check, row};
 use super::nothing_happened;
 
 #[test]
-fn two_looks_settle_it() {
+fn two_evidence_checks_settle_an_attempt() {
     check(&clear());
     check(&partial());
     check(&before());
@@ -24,12 +24,12 @@ pub(super) fn rows() -> impl Iterator<Item = Row> {
     [clear(), partial(), before(), unsure()].into_iter().flatten()
 }
 
-/// The request is dead, both desktops are idle, no job shows; nobody has looked before.
+/// The call has expired, both desktops are idle, no job is visible; this is the first evidence check.
 fn dead() -> Seen {
     nothing_happened().expired()
 }
 
-/// The same, and an earlier look had found nothing.
+/// The same, and an earlier evidence check had found nothing.
 fn twice() -> Seen {
     dead().earlier(evidence("", ""))
 }
@@ -40,7 +40,7 @@ fn knowing(attempt: Attempt) -> Seen {
     seen.expired().earlier(evidence("", ""))
 }
 
-/// Two looks at a request for `a` alone.
+/// Two evidence checks of a request for `a` alone.
 fn one_desktop() -> Seen {
     let seen = in_doubt("a", attempt("a")).all(DesktopView::Idle);
     seen.expired().earlier(evidence("", ""))
@@ -55,7 +55,7 @@ fn outcome_update(seen: &Seen) -> OutcomeUpdate {
 }
 
 #[test]
-fn only_a_job_that_names_every_desktop_is_surely_the_requests_own() {
+fn only_a_job_that_names_every_desktop_certainly_belongs_to_the_request() {
     for (sub_job_list, own) in [
         ("j1/a Running j1/b Running", Some("j1")),
         ("j1/a Running j2/a Failed j2/b Running", Some("j2")),
@@ -72,13 +72,13 @@ fn only_a_job_that_names_every_desktop_is_surely_the_requests_own() {
 }
 
 #[test]
-fn what_is_told_is_about_the_desktops_of_the_attempt() {
+fn only_desktops_of_the_attempt_are_reported() {
     let told = outcome_update(&one_desktop().sub_job_list("j1/a Running j1/z Running")).progress;
     assert!(told.message.contains("1 desktop"), "{}", told.message);
 }
 
 #[test]
-fn without_a_job_a_desktop_is_not_called_not_submitted_by_lists_that_were_cut() {
+fn without_a_job_incomplete_lists_do_not_mark_a_desktop_as_not_submitted() {
     let seen = twice().incomplete().recovery_timed_out();
     let desktops = outcome_update(&seen.sights("a Deleting")).progress.desktops;
     let states: Vec<_> = desktops.iter().map(|d| d.state).collect();
@@ -86,18 +86,18 @@ fn without_a_job_a_desktop_is_not_called_not_submitted_by_lists_that_were_cut() 
 }
 
 #[test]
-fn a_desktop_that_the_submission_did_not_reach_says_what_can_be_done() {
+fn a_desktop_that_was_not_submitted_is_reported_with_the_action_to_take() {
     let desktops = outcome_update(&twice().sights("a Deleting")).progress.desktops;
     let untouched = desktops.iter().find(|d| d.state == DesktopState::Failed).unwrap();
     let message = untouched.message.as_ref().unwrap();
     assert!(message.contains("create a new request"), "{message}");
 }
 
-/// Nothing came of it, or a job that names every desktop.
+/// No effect, or a job that names every desktop.
 fn clear() -> Vec<Row> {
     vec![
         row(
-            "two looks show every desktop untouched: no effect",
+            "two evidence checks show every desktop untouched: no effect",
             twice(),
             "record NoEffect: NoEffect retrying until Retry",
         ),
@@ -127,7 +127,7 @@ fn clear() -> Vec<Row> {
             "record Adopted, job j2 j1: JobRunning moving until JobChange; a Deleting, b Deleting",
         ),
         row(
-            "a new job that names a desktop of somebody else too",
+            "a new job that also names a desktop of another request",
             one_desktop().sub_job_list("j1/a Running j1/z Running"),
             "record Adopted, job j1: JobRunning moving until JobChange; a Deleting",
         ),
@@ -139,11 +139,11 @@ fn clear() -> Vec<Row> {
     ]
 }
 
-/// It shows for some, or in one look.
+/// It is visible for some desktops, or in one of the two checks.
 fn partial() -> Vec<Row> {
     vec![
         row(
-            "the first look after it is dead settles nothing",
+            "the first evidence check after the expiry settles nothing",
             dead(),
             "AwaitingEvidence moving until SecondRead",
         ),
@@ -168,17 +168,17 @@ fn partial() -> Vec<Row> {
             "record Adopted: JobRunning moving until JobChange; a Deleting, b Failed/NotSubmitted",
         ),
         row(
-            "what the first look found counts though the second does not",
+            "evidence of the first check counts even if the second does not find it",
             dead().earlier(evidence("j1", "a b")),
             "record Adopted, job j1: JobRunning moving until JobChange; a Deleting, b Deleting",
         ),
         row(
-            "what either look found counts",
+            "evidence of either check counts",
             dead().sub_job_list("j2/b Running").earlier(evidence("j1", "a")),
             "record Adopted, job j1 j2: JobRunning moving until JobChange; a Deleting, b Deleting",
         ),
         row(
-            "no evidence, but the first look had not read the jobs to their end",
+            "no evidence, but the list of jobs of the first check was incomplete",
             dead().earlier(Evidence::default()),
             "AwaitingEvidence moving until SecondRead",
         ),
@@ -241,7 +241,7 @@ fn before() -> Vec<Row> {
 fn unsure() -> Vec<Row> {
     vec![
         row(
-            "no evidence, but the jobs could not be read to their end: looked at again",
+            "no evidence, but the list of jobs was incomplete: checked again",
             twice().incomplete(),
             "AwaitingEvidence moving until SecondRead",
         ),
@@ -251,7 +251,7 @@ fn unsure() -> Vec<Row> {
             "OutcomeUnknown stalled until SecondRead",
         ),
         row(
-            "a job of the baseline is gone from the records: others may be too",
+            "a job of the baseline is no longer recorded: others may be missing too",
             knowing(Attempt {
                 baseline_job_ids: jobs("j1"),
                 ..attempt("a b")
@@ -272,17 +272,17 @@ fn unsure() -> Vec<Row> {
             "record Adopted, job j1: JobRunning moving until JobChange; a Deleting, b Deleting",
         ),
         row(
-            "a job for a part of it may be somebody else's: a complete list must say that there is no other",
+            "a job for a part of it may belong to another client: a complete list must show that there is no other",
             twice().sub_job_list("j1/a Running").incomplete(),
             "AwaitingEvidence moving until SecondRead",
         ),
         row(
-            "and so may what a desktop shows",
+            "and so may the state of a desktop",
             twice().sights("a Deleting").incomplete(),
             "AwaitingEvidence moving until SecondRead",
         ),
         row(
-            "but nothing is repeated that may have taken effect: it counts once that takes too long",
+            "a call that may have taken effect is never repeated: the job counts after the recovery timeout",
             twice()
                 .sub_job_list("j1/a Running")
                 .incomplete()

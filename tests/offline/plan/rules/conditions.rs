@@ -50,8 +50,8 @@ pub(crate) fn conditions(request: &Request, status: &DesktopDeletionStatus) -> V
         "Succeeded is Unknown exactly while the request is active",
     );
     if succeeded.status == "Unknown" {
-        // `Ready` says why it is not ready yet: with the reason of what works on it, of what a person must mend, or of
-        // what holds it back on purpose.
+        // `Ready` reports why it is not ready yet: with the reason of the work in progress, of what a user must fix, or
+        // of what delays it on purpose.
         let mirrored = match (reconciling, stalled) {
             (Some(reconciling), _) => ready.status == "Unknown" && ready.reason == reconciling.reason,
             (None, Some(stalled)) => ready.status == "False" && ready.reason == stalled.reason,

@@ -13,7 +13,7 @@ use super::{Pass, Walk};
 const DAY: i64 = 24 * 60;
 
 impl Walk {
-    /// The write may conflict, and the answer to it may be lost.
+    /// The write may conflict, and the response to it may be lost.
     pub(super) fn reserve(&mut self, pass: &mut Pass, count: usize) -> Result<(), String> {
         let id = match pass.seen.reserved.clone() {
             Some(id) => id,
@@ -48,7 +48,7 @@ impl Walk {
         Ok(())
     }
 
-    /// What is sent is reserved, if the project had a limit when it was last looked at.
+    /// What is sent is reserved, if the project had a limit when it was last read.
     pub(super) fn is_reserved(&self, pass: &Pass, attempt: &Attempt) -> Result<(), String> {
         let guardrails = pass.seen.guardrails();
         let limited = guardrails.is_some_and(|guardrails| guardrails.max_desktops_per_day.is_some());

@@ -1,4 +1,4 @@
-//! What is left to chance.
+//! Random choices.
 
 /// Throws, in the order in which they are asked for.
 #[derive(Debug)]

@@ -1,11 +1,11 @@
-//! People change things at any moment, and mend them in the end.
+//! Users change things at any moment, and fix them in the end.
 
 use super::super::build::here;
 use super::super::rules;
 use super::{Runtime, Walk};
 
 impl Walk {
-    /// Whoever could mend something has done so.
+    /// Everything that a user could fix is fixed.
     pub(super) fn mend(&mut self) {
         let home = self.object.status.project.as_ref();
         self.around = Runtime {
@@ -24,7 +24,7 @@ impl Walk {
         self.cloud.finish_tasks();
     }
 
-    /// Somebody does something.
+    /// A user does something.
     pub(super) fn meddle(&mut self) -> Result<(), String> {
         if !self.dice.bad() {
             return Ok(());
@@ -63,7 +63,7 @@ impl Walk {
         if self.dice.bad() { self.sleep(1) } else { Ok(()) }
     }
 
-    /// A person who knows what became of an open attempt says so, or gives up.
+    /// A user who knows the outcome of an open attempt resolves it, or abandons it.
     fn resolve(&mut self) {
         let Some(open) = self
             .object

@@ -75,7 +75,7 @@ impl Walk {
             Step::DropFinalizer => return Ok(self.set_finalizer(pass, false)),
             Step::AcquirePermit => {
                 pass.seen.permit = SendPermit::Held;
-                // A long wait makes the last look too old.
+                // A long wait makes the last check of the project outdated.
                 pass.seen.project_is_fresh &= !self.dice.bad();
             }
             Step::ReleasePermit => pass.seen.permit = SendPermit::Returned,
@@ -204,7 +204,7 @@ impl Walk {
         pass.reads.desktops.insert(id.folded(), now);
     }
 
-    /// The first look for evidence is remembered for the second.
+    /// The first evidence check is remembered for the second.
     fn remember(&mut self, pass: &Pass, progress: &Progress) {
         let Some(attempt) = pass
             .seen

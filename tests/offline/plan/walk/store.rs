@@ -1,4 +1,4 @@
-//! The API server: writes conflict, and the answer to one may be lost.
+//! The API server: writes conflict, and the response to one may be lost.
 
 use desktop_deletion_operator::plan::observed::{Request, Submission};
 use desktop_deletion_operator::plan::step::Step;
@@ -50,7 +50,7 @@ impl Walk {
         pass.version = self.version;
     }
 
-    /// The answer to the intent may be lost; then the object says whether it is there.
+    /// The response to the intent may be lost; then the object says whether it is there.
     pub(super) fn store_intent(&mut self, pass: &mut Pass, step: &Step) -> Result<Then, String> {
         let Step::RecordIntent(intent) = step else {
             return Ok(Then::GoOn);
@@ -63,7 +63,7 @@ impl Walk {
             self.store(step)?;
         }
         if way != 0 {
-            // Lost: the object is read again, and somebody may have changed it since.
+            // Lost: the object is read again, and another client may have changed it since.
             self.meddle()?;
         }
         self.reload(pass);

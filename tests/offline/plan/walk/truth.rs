@@ -12,7 +12,7 @@ use super::super::rules;
 use super::Walk;
 
 impl Walk {
-    /// The object is gone: nothing of ours may arrive any more, for a twin would post over it.
+    /// The object is gone: no call of it may take effect any more, because a second request would send one too.
     pub(super) fn gone(&self) -> Result<(), String> {
         let lands = self.cloud.is_awaited() && !self.was_abandoned();
         rules::holds(one_request_per_desktop::released(lands, ""))
@@ -44,7 +44,7 @@ impl Walk {
     fn truth(&self, id: &DesktopID) -> ActualState {
         ActualState {
             there: !self.cloud.is_gone(id),
-            // Somebody else may have deleted it since.
+            // Another client may have deleted it since.
             ours: self.cloud.is_ours(id),
             submitted: self.cloud.effects.iter().any(|(.., ids)| ids.contains(id)),
             given_up: self.was_abandoned(),

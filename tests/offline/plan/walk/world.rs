@@ -1,5 +1,5 @@
-//! A cloud in which everything that the documents leave open may happen. Time is in minutes. Whatever can go more
-//! than one way is thrown for; the first way is the good one, and once the throws are used up all goes well.
+//! A cloud with every behaviour that the vendor's documentation permits. Time is in minutes. Every choice is thrown
+//! for; the first option is the good one, and once the throws are used up only that is chosen.
 
 use std::collections::BTreeMap;
 
@@ -39,7 +39,7 @@ struct Row {
     shows_from: i64,
 }
 
-/// A request whose answer was lost on the way, and that may still arrive.
+/// A request whose response was lost on the way, and that may still arrive.
 #[derive(Debug, Clone)]
 struct Flight {
     attempt: AttemptID,
@@ -212,7 +212,7 @@ impl Cloud {
         }
     }
 
-    /// Somebody else deletes a desktop.
+    /// Another client deletes a desktop.
     pub(crate) fn meddle(&mut self, dice: &mut Dice) {
         let idle = |state: State| !matches!(state, State::Deleting | State::Gone);
         let idle: Vec<_> = self
@@ -226,7 +226,7 @@ impl Cloud {
         }
     }
 
-    /// Time passes: requests arrive or die, jobs go on. `kept` says that no row may vanish (assumption A3).
+    /// Time passes: calls arrive or expire, jobs go on. `kept` says that no row may vanish (assumption A3).
     ///
     /// # Errors
     /// Two batches of ours took effect for one desktop.
@@ -332,7 +332,7 @@ fn sub_job(row: &Row) -> SubJob {
     }
 }
 
-/// A class of refusals, most often one that passes.
+/// A class of errors, most often one that is temporary.
 fn refusal(dice: &mut Dice) -> ErrorClass {
     match dice.throw(8) {
         0 => ErrorClass::Throttled,

@@ -97,7 +97,7 @@ pub(super) const WRITTEN: &[Row] = &[
     ("public name for an address within it", "https://127.0.0.1.nip.io:PORT", NOBODY),
     ("public name for the metadata service", "https://169-254-169-254.sslip.io:PORT", NOBODY),
 
-    // A name that looks like one that is allowed.
+    // A name that resembles an allowed one.
     ("allowed host as the beginning", "https://allowed.example.evil.com:PORT", NOBODY),
     ("allowed host as the beginning, a dash", "https://allowed.example-evil.com:PORT", NOBODY),
     ("allowed host as the end", "https://evil-allowed.example:PORT", NOBODY),

@@ -71,14 +71,14 @@ impl Sink {
 
 async fn count(listener: TcpListener, connections: Arc<AtomicUsize>) {
     loop {
-        // Whoever came was counted by the time that it sees the connection end.
+        // A connection was counted by the time that the client sees it end.
         let (stream, _): (_, SocketAddr) = listener.accept().await.unwrap();
         connections.fetch_add(1, Ordering::SeqCst);
         drop(stream);
     }
 }
 
-/// Names of a test: each question gets the next answer, the last one for ever.
+/// Names of a test: each lookup gets the next answer, and the last one repeatedly.
 #[derive(Debug)]
 pub(in crate::workspace_client) struct Answers {
     answers: Mutex<VecDeque<Vec<IpAddr>>>,
@@ -95,7 +95,7 @@ impl Answers {
         })
     }
 
-    /// How often somebody asked.
+    /// The number of lookups.
     pub(in crate::workspace_client) fn asked(&self) -> usize {
         self.asked.load(Ordering::SeqCst)
     }

@@ -9,7 +9,7 @@ use super::tree::Tree;
 use super::{Body, Original};
 use crate::dice::Dice;
 
-/// More than the client takes in of an answer about one thing, in bytes.
+/// More than the client takes in of a response about one thing, in bytes.
 const MORE_THAN_SMALL: usize = 65 << 10;
 
 /// More than the client takes in of a list.

@@ -1,4 +1,4 @@
-//! Changes of the headers of an answer.
+//! Changes of the headers of a response.
 
 use http::header::{
     AGE, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, DATE, HeaderName, LOCATION,

@@ -1,6 +1,6 @@
-//! Answers that the grammar leaves out. Each is well-formed, documented and false, and the operator has no second witness
-//! against it: what it believes then is written down in `docs/assumptions.md` and `docs/crash-safety.md`. Everything
-//! else goes through, also what is just as false but contradicts itself or another answer.
+//! Responses that the grammar excludes. Each is well-formed, documented and false, and the operator has no second
+//! source to detect it: `docs/assumptions.md` and `docs/crash-safety.md` describe the consequences. Everything else is
+//! generated, also what is false but contradicts itself or another response.
 
 use std::fmt;
 
@@ -12,10 +12,10 @@ use crate::calls::Call;
 /// What would be believed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Lie {
-    /// A submission that was carried out is answered by a refusal: a 4xx, or a code by which the gateway or the service
-    /// refuses. 408 and 499 are none. A definite refusal is what the protocol submits again upon.
+    /// A submission that was carried out is answered with an error: a 4xx, or a code by which the gateway or the
+    /// service rejects a call, except 408 and 499. After a definite rejection the protocol submits again.
     FalseRefusal,
-    /// A submission is answered by the id of a job that is not its own. The id is the only proof that there is.
+    /// A submission is answered with the id of another job. The id is the only evidence.
     ForeignJob,
     /// A desktop that is there is said to be gone by the call that asks for it alone: 404 of the service, or `DELETED`.
     /// "One GET that says it is gone" is what ends a request. That a list lacks the desktop is no lie in this sense.
@@ -32,11 +32,11 @@ impl fmt::Display for Lie {
     }
 }
 
-/// The lie that an answer would be, if any.
+/// The lie that a response would be, if any.
 pub(super) fn told(truth: &Original<'_>, draft: &Draft) -> Option<Lie> {
     let told = match &draft.body {
         Body::Json(tree) => Some(tree),
-        // Whatever it holds, it is no JSON, or the true content and something around it.
+        // Its content does not matter: it is not JSON, or the true content with something around it.
         Body::Bytes(_) => None,
     };
     match truth.call {

@@ -50,7 +50,7 @@ const NUMBERS: [&str; 14] = [
     "007",
 ];
 
-/// Texts that no identifier, word or message should be.
+/// Texts that are invalid as an identifier, a value or a message.
 const TEXTS: [&str; 12] = [
     "",
     " ",
@@ -117,7 +117,7 @@ fn change_entry(entries: &mut Vec<(String, Tree)>, at: usize, dice: &mut Dice) -
     }
 }
 
-/// A field that nobody asked for, perhaps one of an error.
+/// An undocumented field, perhaps one of an error.
 fn extra(dice: &mut Dice) -> (String, Tree) {
     let key = *dice.one_of(&[
         "x_new",

@@ -41,7 +41,7 @@ impl Tree {
         }
     }
 
-    /// The value of a key that comes once: nobody knows which of two counts.
+    /// The value of a key that occurs once: of two, it is not defined which one counts.
     pub(super) fn get(&self, key: &str) -> Option<&Self> {
         let Self::Map(entries) = self else {
             return None;

@@ -20,7 +20,7 @@ const CAUSES: [&str; 11] = [
     "Expired",
 ];
 
-/// How long a submission may be on its way, in seconds: the operator may die meanwhile, and its clock may be wrong.
+/// How long a submission may be in flight, in seconds: the operator may crash meanwhile, and its clock may be wrong.
 const SUBMITTING: i64 = 600;
 
 /// What is wrong with how a request stands at `now`, if anything is.

@@ -149,7 +149,7 @@ const TIMES: [&str; 8] = [
     "2026-13-45T25:61:61Z",
 ];
 
-/// A status, mostly one that somebody has seen.
+/// A status, mostly one that was observed in practice.
 pub(super) fn status(dice: &mut Dice) -> u16 {
     let any = u16::try_from(dice.within(100..600)).unwrap_or(500);
     match dice.within(0..8) {
@@ -195,7 +195,7 @@ pub(super) fn refusal(dice: &mut Dice) -> (u16, Tree, &'static str) {
     (status, Tree::of(body), code)
 }
 
-/// A word that a field may hold, documented or seen.
+/// A value that a field may have, documented or observed.
 pub(super) fn of_field(key: &str, dice: &mut Dice) -> Option<&'static str> {
     let words: &[&str] = match key {
         "status" if dice.once_in(2) => &JOB_STATUSES,

@@ -62,7 +62,7 @@ impl Resource {
     }
 }
 
-/// Of an object, what somebody gets who asks for metadata only.
+/// The part of an object that a metadata-only request returns.
 pub fn metadata_of(object: &Value) -> Value {
     json!({
         "apiVersion": "meta.k8s.io/v1",

@@ -1,5 +1,5 @@
-//! Defaults, and what is refused as invalid. Of the rules of the custom resource definitions these are the ones that
-//! somebody can meet here; the real ones are tried on a real API server.
+//! Defaults, and validation. Of the rules of the custom resource definitions these are the ones that can occur here;
+//! the real ones are tried on a real API server.
 
 use serde_json::{Value, json};
 
@@ -144,7 +144,7 @@ fn notices(before: &Value, after: &Value) -> bool {
     grows && conditions(before) == conditions(after)
 }
 
-/// Fields of a status that nobody changes once the request has ended.
+/// Fields of a status that no write may change once the request has ended.
 const FINAL_IN_THE_END: [&str; 7] = [
     "desktops",
     "summary",

@@ -1,4 +1,4 @@
-//! Create, replace, patch and delete, in the order in which Kubernetes looks at things.
+//! Create, replace, patch and delete, in the order in which Kubernetes checks requests.
 
 use std::sync::Arc;
 
@@ -218,7 +218,7 @@ fn with_content_of(key: &Key, old: &Value, mut object: Value) -> Result<Value, R
     Ok(object)
 }
 
-/// What is empty is not there.
+/// Removes empty fields.
 fn sanitizer(metadata: &mut Value) {
     for field in ["finalizers", "annotations", "labels"] {
         let empty = match &metadata[field] {

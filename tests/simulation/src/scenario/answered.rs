@@ -1,4 +1,4 @@
-//! Worlds in which nothing goes wrong but what the cloud answers, and in which the operator perhaps dies once.
+//! Worlds in which only the responses of the cloud are wrong, and in which the operator may crash once.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use crate::dice::Dice;
 /// How long the operator's token lives; `--token-life` says the same, since a day would be long to play.
 pub const TOKEN_LIFE: Duration = Duration::from_secs(2 * 3600);
 
-/// How long such answers may last: longer than any deletion should take, shorter than the token lives.
+/// How long such responses may last: longer than any deletion should take, shorter than the token lives.
 const LONG_TROUBLED: u64 = 100 * 60_000;
 
 /// How long after them everything must have ended: a row of a list that was shown once is missed for a day.
@@ -24,7 +24,7 @@ const LONG_PATIENCE: u64 = 30 * 3_600_000;
 const ANSWERS: u64 = 0x616e_7377_6572;
 
 impl Scenario {
-    /// What a seed gives if the answers of the cloud are replaced by undocumented ones.
+    /// What a seed gives if the responses of the cloud are replaced by undocumented ones.
     pub fn draw_answers(seed: u64) -> Self {
         let mut dice = Dice::new(seed ^ ANSWERS);
         let mut world = Self::draw_unguarded(seed, None);
@@ -40,7 +40,7 @@ impl Scenario {
         world.patience = LONG_PATIENCE;
         world.rules = vec![];
         world.acts = death(&mut dice).into_iter().collect();
-        // Each begins at once, so that it is there when the answers are.
+        // Each begins at once, so that it is there when the responses are.
         world
             .requests
             .iter_mut()
@@ -70,7 +70,7 @@ impl Login {
     }
 }
 
-/// In every sixth world the operator dies around a submission.
+/// In every sixth world the operator crashes around a submission.
 fn death(dice: &mut Dice) -> Option<Act> {
     let nth = 1 + u32::from(dice.once_in(2));
     let when = *dice.one_of(&[

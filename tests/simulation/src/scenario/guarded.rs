@@ -31,7 +31,8 @@ pub struct Guard {
     pub guardrails: Value,
     /// How they are changed in the end, so that each request can end.
     pub mended: Value,
-    /// Every so many milliseconds somebody approves the plans on show; before everything is mended perhaps nobody does.
+    /// Every so many milliseconds a user approves the plans that are shown; before everything is repaired perhaps no
+    /// user does.
     pub approving: Option<u64>,
 }
 

@@ -1,4 +1,4 @@
-//! Worlds with a second project in the same namespace, which has an endpoint, a login and desktops of its own.
+//! Worlds with a second project in the same namespace, which has its own endpoint, credentials and desktops.
 
 use serde_json::{Value, json};
 

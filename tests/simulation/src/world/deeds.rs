@@ -1,4 +1,4 @@
-//! What people and machines do, and how everything is mended in the end.
+//! What users and machines do, and how everything is repaired in the end.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
@@ -37,7 +37,7 @@ impl World {
         let due: Vec<Act> = due;
         for act in due {
             if matches!(happened, Trigger::Answered(..)) {
-                // The answer is taken in first.
+                // The response is taken in first.
                 self.schedule_in(1, Event::Does(act));
             } else {
                 self.act(act);
@@ -68,7 +68,8 @@ impl World {
             }
             Deed::Suspend(request) => self.suspend(request, true),
             Deed::Resume(request) => self.suspend(request, false),
-            // Without the finalizer it would go at once, whatever is on its way: only the policy keeps clients from that.
+            // Without the finalizer it would be removed at once, even with calls in flight: only the policy prevents
+            // clients from that.
             Deed::Delete(request)
             | Deed::Recreate(request)
             | Deed::Reapply(request)
@@ -110,8 +111,8 @@ impl World {
         }
     }
 
-    /// Every operator dies, as by SIGKILL. A task of it that still runs ends as soon as it asks for anything: the world
-    /// takes nothing from it and gives nothing to it.
+    /// Every operator crashes, as by SIGKILL. A task of it that still runs ends with its next call: the world accepts
+    /// nothing from it and sends nothing to it.
     fn crash(&mut self) {
         for who in 0..self.operators.len() {
             let process = &mut self.operators[who];
@@ -137,7 +138,7 @@ impl World {
         for request in 0..self.scenario.requests.len() {
             self.suspend(request, false);
         }
-        // Whoever leads, one does from now on.
+        // Regardless of the leader before, one operator leads from now on.
         self.agenda.retain(|_, event| !matches!(event, Event::Starts));
         let working = |process: &&super::Process| process.alive && !process.stopping.is_cancelled();
         if self.operators.iter().filter(working).count() != 1 {
@@ -149,7 +150,7 @@ impl World {
     pub(super) fn create_request(&mut self, request: usize) {
         let mut manifest = self.scenario.requests[request].manifest();
         if self.healed {
-            // Nobody would be there to resume it.
+            // There would be no user to resume it.
             manifest["spec"]["suspend"] = json!(false);
         }
         let carried = self.carried(request);

@@ -12,10 +12,10 @@ use crate::api_server::resource::Resource;
 use crate::facts::Approval;
 use crate::scenario::{ELSEWHERE, PROJECT, PROJECT_ID};
 
-/// How often somebody approves the plans on show in the end, in milliseconds.
+/// How often a user approves the plans that are shown in the end, in milliseconds.
 const APPROVING: u64 = 60_000;
 
-/// The hash of a plan that nobody has seen.
+/// The hash of a plan that was never shown.
 const UNSEEN: &str = "sha256:0000000000000000000000000000000000000000000000000000000000000000";
 
 /// What is applied again of an object that is gone, or is copied.
@@ -74,7 +74,7 @@ impl World {
         }
     }
 
-    /// Approves whatever waits for an approval.
+    /// Approves every request that waits for an approval.
     pub(super) fn approve_all(&mut self) {
         for request in 0..self.scenario.requests.len() {
             let Some(object) = self.api.store.get(&self.key(request)) else {
@@ -234,7 +234,7 @@ impl World {
         });
     }
 
-    /// A desktop that nobody deletes does not exist for a while.
+    /// A desktop that is not being deleted does not exist for a while.
     fn vanish(&mut self, desktop: usize, millis: u64) {
         let Some(desktop) = self.desktop(desktop) else {
             return;

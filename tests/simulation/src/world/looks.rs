@@ -34,7 +34,7 @@ struct Guardrails {
 }
 
 impl World {
-    /// Notes what an answer shows that arrives at an operator.
+    /// Notes what a response shows that arrives at an operator.
     pub(super) fn note_look(&mut self, who: usize, call: Call, answer: &Answer) {
         if self.scenario.guard.is_none() {
             return;
@@ -113,7 +113,7 @@ fn read(body: &[u8]) -> Value {
     serde_json::from_slice(body).unwrap_or_default()
 }
 
-/// The desktops in an answer: a list of them, or one, perhaps as a list.
+/// The desktops in a response: a list of them, or one, perhaps as a list.
 fn desktops(answer: &Value) -> Vec<(String, Facts)> {
     let one = Some(&answer["desktop"]).filter(|desktop| desktop.is_object());
     let lists = [items(answer, "desktops"), items(answer, "desktop")];

@@ -1,4 +1,4 @@
-//! Calls on their way from an operator to a service, and answers on their way back.
+//! Calls on their way from an operator to a service, and responses on their way back.
 
 use bytes::Bytes;
 use desktop_deletion_operator::workspace::transport::TransportError;
@@ -17,10 +17,10 @@ use crate::calls::Call;
 use crate::faults::Fate;
 use crate::mutant::Mutant;
 
-/// Most characters of a replaced answer that are told.
+/// Most characters of a replaced response that are shown.
 const SHOWN: usize = 300;
 
-/// A call on its way.
+/// A call in flight.
 pub struct Parcel {
     /// Which operator makes it.
     pub who: usize,
@@ -28,7 +28,7 @@ pub struct Parcel {
     pub call: Call,
     /// Which call of its kind it is.
     pub number: u32,
-    /// What becomes of it.
+    /// What happens to it.
     pub fate: Fate,
     /// When it left, in milliseconds after the begin.
     pub left: u64,
@@ -36,7 +36,7 @@ pub struct Parcel {
     pub intent: Option<String>,
     /// What is sent.
     pub freight: Freight,
-    /// Where the answer goes.
+    /// Where the response goes.
     pub reply: Reply,
 }
 
@@ -49,17 +49,17 @@ pub enum Freight {
     Cloud(cloud::Request),
 }
 
-/// Where an answer goes.
+/// Where a response goes.
 pub enum Reply {
     /// To the client of Kubernetes.
     Api(oneshot::Sender<Result<ApiReply, String>>),
     /// To the client of the cloud.
     Cloud(oneshot::Sender<Result<CloudReply, TransportError>>),
-    /// To nobody.
+    /// It is discarded.
     Nobody,
 }
 
-/// An answer of the API server.
+/// A response of the API server.
 pub enum ApiReply {
     /// This, and nothing more.
     Whole(u16, Bytes),
@@ -67,16 +67,16 @@ pub enum ApiReply {
     Watch(UnboundedReceiver<Bytes>),
 }
 
-/// An answer of the cloud.
+/// A response of the cloud.
 #[derive(Debug)]
 pub struct CloudReply {
-    /// The answer.
+    /// The response.
     pub response: cloud::Response,
     /// It breaks off in the middle of the body.
     pub cut: bool,
 }
 
-/// An answer on its way.
+/// A response in flight.
 pub struct Returned {
     who: usize,
     call: Call,
@@ -135,7 +135,7 @@ impl World {
         });
     }
 
-    /// Decides the fate of what was sent a moment ago.
+    /// Decides what happens to the calls that were sent a moment ago.
     pub(super) fn take_in(&mut self) {
         let mut inbox = std::mem::take(&mut self.inbox);
         inbox.sort_by(|a, b| (a.who, a.freight.order()).cmp(&(b.who, b.freight.order())));
@@ -196,7 +196,7 @@ impl World {
         let (call, number) = (parcel.call, parcel.number);
         let was_alive = self.operators[parcel.who].alive;
         self.trigger(Trigger::Before(call, number));
-        // What a process had sent when it died may still arrive.
+        // Calls that a process had sent before it crashed may still arrive.
         if was_alive && !self.operators[parcel.who].alive && self.dice.once_in(2) {
             self.tell("network", || {
                 format!("{call}, number {number}, is lost with its sender")
@@ -223,7 +223,7 @@ impl World {
         }
     }
 
-    /// The rule that replaces the answer to this call, if one does.
+    /// The rule that replaces the response to this call, if one does.
     fn replacing(&self, parcel: &Parcel) -> Option<answers::Rule> {
         let rules = self.scenario.answers.iter().filter(|_| !self.healed);
         let of_cloud = matches!(parcel.freight, Freight::Cloud(_));
@@ -231,7 +231,7 @@ impl World {
         striking.next().cloned()
     }
 
-    /// An answer that no documentation promises, in place of the true one.
+    /// A response that no documentation promises, in place of the true one.
     fn replace_answer(&mut self, parcel: &Parcel, rule: &answers::Rule) -> Answer {
         let carried_out = rule.is_carried_out(parcel.number);
         let answer = if carried_out {
@@ -354,7 +354,7 @@ impl World {
         })
     }
 
-    /// What is left of an answer on its way back.
+    /// The part of a response that arrives.
     fn spoil(&mut self, parcel: &Parcel, answer: Answer) -> Answer {
         match (parcel.fate, answer) {
             (Fate::AnswerReset, _) => Answer::Broken {
@@ -391,7 +391,7 @@ impl World {
         }
     }
 
-    /// An answer arrives at the operator.
+    /// A response arrives at the operator.
     pub(super) fn give_back(&mut self, returned: Returned) {
         let Returned {
             who,
@@ -404,7 +404,7 @@ impl World {
             return;
         }
         self.note_look(who, call, &answer);
-        // Whoever asked may have stopped waiting.
+        // The caller may have stopped waiting.
         match (reply, answer) {
             (Reply::Api(reply), Answer::Api(answer)) => drop(reply.send(Ok(answer))),
             (Reply::Cloud(reply), Answer::Cloud(answer)) => drop(reply.send(Ok(answer))),
@@ -420,7 +420,7 @@ impl World {
         self.trigger(Trigger::Answered(call, number));
     }
 
-    /// A submission is still on its way.
+    /// A submission is still in flight.
     pub(super) fn is_submission_under_way(&self) -> bool {
         let sent = |parcel: &Parcel| parcel.call == Call::BatchDelete;
         let flying = |event: &Event| matches!(event, Event::Arrives(parcel) if sent(parcel));
@@ -428,7 +428,7 @@ impl World {
     }
 }
 
-/// The answer with another list.
+/// The response with another list.
 fn relisted(mut reply: CloudReply, change: impl FnOnce(&mut Value)) -> CloudReply {
     if let Ok(mut list) = serde_json::from_slice::<Value>(&reply.response.body) {
         change(&mut list);

@@ -8,15 +8,15 @@ use futures::channel::mpsc::{UnboundedReceiver, UnboundedSender, unbounded};
 use super::{Event, World};
 use crate::api_server::watch::{self, Watch};
 
-/// How often a watch tells how far it has come.
+/// How often a watch sends bookmarks.
 const BOOKMARKS: u64 = 60_000;
 
-/// A watch that somebody reads.
+/// An open watch.
 pub(super) struct OpenWatch {
     who: usize,
     watch: Watch,
     lines: UnboundedSender<Bytes>,
-    /// What is on its way, in order: however long it takes, nothing overtakes anything.
+    /// The events in flight, in order: they never overtake each other, regardless of their latency.
     under_way: VecDeque<Vec<Bytes>>,
     /// When the last thing that was sent arrives.
     latest: u64,
@@ -49,7 +49,7 @@ impl World {
         reader
     }
 
-    /// Sends what the watches have not shown yet on its way.
+    /// Sends the events that the watches have not shown yet.
     pub(super) fn pump(&mut self) {
         self.watches.retain(|_, open| !open.lines.is_closed());
         let ids: Vec<_> = self.watches.keys().copied().collect();
@@ -66,7 +66,7 @@ impl World {
             if events.is_empty() {
                 continue;
             }
-            // One after the other, however long each takes.
+            // One after the other, regardless of their latency.
             let at = (now + latency).max(open.latest + 1).max(open.frozen_until);
             let lines = events.iter().map(watch::Event::line).collect();
             open.under_way.push_back(lines);
@@ -93,7 +93,7 @@ impl World {
             return;
         }
         for line in open.under_way.pop_front().unwrap_or_default() {
-            // Nobody reads any more if this fails.
+            // If this fails, the reader is gone.
             open.lines.unbounded_send(line).ok();
         }
     }
@@ -134,7 +134,7 @@ impl World {
         }
     }
 
-    /// Of a process that is gone nobody reads any more.
+    /// The watches of a process that is gone have no reader any more.
     pub(super) fn forget_watches_of(&mut self, who: usize) {
         self.watches.retain(|_, open| open.who != who);
     }

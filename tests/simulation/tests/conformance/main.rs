@@ -32,7 +32,7 @@ const PLAYERS: usize = 6;
 const LENGTH: usize = 14;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn both_answer_the_same_requests_alike_and_show_the_same_changes() {
+async fn both_servers_respond_equally_and_show_the_same_changes() {
     let control_plane = ControlPlane::shared().await;
     control_plane.install_crds().await.unwrap();
     let next = Arc::new(AtomicU64::new(0));
@@ -89,7 +89,7 @@ async fn play(control_plane: &'static ControlPlane, next: Arc<AtomicU64>) -> Vec
     differences
 }
 
-/// Plays one sequence; says where the answers differ, and what led to it.
+/// Plays one sequence; says where the responses differ, and what led to it.
 async fn differ<A: Server, B: Server>(
     number: u64,
     real: &mut Client<A>,
@@ -113,7 +113,7 @@ async fn differ<A: Server, B: Server>(
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn both_refuse_to_watch_from_what_is_forgotten() {
+async fn both_servers_refuse_a_watch_from_a_compacted_version() {
     let control_plane = ControlPlane::shared().await;
     control_plane.install_crds().await.unwrap();
     let namespace = control_plane.namespace("forgotten").await.unwrap();
@@ -127,7 +127,7 @@ async fn both_refuse_to_watch_from_what_is_forgotten() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn both_know_what_they_do_not_serve() {
+async fn both_servers_return_404_for_unknown_resources() {
     let control_plane = ControlPlane::shared().await;
     control_plane.install_crds().await.unwrap();
     let namespace = control_plane.namespace("unknown").await.unwrap();

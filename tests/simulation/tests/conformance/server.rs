@@ -26,7 +26,7 @@ const SILENCE: Duration = Duration::from_secs(180);
 /// Something that answers requests.
 #[async_trait]
 pub(crate) trait Server: Send {
-    /// Status and body of the answer.
+    /// Status and body of the response.
     async fn ask(&mut self, asked: Asked) -> (u16, Value);
 
     /// The events of a watch, up to one about an object of that name, or an error.
@@ -125,7 +125,7 @@ impl Simulated {
     }
 }
 
-/// Somebody who asks a server, and remembers.
+/// A client of a server, with memory.
 pub(crate) struct Client<S> {
     pub(crate) server: S,
     namespace: String,
@@ -136,7 +136,7 @@ pub(crate) struct Client<S> {
 /// The last object that is created: once it shows, a watch has shown all.
 const MARKER: &str = "the-end";
 
-/// What an answer says, as far as two servers can say the same.
+/// What a response says, as far as two servers can say the same.
 #[derive(Debug, PartialEq)]
 pub(crate) struct Said {
     pub(crate) code: u16,

@@ -7,7 +7,7 @@ use serde_json::Value;
 /// What the operator asks.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct ApiRequest {
-    /// The how-manieth request through the proxy, from 1.
+    /// The number of the request through the proxy, from 1.
     pub number: usize,
     /// Verb of the Kubernetes API: `get`, `list`, `watch`, `create`, `update`, `patch`, `delete`.
     pub verb: &'static str,
@@ -93,7 +93,7 @@ mod tests {
     }
 
     #[test]
-    fn a_path_names_what_is_asked_for() {
+    fn verb_and_object_are_derived_from_method_and_path() {
         let status = read(
             "PUT",
             "/apis/cloud-desktops.dev/v1alpha1/namespaces/n/desktopdeletions/dd/status?",

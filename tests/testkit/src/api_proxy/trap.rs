@@ -11,7 +11,7 @@ use tokio::sync::oneshot;
 use super::request::ApiRequest;
 use crate::error::Error;
 
-/// How long a trap waits for its request: longer than any answer that the operator may wait for before.
+/// How long a trap waits for its request: longer than any response that the operator may wait for before.
 const BOUND: Duration = Duration::from_secs(600);
 
 /// On which side of the effect a trap springs.
@@ -19,7 +19,7 @@ const BOUND: Duration = Duration::from_secs(600);
 pub enum Moment {
     /// The request is here, and the API server has not seen it.
     Before,
-    /// The API server has carried it out and answered, and the operator has not seen the answer.
+    /// The API server has carried it out and answered, and the operator has not seen the response.
     After,
 }
 
@@ -28,14 +28,14 @@ pub struct Trap {
     caught: oneshot::Receiver<Caught>,
 }
 
-/// A request that is held, until the test says what becomes of it; dropping this closes its connection.
+/// A request that is held until the test decides what happens to it; dropping this closes its connection.
 pub struct Caught {
     /// What was asked.
     pub request: Arc<ApiRequest>,
     verdict: oneshot::Sender<Verdict>,
 }
 
-/// What becomes of a request.
+/// What happens to a request.
 pub(super) enum Verdict {
     GoOn,
     Drop,
@@ -84,12 +84,12 @@ impl Caught {
         self.say(Verdict::GoOn);
     }
 
-    /// Closes the connection without an answer: the request, or the answer to it, is lost.
+    /// Closes the connection without a response: the request, or the response to it, is lost.
     pub fn drop_connection(self) {
         self.say(Verdict::Drop);
     }
 
-    /// Breaks the connection off in the middle of the answer's body; before there is an answer, as
+    /// Breaks the connection off in the middle of the response's body; before there is a response, as
     /// [`Caught::drop_connection`].
     pub fn cut_answer(self) {
         self.say(Verdict::Cut);
@@ -114,7 +114,7 @@ impl Caught {
         Ok(())
     }
 
-    /// Nobody listens any more if the client has given up or was killed.
+    /// The receiver is gone if the client has timed out or was killed.
     fn say(self, verdict: Verdict) {
         self.verdict.send(verdict).ok();
     }

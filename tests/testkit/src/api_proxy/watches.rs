@@ -1,8 +1,8 @@
 //! Watches that say nothing for a while, and lists of an earlier time.
 //!
-//! A frozen watch stays open and silent, as one does whose other end has died. It goes on where it stood, or ends with
-//! the API server's word that it is too old, after which a client lists anew: then it sees what came of the changes
-//! meanwhile, and none of them.
+//! A frozen watch stays open and silent, as one does whose peer has failed. It resumes where it stopped, or ends with
+//! the error that it is too old, after which a client lists again: then it sees only the result of the changes
+//! meanwhile.
 
 use std::sync::{Mutex, PoisonError};
 
@@ -30,7 +30,7 @@ pub(super) struct Watches {
 #[derive(Debug, Clone, Copy, Default)]
 struct Gate {
     frozen: bool,
-    /// How often all watches were told to list anew.
+    /// How often all watches were forced to list again.
     lost: usize,
 }
 
@@ -191,7 +191,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_lost_watch_says_that_it_is_too_old_and_ends() {
+    async fn a_lost_watch_reports_that_it_is_too_old_and_ends() {
         let watches = Watches::default();
         let (server, mut body) = watched(&watches);
         watches.freeze();

@@ -142,7 +142,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn progress_tells_downloads_from_packages() {
+    fn progress_counts_downloads_and_packages() {
         let lines = [
             "go: downloading k8s.io/api v0.37.2",
             "k8s.io/api/core/v1",

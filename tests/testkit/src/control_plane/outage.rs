@@ -14,7 +14,7 @@ impl ControlPlane {
     ///
     /// # Errors
     ///
-    /// Somebody else ended its supervisor.
+    /// Its supervisor was ended by another caller.
     pub async fn kill_etcd(&self) -> Result<(), Error> {
         self.started.etcd.kill().await
     }
@@ -33,7 +33,7 @@ impl ControlPlane {
     ///
     /// # Errors
     ///
-    /// Somebody else ended its supervisor.
+    /// Its supervisor was ended by another caller.
     pub async fn kill_api_server(&self) -> Result<(), Error> {
         self.started.kube_apiserver.kill().await
     }
@@ -61,7 +61,7 @@ impl ControlPlane {
         Ok(Snapshot(folder))
     }
 
-    /// Brings back what etcd held then, as after a restore from a backup: both servers begin anew.
+    /// Restores what etcd held then, as after a restore from a backup: both servers start again.
     ///
     /// # Errors
     ///

@@ -63,7 +63,7 @@ impl Setting {
         }
     }
 
-    /// What the API server is told about its surroundings.
+    /// The settings of the API server that depend on its environment.
     fn arguments(&self, kubelet_client: &Pair) -> Vec<String> {
         let mut arguments = vec![
             format!("--bind-address={}", self.address),
@@ -235,7 +235,7 @@ fn start_kube_apiserver(
 }
 
 impl Started {
-    /// Waits for `/readyz`, and gives up at once when a server has ended.
+    /// Waits for `/readyz`, and fails at once when a server has ended.
     pub(super) async fn ready(&self) -> Result<(), Error> {
         let client = kubeconfig::client(&self.kubeconfig).await?;
         let answer = eventually("the API server is ready", BOUND, async || {
@@ -283,7 +283,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn a_server_whose_port_is_taken_ends_and_says_so() {
+    async fn a_server_whose_port_is_in_use_exits_with_a_known_message() {
         let binaries = tokio::task::spawn_blocking(Binaries::provide)
             .await
             .unwrap()

@@ -1,4 +1,5 @@
-//! The networks of a cluster. They exist in its namespaces only: outside, the same addresses may be those of somebody else.
+//! The networks of a cluster. They exist in its namespaces only: outside, the same addresses may belong to other
+//! machines.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 

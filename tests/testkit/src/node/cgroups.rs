@@ -7,9 +7,9 @@ use std::process::{Child, Command, Stdio};
 
 use crate::error::{Context, Error};
 
-/// Removes what a test has left, once all its processes have ended: `$1` is its folder, the rest are its cgroups. It begins
-/// when its input ends, which is when its owner lets go or is gone. A cgroup can be removed only when it is empty, so its
-/// removal also shows that no process is left that could write to the folder.
+/// Removes what a test has left, once all its processes have ended: `$1` is its folder, the rest are its cgroups. It
+/// begins when its input ends, that is, when its owner releases it or is gone. A cgroup can be removed only when it is
+/// empty, so its removal also shows that no process is left that could write to the folder.
 const JANITOR: &str = r#"
 folder=$1; shift
 cat >/dev/null
@@ -46,7 +46,7 @@ impl Cgroups {
             .stdin(Stdio::piped())
             .stdout(Stdio::null())
             .stderr(Stdio::null())
-            // Whatever ends the tests in the foreground leaves it alone.
+            // An interrupt of the tests in the foreground does not reach it.
             .process_group(0)
             .spawn()
             .context(|| "start sh".to_owned())?;
@@ -83,7 +83,7 @@ impl Drop for Cgroups {
     }
 }
 
-/// Makes one cgroup. One for CPUs takes no process until it has been told which CPUs it has.
+/// Makes one cgroup. One for CPUs accepts no process until its CPUs are set.
 pub(super) fn make(folder: &Path) -> Result<(), Error> {
     let failed = || format!("make the cgroup {}", folder.display());
     std::fs::create_dir(folder).context(failed)?;

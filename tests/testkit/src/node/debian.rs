@@ -1,4 +1,4 @@
-//! Programs that are no Go modules, from packages of this machine's Debian release, unpacked and not installed.
+//! Programs that are not Go modules, from packages of this machine's Debian release, unpacked and not installed.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};

@@ -47,7 +47,7 @@ pub(super) fn build(source: &Path, target: &Path) -> Result<PathBuf, Error> {
         .env("CARGO_TARGET_DIR", target)
         .stdin(Stdio::null())
         .stderr(Stdio::piped());
-    // Build scripts look at these variables of a running test, and would be run again.
+    // Build scripts depend on these variables of a running test, and would be run again.
     for (name, _) in std::env::vars_os() {
         let text = name.to_string_lossy();
         if text.starts_with("CARGO_PKG_") || text.starts_with("CARGO_MANIFEST_") {

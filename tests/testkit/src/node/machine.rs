@@ -118,7 +118,7 @@ impl Node {
     ///
     /// # Errors
     ///
-    /// Somebody else ended its supervisor.
+    /// Its supervisor was ended by another caller.
     pub async fn fail(&self) -> Result<(), Error> {
         self.process.signal("KILL");
         self.process.wait().await?;
@@ -133,7 +133,7 @@ impl Node {
         .await
     }
 
-    /// Where its kubelet tells its metrics to everybody.
+    /// Where its kubelet serves its metrics without authentication.
     pub fn read_only_address(&self) -> SocketAddr {
         SocketAddr::new(self.address, READ_ONLY_PORT)
     }
@@ -177,7 +177,7 @@ impl Node {
     ) -> Result<Process, Error> {
         let nsenter =
             commands::find("nsenter").ok_or_else(|| Error::Other("nsenter is missing".to_owned()))?;
-        // Not for the shell that watches over it, which looks for its own programs.
+        // Not for the shell that supervises it, which searches its own programs.
         let variables = environment.iter().map(|(name, value)| format!("{name}={value}"));
         let target = ["--target", &self.init, "--all", "env"].map(str::to_owned);
         let arguments: Vec<_> = target

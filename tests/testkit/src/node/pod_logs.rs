@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use crate::error::{Context, Error};
 
-/// How often new files are looked for: no pod of the tests lives shorter.
+/// How often new files are searched for: no pod of the tests has a shorter life.
 const INTERVAL: Duration = Duration::from_millis(200);
 
 /// The logs of a node. Files are linked until the value is dropped.
@@ -28,7 +28,7 @@ impl PodLogs {
         let (from, to) = (pods.clone(), kept.clone());
         let thread = std::thread::spawn(move || {
             while stopped.recv_timeout(INTERVAL) == Err(RecvTimeoutError::Timeout) {
-                // Whoever reads the logs links once more, and learns why it fails.
+                // A reader of the logs links once more, and gets the error if that fails.
                 link_all(&from, &to).ok();
             }
         });
@@ -106,7 +106,7 @@ mod tests {
     use crate::eventually::{GENEROUS, eventually};
 
     #[tokio::test]
-    async fn what_a_pod_printed_is_there_after_it_is_gone() {
+    async fn the_output_of_a_pod_is_kept_after_its_deletion() {
         let folder = tempfile::tempdir().unwrap();
         let [pods, kept] = ["pods", "kept"].map(|name| folder.path().join(name));
         let logs = PodLogs::follow(pods.clone(), kept.clone()).unwrap();

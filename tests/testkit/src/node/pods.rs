@@ -33,7 +33,7 @@ impl Cluster {
     pub fn connects(&self, pod: &str, to: SocketAddr) -> Result<bool, Error> {
         let id = process(pod, |_| true)?;
         let (host, port) = (to.ip().to_string(), to.port().to_string());
-        // A packet that is dropped is answered by nobody.
+        // A packet that is dropped gets no response.
         let connect = ["timeout", "3", "bash", "-c", CONNECT, "bash", &host, &port];
         Ok(commands::run("nsenter", ["--target", &id, "--net"].iter().chain(&connect)).is_ok())
     }
@@ -59,7 +59,7 @@ impl Cluster {
             .map_err(|_| Error::Other(format!("{text} is no number")))
     }
 
-    /// Has somebody listen at a port of the pod with this uid, for as long as the value lives.
+    /// Starts a server on a port of the pod with this uid, for as long as the value lives.
     ///
     /// # Errors
     ///

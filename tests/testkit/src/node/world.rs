@@ -19,11 +19,12 @@ use crate::supervised::{Options, Supervised};
 /// The variable by which the test knows that it is in its namespaces: a file with a [`World`].
 const VARIABLE: &str = "TESTKIT_WORLD";
 
-/// The variable that names a file to which a line is added for every test that is skipped, for who reads no standard error of tests.
+/// The variable that names a file to which a line is added for every skipped test, for callers that do not see standard
+/// error of tests.
 const SKIPPED: &str = "TESTKIT_SKIPPED";
 
 /// Moves itself to the cgroups that end with an empty argument, and enters fresh namespaces, whose first process is the rest.
-/// It ends if it cannot: whatever it starts would be left to the machine.
+/// It ends if it cannot: otherwise its processes would stay on the machine.
 const ENTER: &str = r#"
 set -e
 while [ -n "$1" ]; do echo $$ >"$1"; shift; done
@@ -122,7 +123,7 @@ async fn play(test: &str, world: &World) -> Result<(), Error> {
     let cgroups = Cgroups::make(&format!("testkit-{name}"), &folder)?;
     let (status, log) = run(test, world, &folder, &cgroups).await?;
     cgroups.remove()?;
-    // A test of another name would be played by nobody.
+    // A test with another name would never be run.
     let passed = status == 0 && log.contains("1 passed");
     assert!(
         passed,

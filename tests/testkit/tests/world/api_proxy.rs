@@ -29,7 +29,7 @@ async fn label(requests: &Api<DynamicObject>, wave: &str) -> kube::Result<Dynami
 }
 
 #[tokio::test]
-async fn a_write_can_be_held_lost_and_replaced_on_either_side_of_its_effect() -> Result<()> {
+async fn a_write_can_be_held_dropped_and_replaced_before_and_after_its_effect() -> Result<()> {
     let control_plane = ControlPlane::shared().await;
     let namespace = control_plane.namespace("proxy").await?;
     control_plane.deploy("deploy", namespace.name()).await?;

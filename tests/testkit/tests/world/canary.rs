@@ -35,7 +35,7 @@ async fn printed(command: &str) -> String {
 }
 
 #[tokio::test]
-async fn a_secret_in_the_log_is_found_whatever_printed_it() {
+async fn a_secret_in_the_log_is_found_in_every_encoding() {
     assert_eq!(printed("echo all is well").await, "");
     for command in [
         "echo first; echo 'the key canary-1 is wrong'; echo last",
@@ -52,7 +52,7 @@ async fn a_secret_in_the_log_is_found_whatever_printed_it() {
 }
 
 #[tokio::test]
-async fn what_is_printed_in_the_last_moment_counts() -> Result<(), Error> {
+async fn output_at_exit_is_searched() -> Result<(), Error> {
     let operator = script(
         "trap 'echo canary-1; exit 0' TERM; echo ready; while :; do sleep 0.01; done",
         None,
@@ -71,7 +71,7 @@ async fn what_is_printed_in_the_last_moment_counts() -> Result<(), Error> {
 }
 
 #[tokio::test]
-async fn the_secrets_of_a_cloud_are_searched_for_whatever_they_look_like() {
+async fn the_secrets_of_a_simulated_cloud_are_searched_for_even_without_the_mark() {
     let mut world = Cloud::world();
     let key = json!({"id": "KEY", "secret": "plain-key-0001", "securityToken": "plain-session-0002"});
     world["accounts"][0]["accessKeys"] = json!([key]);
@@ -128,7 +128,7 @@ async fn a_secret_in_the_metrics_is_found() {
 }
 
 #[tokio::test]
-async fn a_secret_in_a_write_is_found_and_that_in_a_secret_is_none() -> Result<(), Error> {
+async fn a_secret_in_a_write_is_found_except_in_a_kubernetes_secret() -> Result<(), Error> {
     // Of its own, so that no other test comes upon what is written here.
     let control_plane = ControlPlane::start().await?;
     control_plane.install_crds().await?;
@@ -156,7 +156,7 @@ async fn a_secret_in_a_write_is_found_and_that_in_a_secret_is_none() -> Result<(
         "note": "the token canary-out-of-place",
     });
     namespace.apply(&event).await?;
-    // The event of the audit log may come a moment after the answer.
+    // The event of the audit log may come a moment after the response.
     eventually("the write is found", GENEROUS, async || {
         let found = verdict(script("true", Some(&kubeconfig)));
         if found.contains("a secret stands in the audit log") && found.contains("canary-out-of-place") {
@@ -169,7 +169,7 @@ async fn a_secret_in_a_write_is_found_and_that_in_a_secret_is_none() -> Result<(
 }
 
 #[tokio::test]
-async fn a_test_that_fails_already_fails_for_its_own_reason() {
+async fn a_secret_does_not_hide_the_failure_of_a_test() {
     let operator = script("echo canary-1", None);
     operator.wait().await.unwrap();
     let failing = std::thread::spawn(move || {

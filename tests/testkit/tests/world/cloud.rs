@@ -7,7 +7,7 @@ use workspace_simulator::cloud::Operation;
 const DESKTOP: &str = "1d81c1dc-312b-4621-b778-bac3a1336442";
 
 #[tokio::test]
-async fn it_answers_over_tls_and_keeps_a_ledger() -> Result<(), Error> {
+async fn the_simulated_cloud_responds_over_tls_and_keeps_a_ledger() -> Result<(), Error> {
     let cloud = Cloud::start(&Cloud::world()).await?;
     cloud.add_desktop(&json!({"id": DESKTOP}))?;
     assert_eq!(cloud.simulator().desktops().len(), 1);
@@ -39,7 +39,7 @@ async fn it_answers_over_tls_and_keeps_a_ledger() -> Result<(), Error> {
 }
 
 #[tokio::test]
-async fn what_it_cannot_play_is_refused_with_a_reason() -> Result<(), Error> {
+async fn invalid_worlds_and_faults_are_refused_with_a_reason() -> Result<(), Error> {
     let cloud = Cloud::start(&Cloud::world()).await?;
     let error = cloud
         .add_desktop(&json!({"id": DESKTOP, "colour": "blue"}))

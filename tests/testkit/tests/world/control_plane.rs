@@ -27,7 +27,7 @@ async fn kubectl_of_the_same_version_reaches_the_api_server() -> Result<(), Erro
 }
 
 #[tokio::test]
-async fn a_failed_kubectl_command_tells_why() -> Result<(), Error> {
+async fn a_failed_kubectl_command_reports_the_reason() -> Result<(), Error> {
     let control_plane = ControlPlane::shared().await;
     let output = control_plane
         .kubectl_with_input(["apply", "-f", "-"], "kind: Nonsense")
@@ -80,7 +80,7 @@ async fn each_request_is_one_event_of_the_audit_log() -> Result<(), Error> {
 }
 
 #[tokio::test]
-async fn a_service_account_has_the_rights_that_were_bound_and_no_more() -> Result<(), Error> {
+async fn a_service_account_has_only_the_permissions_that_were_bound() -> Result<(), Error> {
     let control_plane = ControlPlane::shared().await;
     let namespace = control_plane.namespace("account").await?;
     let account =

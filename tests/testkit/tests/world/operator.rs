@@ -26,7 +26,7 @@ async fn prints(operator: &Operator, text: &str) -> Result<(), Error> {
 }
 
 #[tokio::test]
-async fn it_gets_the_environment_that_was_named_and_nothing_of_ours() -> Result<(), Error> {
+async fn the_operator_gets_only_the_environment_that_was_specified() -> Result<(), Error> {
     // Cargo sets this variable for every test.
     assert!(std::env::var_os("CARGO_MANIFEST_DIR").is_some());
     let operator = script(r#"echo "$GREETING, [$CARGO_MANIFEST_DIR]""#)?;
@@ -36,7 +36,7 @@ async fn it_gets_the_environment_that_was_named_and_nothing_of_ours() -> Result<
 }
 
 #[tokio::test]
-async fn it_can_shut_down_and_be_frozen_meanwhile() -> Result<(), Error> {
+async fn the_operator_can_be_frozen_during_its_shutdown() -> Result<(), Error> {
     let operator = script("trap 'echo bye; exit 0' TERM; echo ready; while :; do sleep 0.01; done")?;
     prints(&operator, "ready").await?;
     operator.freeze();
@@ -48,7 +48,7 @@ async fn it_can_shut_down_and_be_frozen_meanwhile() -> Result<(), Error> {
 }
 
 #[tokio::test]
-async fn it_can_be_killed_without_a_word() -> Result<(), Error> {
+async fn the_operator_can_be_killed_without_a_graceful_shutdown() -> Result<(), Error> {
     let operator = script("trap 'echo bye' TERM EXIT; echo ready; while :; do sleep 0.01; done")?;
     prints(&operator, "ready").await?;
     operator.kill().await?;
