@@ -322,9 +322,9 @@ mod tests {
     #[tokio::test]
     async fn a_loop_that_panicked_is_not_alive() {
         let health = Health::default();
-        let pulse = health.register_heartbeat("poller", BOUND);
+        let heartbeat = health.register_heartbeat("poller", BOUND);
         let ended = tokio::spawn(async move {
-            pulse.beat();
+            heartbeat.beat();
             panic!("a bug");
         });
         assert!(ended.await.is_err());

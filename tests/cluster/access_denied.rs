@@ -100,7 +100,7 @@ async fn goes_on(fixture: &Fixture) {
 }
 
 /// What keeps the operator's finalizer off a new request says so with these words.
-async fn is_said_at_the_start(fixture: &Fixture, obstacle: &[Value], words: &str) {
+async fn is_reported_at_the_start(fixture: &Fixture, obstacle: &[Value], words: &str) {
     kubectl(fixture, "create", obstacle).await;
     let suspended = json!({"suspend": true});
     fixture.request_with("probe", &["pc-1"], suspended).await;
@@ -122,14 +122,14 @@ async fn a_policy_that_refuses_the_finalizer_is_reported_with_its_message() {
     let fixture = Fixture::set("no-finalizers", &[desktop("pc-1")]).await;
     let (rule, words) = ("!has(object.metadata.finalizers)", "no finalizers today");
     let policy = policy(fixture.namespace.name(), rule, words);
-    is_said_at_the_start(&fixture, &policy, words).await;
+    is_reported_at_the_start(&fixture, &policy, words).await;
 }
 
 #[tokio::test]
 async fn a_webhook_that_is_down_is_reported_like_a_policy_that_refuses() {
     let fixture = Fixture::set("webhook-down", &[desktop("pc-1")]).await;
     let webhook = webhook_that_is_down(fixture.namespace.name());
-    is_said_at_the_start(&fixture, &webhook, "failed calling webhook").await;
+    is_reported_at_the_start(&fixture, &webhook, "failed calling webhook").await;
 }
 
 #[tokio::test]

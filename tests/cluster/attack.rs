@@ -29,10 +29,10 @@ mod secrets;
 mod verdict;
 mod victims;
 
-use lies::Lie;
+use lies::ForgedEdit;
 
 /// The refused edits, as a table: the request, the edit, and the error of the API server.
-fn table() -> Vec<Lie> {
+fn table() -> Vec<ForgedEdit> {
     [
         log::removed(),
         log::invented(),
@@ -64,7 +64,7 @@ async fn recorded_facts_cannot_be_rewritten_even_by_an_administrator() {
     let lies = table();
     let mut wrong = Vec::new();
     for (number, lie) in lies.iter().enumerate() {
-        wrong.extend(lie.told(&namespace, &format!("victim-{number}")).await);
+        wrong.extend(lie.try_all(&namespace, &format!("victim-{number}")).await);
     }
     assert!(wrong.is_empty(), "of {} lies:\n{}", lies.len(), wrong.join("\n"));
 }
@@ -80,7 +80,7 @@ fn every_field_of_the_status_is_attacked_or_known_to_be_free() {
         &mut leaves,
     );
     assert!(leaves.len() > 40, "{leaves:?}");
-    let attacked: Vec<_> = table().iter().flat_map(Lie::fields).collect();
+    let attacked: Vec<_> = table().iter().flat_map(ForgedEdit::fields).collect();
     let free = powers::fields();
     let missing: Vec<_> = leaves
         .iter()

@@ -150,7 +150,7 @@ async fn operator(control_plane: &ControlPlane, namespaces: [&Namespace; 2], fla
 }
 
 /// Waits until the credentials of the project are verified.
-async fn proven(namespace: &Namespace) {
+async fn verified(namespace: &Namespace) {
     let look = async || {
         let status = namespace.projects().get("prod").await.unwrap().data["status"].clone();
         let proven = condition(&status, Ready)["reason"] == "CredentialsValid";
@@ -200,7 +200,7 @@ async fn posts_in_between(name: &str, login_of_its_own: bool, flags: &[&str]) ->
     let look = async || if posts().0 > 0 { Ok(()) } else { Err("no POST") };
     let begun = eventually("the crowd is served", BOUND, look).await;
     begun.unwrap_or_else(|error| panic!("{error}\n{}", operator.log_tail()));
-    proven(&other).await;
+    verified(&other).await;
     let before = posts().0;
     assert!(before < CROWD / 2, "the crowd is not served yet");
     create(&other, &single).await;

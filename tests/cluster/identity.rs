@@ -240,7 +240,7 @@ async fn a_wrong_password_is_reported_and_not_retried_until_the_user_is_locked()
 }
 
 /// Credentials that are replaced by others.
-struct FairQueue {
+struct CredentialRotation {
     kind: &'static str,
     /// The account before and after.
     accounts: [Value; 2],
@@ -248,13 +248,13 @@ struct FairQueue {
     values: [Values; 2],
 }
 
-fn rotations() -> [FairQueue; 3] {
+fn rotated_credentials() -> [CredentialRotation; 3] {
     let account = |field: &str, login: Value| json!({"name": "test", field: [login]});
     let key = |id, secret| account("accessKeys", json!({"id": id, "secret": secret}));
     let token = |text| account("tokens", json!({"token": text, "user": "robot"}));
     let user = |password| account("users", json!({"name": "robot", "password": password}));
     [
-        FairQueue {
+        CredentialRotation {
             kind: "accessKey",
             accounts: [
                 key(ACCESS_KEY, SECRET_KEY),
@@ -268,12 +268,12 @@ fn rotations() -> [FairQueue; 3] {
                 ],
             ],
         },
-        FairQueue {
+        CredentialRotation {
             kind: "token",
             accounts: [token("canary-token-old"), token("canary-token-new")],
             values: [&[("token", "canary-token-old")], &[("token", "canary-token-new")]],
         },
-        FairQueue {
+        CredentialRotation {
             kind: "password",
             accounts: [user(PASSWORD), user(NEW_PASSWORD)],
             values: [USER, CHANGED_USER],
@@ -285,8 +285,8 @@ fn rotations() -> [FairQueue; 3] {
 const LOAD: usize = 24;
 
 /// Rotates credentials while requests are reconciled; returns the calls that were rejected.
-async fn rotate(name: &str, rotation: FairQueue, flags: &[&str]) -> Vec<Operation> {
-    let FairQueue {
+async fn rotate(name: &str, rotation: CredentialRotation, flags: &[&str]) -> Vec<Operation> {
+    let CredentialRotation {
         kind,
         accounts,
         values,
@@ -326,7 +326,7 @@ async fn rotate(name: &str, rotation: FairQueue, flags: &[&str]) -> Vec<Operatio
 
 #[tokio::test]
 async fn credentials_are_rotated_under_load_without_a_restart() {
-    join_all(rotations().map(async |rotation| {
+    join_all(rotated_credentials().map(async |rotation| {
         let name = format!("rotate-{}", rotation.kind.to_lowercase());
         let refused = rotate(&name, rotation, &[]).await;
         let count = |iam: bool| {
@@ -344,7 +344,7 @@ async fn credentials_are_rotated_under_load_without_a_restart() {
 
 #[tokio::test]
 async fn if_submissions_are_sequential_at_most_one_uses_the_old_credentials() {
-    join_all(rotations().map(async |rotation| {
+    join_all(rotated_credentials().map(async |rotation| {
         let name = format!("rotate-one-by-one-{}", rotation.kind.to_lowercase());
         let refused = rotate(&name, rotation, &["--concurrency=1"]).await;
         let posts = refused.iter().filter(|call| **call == Operation::BatchDelete);

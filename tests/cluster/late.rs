@@ -12,7 +12,7 @@ use crate::fixture::{Fixture, desktop, pair, says};
 use crate::shutdown::answers;
 
 /// `--max-signature-age` of [`doubt::FLAGS`].
-const GUARD: Duration = Duration::from_secs(3);
+const MAX_SIGNATURE_AGE: Duration = Duration::from_secs(3);
 
 /// A proxy to the API server that holds the response to the write of the intent.
 async fn trapped_intent(fixture: &Fixture) -> (ApiServerProxy, Trap) {
@@ -39,7 +39,7 @@ async fn a_signature_that_became_too_old_while_its_intent_was_stored_is_not_sent
     let stored = intent.sprung().await.unwrap();
     let first = stored.request.body["status"]["attempts"][0]["id"].clone();
     // It was signed before it was stored.
-    tokio::time::sleep(GUARD).await;
+    tokio::time::sleep(MAX_SIGNATURE_AGE).await;
     assert_eq!(
         fixture.posts().len(),
         0,

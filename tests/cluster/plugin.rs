@@ -19,20 +19,20 @@ pub(crate) const HASH: &str = "sha256:0123456789abcdef0123456789abcdef0123456789
 const NEWER: &str = "sha256:fedcba9876543210fedcba9876543210fedcba9876543210fedcba9876543210";
 
 /// A namespace, and the plugin as its administrator.
-pub(crate) struct Desk {
+pub(crate) struct PluginUser {
     namespace: Namespace,
     kubeconfig: PathBuf,
 }
 
 /// What a run of the plugin came to.
 #[derive(Debug)]
-pub(crate) struct Ran {
+pub(crate) struct PluginOutput {
     pub(crate) code: i32,
     pub(crate) out: String,
     pub(crate) err: String,
 }
 
-impl Desk {
+impl PluginUser {
     async fn new(prefix: &str) -> Self {
         let cluster = ControlPlane::shared().await;
         cluster.install_crds().await.unwrap();
@@ -68,7 +68,7 @@ impl Desk {
     }
 
     /// Runs the plugin with that on its standard input.
-    pub(crate) async fn run(&self, arguments: &[&str], input: &str) -> Ran {
+    pub(crate) async fn run(&self, arguments: &[&str], input: &str) -> PluginOutput {
         ended(self.start(arguments), input).await
     }
 
@@ -100,13 +100,13 @@ impl Desk {
     }
 }
 
-async fn ended(mut child: Child, input: &str) -> Ran {
+async fn ended(mut child: Child, input: &str) -> PluginOutput {
     if let Some(mut stdin) = child.stdin.take() {
         // It may end without reading.
         stdin.write_all(input.as_bytes()).await.ok();
     }
     let output = child.wait_with_output().await.unwrap();
-    Ran {
+    PluginOutput {
         code: output.status.code().unwrap(),
         out: String::from_utf8(output.stdout).unwrap(),
         err: String::from_utf8(output.stderr).unwrap(),

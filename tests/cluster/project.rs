@@ -9,8 +9,8 @@ use workspace_simulator::cloud::Operation::ListDesktops;
 
 use desktop_deletion_operator::crd::conditions::ConditionType::{Ready, Stalled, Submitted, Succeeded};
 
-use crate::door::Connection;
 use crate::fixture::{BOUND, Fixture, condition, desktop, endless, message, pair, says};
+use crate::tcp_gate::TcpGate;
 
 /// Another project of the same account.
 const SECOND: &str = "second-project";
@@ -212,10 +212,10 @@ async fn an_unknown_region_is_reported_with_the_fix() {
 async fn a_host_that_stays_unreachable_is_reported_as_stalled_and_recovers_by_itself() {
     let fixture =
         Fixture::without_project("not-reached", Cloud::world(), &[desktop("pc-1"), desktop("pc-2")]).await;
-    let door = Connection::to(&fixture.cloud.simulator().workspace).await;
-    door.shut();
+    let gate = TcpGate::in_front_of(&fixture.cloud.simulator().workspace).await;
+    gate.close();
     let mut project = fixture.cloud.project("prod", "login");
-    project["spec"]["endpoint"] = json!(door.url());
+    project["spec"]["endpoint"] = json!(gate.url());
     fixture
         .namespace
         .apply(&fixture.cloud.secret("login"))
@@ -243,7 +243,7 @@ async fn a_host_that_stays_unreachable_is_reported_as_stalled_and_recovers_by_it
     fixture
         .until("another", "user action is requested", for_a_person)
         .await;
-    door.unlock();
+    gate.reopen();
     let status = fixture.completed("leaver").await;
     assert_eq!(says(&status, Succeeded), pair("True", "AllDeleted"), "{status:#}");
     assert_eq!(says(&status, Stalled), pair("absent", "absent"), "{status:#}");
@@ -252,10 +252,10 @@ async fn a_host_that_stays_unreachable_is_reported_as_stalled_and_recovers_by_it
 #[tokio::test]
 async fn a_cloud_that_cannot_be_reached_is_tried_again() {
     let fixture = Fixture::without_project("unreachable", Cloud::world(), &[desktop("pc-1")]).await;
-    let door = Connection::to(&fixture.cloud.simulator().workspace).await;
-    door.shut();
+    let gate = TcpGate::in_front_of(&fixture.cloud.simulator().workspace).await;
+    gate.close();
     let mut project = fixture.cloud.project("prod", "login");
-    project["spec"]["endpoint"] = json!(door.url());
+    project["spec"]["endpoint"] = json!(gate.url());
     fixture
         .namespace
         .apply(&fixture.cloud.secret("login"))
@@ -269,7 +269,7 @@ async fn a_cloud_that_cannot_be_reached_is_tried_again() {
     let status = fixture.reason("leaver", Submitted, "ServiceUnavailable").await;
     assert_eq!(says(&status, Stalled), pair("absent", "absent"), "{status:#}");
 
-    door.unlock();
+    gate.reopen();
     let status = fixture.completed("leaver").await;
     assert_eq!(says(&status, Succeeded), pair("True", "AllDeleted"), "{status:#}");
     assert_eq!(fixture.posts().len(), 1);

@@ -11,8 +11,8 @@ use workspace_simulator::cloud::Operation;
 
 use desktop_deletion_operator::crd::conditions::ConditionType::{Reconciling, Stalled, Submitted, Succeeded};
 
-use crate::door::Connection;
 use crate::fixture::{Fixture, body, desktop, entry, message, pair, says};
+use crate::tcp_gate::TcpGate;
 
 /// How long it takes to record a rejection in a test: ten times the shortest delay after a rejection.
 const RECORD: Duration = Duration::from_secs(3);
@@ -292,9 +292,9 @@ async fn a_request_fails_if_its_desktops_are_listed_but_never_found() {
 #[tokio::test]
 async fn a_request_that_could_not_be_sent_is_sent_later() {
     let fixture = Fixture::without_project("not-sent", Cloud::world(), &[desktop("pc-1")]).await;
-    let door = Connection::to(&fixture.cloud.simulator().workspace).await;
+    let gate = TcpGate::in_front_of(&fixture.cloud.simulator().workspace).await;
     let mut project = fixture.cloud.project("prod", "login");
-    project["spec"]["endpoint"] = json!(door.url());
+    project["spec"]["endpoint"] = json!(gate.url());
     fixture
         .namespace
         .apply(&fixture.cloud.secret("login"))
@@ -307,12 +307,12 @@ async fn a_request_that_could_not_be_sent_is_sent_later() {
     fixture.request("leaver", &["pc-1"]).await;
     fixture.struck().await;
     // Reads go on over the connection that stands; the submission makes one of its own.
-    door.shut();
+    gate.close();
     let status = fixture.reason("leaver", Submitted, "ServiceUnavailable").await;
     assert_eq!(status["lastError"]["class"], "Unreachable", "{status:#}");
     assert_eq!(status["attempts"][0]["outcome"], "NotSent", "{status:#}");
     assert_eq!(fixture.posts(), Vec::<Value>::new());
-    door.unlock();
+    gate.reopen();
     deleted_after_all(&fixture, "leaver").await;
     assert_eq!(fixture.posts().len(), 1);
 }

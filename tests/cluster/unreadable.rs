@@ -83,7 +83,7 @@ fn operator(fixture: &Fixture, other: &Namespace, flags: &[&str]) -> Running {
 }
 
 /// Waits until a request says that the namespace cannot be read, and gives its message.
-async fn told(fixture: &Fixture, name: &str, other: &Namespace) -> String {
+async fn reported(fixture: &Fixture, name: &str, other: &Namespace) -> String {
     let decided =
         |status: &Value| !condition(status, Stalled).is_null() || status["completionTime"].is_string();
     let status = fixture.until(name, "it is stalled, or has ended", decided).await;
@@ -121,7 +121,7 @@ async fn others_wait_until_no_call_from_an_unreadable_namespace_can_take_effect(
     let first = operator(&fixture, &other, &[]);
     let leaver = fixture.request("leaver", &["pc-1"]).await;
     let created = leaver.metadata.creation_timestamp.unwrap().0;
-    let message = told(&fixture, "leaver", &other).await;
+    let message = reported(&fixture, "leaver", &other).await;
     let (_, until) = message.split_once("until about ").unwrap();
     let until: Timestamp = until.split_once(',').unwrap().0.parse().unwrap();
     let left = until.duration_since(created);
@@ -202,8 +202,8 @@ async fn a_request_in_flight_keeps_its_desktop_when_its_namespace_can_be_read_ag
     let second = operator(&fixture, &other, &[]);
     fixture.request("leaver", &["pc-1"]).await;
     fixture.request("unconcerned", &["pc-2"]).await;
-    told(&fixture, "leaver", &other).await;
-    told(&fixture, "unconcerned", &other).await;
+    reported(&fixture, "leaver", &other).await;
+    reported(&fixture, "unconcerned", &other).await;
     bind(&fixture, &other, ROLE).await;
     let status = fixture.completed("unconcerned").await;
     assert_eq!(says(&status, Succeeded), pair("True", "AllDeleted"), "{status:#}");

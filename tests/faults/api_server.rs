@@ -14,7 +14,7 @@ use crate::trial_group::TrialGroup;
 
 /// What happens to a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Blow {
+enum CallFault {
     /// The connection is closed: without an effect the request was lost, with it the response.
     Lost,
     /// No response arrives until the operator times out.
@@ -25,17 +25,17 @@ enum Blow {
     Cut,
 }
 
-const BLOWS: [Blow; 10] = [
-    Blow::Lost,
-    Blow::Hung,
-    Blow::Status(401),
-    Blow::Status(403),
-    Blow::Status(409),
-    Blow::Status(429),
-    Blow::Status(500),
-    Blow::Status(503),
-    Blow::Status(504),
-    Blow::Cut,
+const CALL_FAULTS: [CallFault; 10] = [
+    CallFault::Lost,
+    CallFault::Hung,
+    CallFault::Status(401),
+    CallFault::Status(403),
+    CallFault::Status(409),
+    CallFault::Status(429),
+    CallFault::Status(500),
+    CallFault::Status(503),
+    CallFault::Status(504),
+    CallFault::Cut,
 ];
 
 /// A call of the API server.
@@ -52,11 +52,11 @@ pub(crate) struct Case {
     pub(crate) name: String,
     call: Call,
     moment: Moment,
-    blow: Blow,
+    blow: CallFault,
 }
 
 impl Case {
-    fn new(call: Call, moment: Moment, blow: Blow) -> Self {
+    fn new(call: Call, moment: Moment, blow: CallFault) -> Self {
         let name = match call {
             Call::Write(effect) => format!("{moment:?} {effect:?} {blow:?}"),
             Call::Read(read) => format!("{read:?} {blow:?}"),
@@ -78,10 +78,10 @@ impl Case {
 fn writes(effects: &[Effect]) -> Vec<Case> {
     let mut cases = Vec::new();
     for effect in effects {
-        for blow in BLOWS {
+        for blow in CALL_FAULTS {
             cases.push(Case::new(Call::Write(*effect), Moment::After, blow));
             // There is nothing to cut yet.
-            if blow != Blow::Cut {
+            if blow != CallFault::Cut {
                 cases.push(Case::new(Call::Write(*effect), Moment::Before, blow));
             }
         }
@@ -89,8 +89,8 @@ fn writes(effects: &[Effect]) -> Vec<Case> {
     cases
 }
 
-fn reads(call: Call) -> [Case; BLOWS.len()] {
-    BLOWS.map(|blow| Case::new(call, Moment::After, blow))
+fn reads(call: Call) -> [Case; CALL_FAULTS.len()] {
+    CALL_FAULTS.map(|blow| Case::new(call, Moment::After, blow))
 }
 
 /// Calls of a request whose submission is answered.
@@ -114,7 +114,7 @@ pub(crate) fn without_effect() -> Vec<Case> {
     writes(&[Effect::RecordOutcome("NoEffect")])
 }
 
-impl Blow {
+impl CallFault {
     /// Applies the fault; a returned request stays held.
     fn strike(self, caught: Caught) -> Option<Caught> {
         match self {
@@ -130,7 +130,7 @@ impl Blow {
 /// Runs the cases; the first submission of each is answered, or took effect or not and was not answered.
 async fn run(name: &str, mut cases: Vec<Case>, took_effect: Option<bool>) {
     cases.retain(|case| plans::is_wanted(&case.name));
-    let mut group = TrialGroup::gather(name).await;
+    let mut group = TrialGroup::new(name).await;
     for case in &cases {
         let trial = group.add(&case.name, &trial::one_of_two_fails()).await;
         if let Some(took_effect) = took_effect {

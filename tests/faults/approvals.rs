@@ -119,7 +119,7 @@ impl Case {
         }
         operators.push(start());
         if self.meanwhile == MadeAnew {
-            made_anew(trial, &approved).await?;
+            recreated(trial, &approved).await?;
         }
         if let Some(reason) = self.waits() {
             let waits = |status: &Value| says(status, Submitted) == pair("False", reason);
@@ -176,7 +176,7 @@ async fn approve(trial: &Trial) -> Result<Value, String> {
 }
 
 /// Applies the request with that approval until it is another one.
-async fn made_anew(trial: &Trial, approved: &Value) -> Result<(), String> {
+async fn recreated(trial: &Trial, approved: &Value) -> Result<(), String> {
     let first = async || {
         trial
             .object()

@@ -139,7 +139,7 @@ impl Others {
 async fn an_invalid_response_never_determines_the_result_and_does_not_delay_other_requests() {
     let (url, visits) = sink().await;
     let rows = rows::all(&url);
-    let mut group = TrialGroup::gather("bad-answers").await;
+    let mut group = TrialGroup::new("bad-answers").await;
     group.add("others", &[desktop("pc-1", "100ms")]).await;
     for row in &rows {
         let running = if row.call.is_late() { "10s" } else { "1s" };

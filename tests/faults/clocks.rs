@@ -90,7 +90,7 @@ async fn in_doubt(trial: &Trial) {
 
 async fn run((name, seconds): (&str, &str)) {
     let library = WRONG_CLOCK.display().to_string();
-    let mut group = TrialGroup::gather(&format!("clock-{name}")).await;
+    let mut group = TrialGroup::new(&format!("clock-{name}")).await;
     for (before, effect) in BEFORE {
         let trial = group.add(&format!("{before}-{name}"), &points::desktops()).await;
         if let Some(effect) = effect {

@@ -24,7 +24,7 @@ const REQUESTS: [(&str, [&str; 2]); 2] = [("first", ["pc-1", "pc-2"]), ("second"
 
 impl Day {
     async fn begin(name: &str) -> Self {
-        let mut group = TrialGroup::gather(name).await;
+        let mut group = TrialGroup::new(name).await;
         let desktops = ["pc-1", "pc-2", "pc-3", "pc-4"].map(|id| desktop(id, "100ms"));
         group.add("prod", &desktops).await;
         let day = Self {

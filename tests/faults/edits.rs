@@ -48,14 +48,14 @@ impl Edit {
         matches!(self, Self::ResumedUnseen | Self::RecreatedUnseen)
     }
 
-    fn is_made_anew(self) -> bool {
+    fn is_recreated(self) -> bool {
         matches!(self, Self::RecreatedUnseen | Self::ReplacedAndRecreated)
     }
 
     /// The outcome of the second desktop. A request that is created again would submit a desktop that still exists once
     /// more, which is correct.
     fn result(self) -> &'static str {
-        if self.is_made_anew() { "success" } else { "failed" }
+        if self.is_recreated() { "success" } else { "failed" }
     }
 
     async fn make(self, trial: &Trial) -> Result<(), String> {
@@ -96,7 +96,7 @@ impl Edit {
             }
             Self::ResumedUnseen | Self::Replaced => trial.settled().await,
             Self::RecreatedUnseen | Self::ReplacedAndRecreated => {
-                remade(trial, first).await?;
+                recreated(trial, first).await?;
                 trial.ended().await
             }
         }
@@ -142,7 +142,7 @@ async fn gone(trial: &Trial) -> Result<Value, String> {
 }
 
 /// Applies the request until it is another one than the first.
-async fn remade(trial: &Trial, first: &str) -> Result<(), String> {
+async fn recreated(trial: &Trial, first: &str) -> Result<(), String> {
     let look = async || {
         trial.begin().await;
         match trial.object().await.and_then(|object| object.metadata.uid) {
@@ -157,7 +157,7 @@ async fn remade(trial: &Trial, first: &str) -> Result<(), String> {
 async fn run(edit: Edit) {
     let wanted = |point: &&Point| plans::is_wanted(&edit.plan(point));
     let points: Vec<_> = POINTS.iter().filter(wanted).collect();
-    let mut group = TrialGroup::gather(&format!("{edit:?}").to_lowercase()).await;
+    let mut group = TrialGroup::new(&format!("{edit:?}").to_lowercase()).await;
     for point in &points {
         // Where both deletions go well, the second one ends only after the operator has seen the first one's end.
         let running = if point.is_halfway() { "1h" } else { "10s" };

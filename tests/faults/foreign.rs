@@ -129,7 +129,7 @@ async fn another_request_has(trial: &Trial, job: &str) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn deletions_by_other_clients_are_not_mistaken_for_the_effect_of_a_submission_whose_response_was_lost()
 {
-    let mut group = TrialGroup::gather("foreign").await;
+    let mut group = TrialGroup::new("foreign").await;
     for case in CASES {
         let trial = group.add(&case.name(), &case.desktops()).await;
         let took_effect = case == Case::ConsoleToo;

@@ -21,7 +21,7 @@ use crate::trial_group::TrialGroup;
 
 /// The fault that hits the process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Blow {
+pub(crate) enum ProcessFault {
     /// SIGKILL; the next one sees things as they are.
     Kill,
     /// SIGKILL; the next one first sees a list of the time before anything was done, and a silent watch.
@@ -33,7 +33,7 @@ pub(crate) enum Blow {
 }
 
 /// How long a point that was reached waits for the others. Later ones are handled in a separate round.
-const COMPANY: Duration = Duration::from_millis(1500);
+const RENDEZVOUS_TIMEOUT: Duration = Duration::from_millis(1500);
 
 /// A submission that arrives when its signature has run out.
 const TOO_LATE: &str = "9s";
@@ -47,22 +47,22 @@ const ELECTED: &[&str] = &[
 ];
 
 /// The name of a plan.
-pub(crate) fn plan(point: &Point, blow: Blow) -> String {
+pub(crate) fn plan(point: &Point, blow: ProcessFault) -> String {
     format!("{}-{blow:?}", point.id).to_lowercase()
 }
 
 /// Runs one trial for each point, and strikes the process when they are there.
-pub(crate) async fn run(points: &[&Point], blow: Blow) -> Vec<Run> {
+pub(crate) async fn run(points: &[&Point], blow: ProcessFault) -> Vec<Run> {
     let Some(first) = points.first() else {
         return Vec::new();
     };
-    let mut group = TrialGroup::gather(&format!("{}-on", plan(first, blow))).await;
+    let mut group = TrialGroup::new(&format!("{}-on", plan(first, blow))).await;
     for point in points {
         group.add(&plan(point, blow), &points::desktops()).await;
     }
     let mut laid = Vec::new();
     for (trial, point) in group.trials().iter().zip(points) {
-        let too_late = blow == Blow::FreezeExpired && point.is_submission();
+        let too_late = blow == ProcessFault::FreezeExpired && point.is_submission();
         if too_late {
             trial.change_timings(&json!({"signatureWindow": "6s"})).await;
         }
@@ -70,12 +70,12 @@ pub(crate) async fn run(points: &[&Point], blow: Blow) -> Vec<Run> {
     }
     group.begin().await;
     let mut replicas = OperatorGroup::begin(&group, blow).await;
-    let (proxy, trials) = group.disband();
+    let (proxy, trials) = group.into_parts();
     let (sender, mut arriving) = mpsc::unbounded_channel();
     let arrivals = arrivals(&trials, laid, sender);
     let strikes = async {
         let mut stuck = vec![None; trials.len()];
-        while let Some(party) = party(&mut arriving).await {
+        while let Some(party) = arrived_together(&mut arriving).await {
             let mut there = Vec::new();
             for (number, held) in party {
                 match held {
@@ -114,9 +114,9 @@ async fn arrivals(trials: &[Trial], laid: Vec<Laid>, sender: mpsc::UnboundedSend
 }
 
 /// Those that are at their points at about the same time; `None` once there are no more.
-async fn party(arriving: &mut mpsc::UnboundedReceiver<Arrival>) -> Option<Vec<Arrival>> {
+async fn arrived_together(arriving: &mut mpsc::UnboundedReceiver<Arrival>) -> Option<Vec<Arrival>> {
     let mut party = vec![arriving.recv().await?];
-    let departure = Instant::now() + COMPANY;
+    let departure = Instant::now() + RENDEZVOUS_TIMEOUT;
     while let Ok(Some(next)) = timeout_at(departure, arriving.recv()).await {
         party.push(next);
     }
@@ -127,7 +127,7 @@ async fn party(arriving: &mut mpsc::UnboundedReceiver<Arrival>) -> Option<Vec<Ar
 struct OperatorGroup {
     namespace: Namespace,
     proxy: Arc<ApiServerProxy>,
-    blow: Blow,
+    blow: ProcessFault,
     /// Those that have worked, the one that works, and with an election one more that stands by.
     operators: Vec<Operator>,
     /// The time before anything was done.
@@ -135,7 +135,7 @@ struct OperatorGroup {
 }
 
 impl OperatorGroup {
-    async fn begin(group: &TrialGroup, blow: Blow) -> Self {
+    async fn begin(group: &TrialGroup, blow: ProcessFault) -> Self {
         let now = group.namespace.deletions().list(&ListParams::default()).await;
         let mut replicas = Self {
             namespace: group.namespace.clone(),
@@ -153,7 +153,7 @@ impl OperatorGroup {
     }
 
     fn is_elected(&self) -> bool {
-        matches!(self.blow, Blow::FreezeLed | Blow::FreezeExpired)
+        matches!(self.blow, ProcessFault::FreezeLed | ProcessFault::FreezeExpired)
     }
 
     fn start(&mut self) {
@@ -203,15 +203,15 @@ impl OperatorGroup {
             held.lose();
             reads.push((trial, points::reads(trial, &self.proxy)));
         }
-        let stale = self.blow == Blow::KillStale;
+        let stale = self.blow == ProcessFault::KillStale;
         if stale {
             self.proxy.freeze_watches();
-            self.proxy.travel_to(&self.past, begins_a_watch);
+            self.proxy.show_lists_as_of(&self.past, begins_a_watch);
         }
         self.start();
         if stale {
             self.all_looked_at(&reads).await?;
-            self.proxy.come_back();
+            self.proxy.show_current_lists();
             self.proxy.thaw_watches();
         }
         Ok(())
@@ -229,7 +229,7 @@ impl OperatorGroup {
         let freed = leases.patch(lease::NAME, &PatchParams::default(), &free).await;
         freed.map_err(|error| error.to_string())?;
         self.leads(next).await?;
-        if self.blow == Blow::FreezeExpired {
+        if self.blow == ProcessFault::FreezeExpired {
             tokio::time::sleep(EXPIRY).await;
             join_all(reads.iter().map(|(trial, _)| settled(trial))).await;
         }

@@ -30,7 +30,7 @@ enum Server {
 async fn run(server: Server) {
     let control_plane = ControlPlane::start().await.unwrap();
     let name = format!("{server:?}-away").to_lowercase();
-    let mut group = TrialGroup::gather_on(&control_plane, &name).await;
+    let mut group = TrialGroup::new_on(&control_plane, &name).await;
     let points: Vec<_> = POINTS
         .iter()
         .filter(|point| IN_FLIGHT.contains(&point.id))
@@ -85,7 +85,7 @@ enum Forgotten {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_etcd_that_is_restored_from_before_the_intent_causes_no_second_submission() {
     let control_plane = ControlPlane::start().await.unwrap();
-    let mut group = TrialGroup::gather_on(&control_plane, "restored").await;
+    let mut group = TrialGroup::new_on(&control_plane, "restored").await;
     let forgotten = [(Forgotten::Running, "40s"), (Forgotten::Done, "300ms")];
     for (what, running) in forgotten {
         let name = format!("{what:?}").to_lowercase();
@@ -131,7 +131,7 @@ async fn an_etcd_that_is_restored_from_before_the_intent_causes_no_second_submis
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_watch_that_silently_fails_is_detected_and_a_restart_recovers_it() {
-    let mut group = TrialGroup::gather("silent-watch").await;
+    let mut group = TrialGroup::new("silent-watch").await;
     for name in ["seen", "unseen"] {
         group.add(name, &points::desktops()).await;
     }

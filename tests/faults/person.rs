@@ -19,7 +19,7 @@ use crate::trial_group::TrialGroup;
 
 /// What a person does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Answer {
+enum Resolution {
     Adopt,
     AbandonWhatTookEffect,
     AbandonWhatDidNot,
@@ -30,13 +30,13 @@ enum Answer {
 }
 
 /// `--token-life`, `--clock-skew` and `--job-visibility-timeout`, and two seconds for a `Date` in whole seconds.
-const SURELY_DEAD: Duration = Duration::from_secs(8 + 3 + 1 + 2);
+const CALL_EXPIRY: Duration = Duration::from_secs(8 + 3 + 1 + 2);
 
-async fn add(group: &mut TrialGroup, answer: Answer) -> &Trial {
+async fn add(group: &mut TrialGroup, answer: Resolution) -> &Trial {
     let name = format!("{answer:?}").to_lowercase();
     let trial = group.add(&name, &[json!({"id": "pc-1"})]).await;
     trial.log_in_by_token().await;
-    let took_effect = !matches!(answer, Answer::AbandonWhatDidNot | Answer::Retry);
+    let took_effect = !matches!(answer, Resolution::AbandonWhatDidNot | Resolution::Retry);
     let lost = lost(took_effect, &json!("reset"));
     trial.cloud.add_fault(&lost).unwrap();
     trial
@@ -101,7 +101,7 @@ async fn refusals(trial: &Trial, count: usize) -> Vec<String> {
     notes.unwrap_or_else(|error| panic!("{error}"))
 }
 
-impl Answer {
+impl Resolution {
     async fn give(self, trial: &Trial) {
         let attempt = asked(trial).await;
         match self {
@@ -117,7 +117,7 @@ impl Answer {
             }
             Self::Retry => retry(trial, &attempt).await,
             Self::Nonsense => {
-                nonsense(trial, &attempt).await;
+                invalid_resolutions(trial, &attempt).await;
                 adopt(trial, &attempt).await;
             }
         }
@@ -156,7 +156,7 @@ async fn retry(trial: &Trial, attempt: &str) {
     );
 
     // The token is over: not by a change that could be seen, but by the time.
-    tokio::time::sleep(SURELY_DEAD).await;
+    tokio::time::sleep(CALL_EXPIRY).await;
     asked(trial).await;
     let status = answered(trial, &format!("{value} ")).await;
     assert_eq!(status["attempts"][0]["outcome"], "NoEffect", "{status:#}");
@@ -164,7 +164,7 @@ async fn retry(trial: &Trial, attempt: &str) {
     trial.cloud.clear_faults();
 }
 
-async fn nonsense(trial: &Trial, attempt: &str) {
+async fn invalid_resolutions(trial: &Trial, attempt: &str) {
     trial.cloud.add_desktop(&json!({"id": "pc-of-others"})).unwrap();
     let foreign = trial.console_deletes(&["pc-of-others"]).await;
     let values = [
@@ -202,7 +202,7 @@ async fn nonsense(trial: &Trial, attempt: &str) {
     }
 }
 
-async fn run(group: TrialGroup, answers: &[Answer]) {
+async fn run(group: TrialGroup, answers: &[Resolution]) {
     let runs = group
         .run_with(async |trial, number| answers[number].give(trial).await)
         .await;
@@ -215,8 +215,8 @@ async fn run(group: TrialGroup, answers: &[Answer]) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_user_can_resolve_an_attempt_before_its_long_lived_token_expires() {
-    let mut group = TrialGroup::gather("person").await;
-    let answers = [Answer::Adopt, Answer::Nonsense];
+    let mut group = TrialGroup::new("person").await;
+    let answers = [Resolution::Adopt, Resolution::Nonsense];
     for answer in answers {
         add(&mut group, answer).await;
     }
@@ -225,11 +225,11 @@ async fn a_user_can_resolve_an_attempt_before_its_long_lived_token_expires() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn abandoned_and_retried_attempts_wait_until_the_token_has_expired() {
-    let mut group = TrialGroup::gather("person-waits").await;
+    let mut group = TrialGroup::new("person-waits").await;
     let answers = [
-        Answer::AbandonWhatTookEffect,
-        Answer::AbandonWhatDidNot,
-        Answer::Retry,
+        Resolution::AbandonWhatTookEffect,
+        Resolution::AbandonWhatDidNot,
+        Resolution::Retry,
     ];
     for answer in answers {
         hide_the_end(add(&mut group, answer).await);

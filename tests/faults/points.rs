@@ -21,7 +21,7 @@ pub(crate) struct Point {
     pub(crate) meaning: &'static str,
     place: Place,
     /// The submission took effect and its response was lost before.
-    doubt: bool,
+    response_lost: bool,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -53,7 +53,7 @@ const fn point(id: &'static str, place: Place, doubt: bool, meaning: &'static st
         id,
         meaning,
         place,
-        doubt,
+        response_lost: doubt,
     }
 }
 
@@ -176,7 +176,7 @@ impl Point {
     }
 
     fn doubt_in(&self, trial: &Trial) {
-        if self.doubt {
+        if self.response_lost {
             trial.cloud.add_fault(&lost(true, &json!("reset"))).unwrap();
         }
     }

@@ -2,7 +2,7 @@
 
 use futures::future::join_all;
 
-use crate::operator_group::{self, Blow};
+use crate::operator_group::{self, ProcessFault};
 use crate::oracle::{self, End, Run};
 use crate::plans;
 use crate::points::{POINTS, Point};
@@ -14,14 +14,19 @@ const AT_ONCE: usize = 5;
 const NOT_KILLED_ELSEWHERE: [&str; 7] = ["p00", "p01", "p02", "p05", "p12", "p13", "p22"];
 
 /// The points of a blow.
-fn points(blow: Blow) -> Vec<&'static Point> {
-    let killed = |point: &&Point| blow != Blow::Kill || NOT_KILLED_ELSEWHERE.contains(&point.id);
+fn points(blow: ProcessFault) -> Vec<&'static Point> {
+    let killed = |point: &&Point| blow != ProcessFault::Kill || NOT_KILLED_ELSEWHERE.contains(&point.id);
     POINTS.iter().filter(killed).collect()
 }
 
 /// The names of the plans of this file.
 pub(crate) fn plans() -> Vec<String> {
-    let blows = [Blow::Kill, Blow::KillStale, Blow::FreezeLed, Blow::FreezeExpired];
+    let blows = [
+        ProcessFault::Kill,
+        ProcessFault::KillStale,
+        ProcessFault::FreezeLed,
+        ProcessFault::FreezeExpired,
+    ];
     let each = blows
         .iter()
         .flat_map(|blow| points(*blow).into_iter().map(|point| (*blow, point)));
@@ -29,7 +34,7 @@ pub(crate) fn plans() -> Vec<String> {
         .collect()
 }
 
-async fn run(blow: Blow) {
+async fn run(blow: ProcessFault) {
     let mut points = points(blow);
     points.retain(|point| plans::is_wanted(&operator_group::plan(point, blow)));
     let groups = points
@@ -46,20 +51,20 @@ async fn run(blow: Blow) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn after_a_kill_while_a_call_is_in_flight_the_next_operator_can_finish_the_request() {
-    run(Blow::Kill).await;
+    run(ProcessFault::Kill).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_operator_that_starts_with_an_outdated_list_does_not_act_on_it() {
-    run(Blow::KillStale).await;
+    run(ProcessFault::KillStale).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_operator_that_was_frozen_until_another_one_leads_has_no_further_effect() {
-    run(Blow::FreezeLed).await;
+    run(ProcessFault::FreezeLed).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_operator_that_was_frozen_until_all_was_settled_has_no_further_effect() {
-    run(Blow::FreezeExpired).await;
+    run(ProcessFault::FreezeExpired).await;
 }

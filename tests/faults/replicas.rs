@@ -14,7 +14,7 @@ use crate::trial::{self, Trial};
 use crate::trial_group::TrialGroup;
 
 /// How long the first one at a point waits for the other one.
-const COMPANY: Duration = Duration::from_secs(2);
+const RENDEZVOUS_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// The name of a plan.
 pub(crate) fn plan(point: &Point) -> String {
@@ -25,8 +25,8 @@ pub(crate) fn plan(point: &Point) -> String {
 async fn meet(trial: &Trial, [one, other]: [Laid; 2]) -> Result<(), String> {
     let (mut one, mut other) = (Box::pin(one.held(trial)), Box::pin(other.held(trial)));
     let (first, second) = tokio::select! {
-        held = &mut one => (held?, timeout(COMPANY, other).await),
-        held = &mut other => (held?, timeout(COMPANY, one).await),
+        held = &mut one => (held?, timeout(RENDEZVOUS_TIMEOUT, other).await),
+        held = &mut other => (held?, timeout(RENDEZVOUS_TIMEOUT, one).await),
     };
     first.release();
     if let Ok(Ok(second)) = second {
@@ -41,7 +41,7 @@ async fn two_replicas_that_make_the_same_call_at_the_same_time_have_the_same_eff
         .iter()
         .filter(|point| plans::is_wanted(&plan(point)))
         .collect();
-    let mut group = TrialGroup::gather("replica").await;
+    let mut group = TrialGroup::new("replica").await;
     for point in &points {
         group.add(&plan(point), &points::desktops()).await;
     }

@@ -6,7 +6,7 @@ use std::sync::Mutex;
 use std::time::Duration;
 
 use desktop_deletion_operator::crd::RESOLVE_ANNOTATION;
-use invariants::history::{Facts, Grounds};
+use invariants::history::{Facts, IntentBasis};
 use jiff::Timestamp;
 use kube::api::{DeleteParams, DynamicObject, Patch, PatchParams, PostParams};
 use kube::runtime::wait::await_condition;
@@ -55,7 +55,7 @@ pub(crate) struct Trial {
     pub(crate) cloud: Cloud,
     desktops: Vec<String>,
     /// What the intents of the request are based on, and since when; nothing if there are no approvals.
-    grounds: Mutex<Vec<(Timestamp, Grounds)>>,
+    grounds: Mutex<Vec<(Timestamp, IntentBasis)>>,
 }
 
 impl Trial {
@@ -143,7 +143,7 @@ impl Trial {
             };
             (desktop.id, vec![facts])
         });
-        let grounds = Grounds {
+        let grounds = IntentBasis {
             approval_required: true,
             daily_limit: None,
             shown: facts.collect(),
@@ -152,7 +152,7 @@ impl Trial {
     }
 
     /// What an intent rests on that was stored at that time, in microseconds.
-    pub(crate) fn grounds(&self, at: i64) -> Option<Grounds> {
+    pub(crate) fn grounds(&self, at: i64) -> Option<IntentBasis> {
         let grounds = self.grounds.lock().unwrap();
         let last = grounds.iter().rfind(|(since, _)| since.as_microsecond() <= at);
         last.map(|(_, grounds)| grounds.clone())

@@ -19,12 +19,12 @@ pub(crate) struct TrialGroup {
 
 impl TrialGroup {
     /// An empty namespace with the operator's account.
-    pub(crate) async fn gather(name: &str) -> Self {
-        Self::gather_on(ControlPlane::shared().await, name).await
+    pub(crate) async fn new(name: &str) -> Self {
+        Self::new_on(ControlPlane::shared().await, name).await
     }
 
     /// The same on a control plane of its own.
-    pub(crate) async fn gather_on(control_plane: &ControlPlane, name: &str) -> Self {
+    pub(crate) async fn new_on(control_plane: &ControlPlane, name: &str) -> Self {
         let namespace = control_plane.namespace(name).await.unwrap();
         control_plane
             .deploy("deploy/base", namespace.name())
@@ -58,7 +58,7 @@ impl TrialGroup {
     }
 
     /// Its proxy and its trials.
-    pub(crate) fn disband(self) -> (Arc<ApiServerProxy>, Vec<Trial>) {
+    pub(crate) fn into_parts(self) -> (Arc<ApiServerProxy>, Vec<Trial>) {
         (self.proxy, self.trials)
     }
 

@@ -54,7 +54,7 @@ on_nodes! {
     async fn pods_that_start_before_the_api_server_can_be_reached_wait_for_it() {
         let fixture = Fixture::empty(Settings::default(), &["pc-1"]).await;
         for node in fixture.cluster.nodes() {
-            node.part_pods_from_services().unwrap();
+            node.block_services().unwrap();
         }
         fixture.deploy(&Version::current(), &[]).await;
         let look = async || {
@@ -78,7 +78,7 @@ on_nodes! {
         };
         eventually("both pods wait, and are alive", BOUND, look).await.unwrap_or_else(|error| panic!("{error}"));
         for node in fixture.cluster.nodes() {
-            node.join_pods_and_services().unwrap();
+            node.unblock_services().unwrap();
         }
         fixture.rolled_out().await;
         let pods = fixture.pods().await;

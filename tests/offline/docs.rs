@@ -50,7 +50,7 @@ fn every_paragraph_about_a_reason_lists_its_conditions() {
         let expected = if events.contains(section.title) {
             "Event".to_owned()
         } else {
-            bearers(section.title)
+            conditions_of(section.title)
         };
         if **said != expected {
             wrong.push(format!("{}: {expected}", section.title));
@@ -350,7 +350,7 @@ fn event_reasons() -> BTreeSet<String> {
 }
 
 /// The first line of a reason's paragraph.
-fn bearers(reason: &str) -> String {
+fn conditions_of(reason: &str) -> String {
     let of = |statements: &[Statement]| {
         let having = statements
             .iter()

@@ -230,12 +230,12 @@ fn modules() -> impl Iterator<Item = &'static str> {
 fn violations<'a>(layer: &'a Layer, paths: &'a BTreeSet<String>) -> impl Iterator<Item = String> + 'a {
     paths
         .iter()
-        .filter(|path| strays(layer, path) || layer.never.iter().any(|word| names(path, word)))
+        .filter(|path| is_forbidden(layer, path) || layer.never.iter().any(|word| names(path, word)))
         .cloned()
 }
 
 /// Whether a path leads to a module of this crate that the layer may not use.
-fn strays(layer: &Layer, path: &str) -> bool {
+fn is_forbidden(layer: &Layer, path: &str) -> bool {
     let Some(inner) = path.strip_prefix("crate::") else {
         return false;
     };

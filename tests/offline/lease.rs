@@ -14,7 +14,7 @@ use tokio::time::{Instant, timeout};
 mod api_server;
 mod exclusion;
 
-use api_server::{ApiServer, Fate};
+use api_server::{ApiServer, CallBehaviour};
 
 const LEASE_DURATION: Duration = Duration::from_secs(15);
 const RENEW_DEADLINE: Duration = Duration::from_secs(10);
@@ -141,9 +141,9 @@ async fn the_lease_of_a_crashed_leader_is_acquired_once_it_was_unchanged_for_its
     let slow = Duration::from_secs(4);
     server.script(move |number, _| {
         if number == 0 {
-            Fate::serve(slow)
+            CallBehaviour::serve(slow)
         } else {
-            Fate::PROMPT
+            CallBehaviour::PROMPT
         }
     });
     let asked = Instant::now();
@@ -166,7 +166,7 @@ async fn only_one_of_two_concurrent_candidates_leads() {
     let (mut a, mut b) = (replica(&server, "a"), replica(&server, "b"));
     // Both see that there is no lease before either has created it; and then that it has run out.
     for bound in [NEXT_TRY, LEASE_DURATION + NEXT_TRY] {
-        server.script(|_, _| Fate::serve(Duration::from_millis(100)));
+        server.script(|_, _| CallBehaviour::serve(Duration::from_millis(100)));
         let both = futures::future::join(a.leads_within(bound), b.leads_within(bound));
         let (a_leads, b_leads) = both.await;
         assert!(a_leads != b_leads, "a {a_leads}, b {b_leads}");
@@ -182,7 +182,7 @@ async fn without_responses_leadership_ends_within_the_renew_deadline() {
     let mut a = replica(&server, "a");
     a.lead().await;
     let renewed = Instant::now();
-    server.script(|_, _| Fate::Lost);
+    server.script(|_, _| CallBehaviour::Lost);
     let loss = a.elector.hold().await;
     assert_eq!(renewed.elapsed(), RENEW_DEADLINE);
     assert!(!a.leadership.holds());
@@ -211,22 +211,28 @@ async fn leadership_ends_on_time_even_if_the_elector_is_not_scheduled() {
 
 #[tokio::test(start_paused = true)]
 async fn a_failure_that_ends_within_the_deadline_does_not_end_leadership() {
-    let hung = |number: u64| if number == 0 { Fate::Lost } else { Fate::PROMPT };
+    let hung = |number: u64| {
+        if number == 0 {
+            CallBehaviour::Lost
+        } else {
+            CallBehaviour::PROMPT
+        }
+    };
     let failing = |number: u64| {
         if number < 3 {
-            Fate::Refused(500, "etcd is slow")
+            CallBehaviour::Refused(500, "etcd is slow")
         } else {
-            Fate::PROMPT
+            CallBehaviour::PROMPT
         }
     };
     let raced = |number: u64| {
         if number == 1 {
-            Fate::Refused(409, "the object has been modified")
+            CallBehaviour::Refused(409, "the object has been modified")
         } else {
-            Fate::PROMPT
+            CallBehaviour::PROMPT
         }
     };
-    let faults: [fn(u64) -> Fate; 3] = [hung, failing, raced];
+    let faults: [fn(u64) -> CallBehaviour; 3] = [hung, failing, raced];
     for fault in faults {
         let server = ApiServer::default();
         let mut a = replica(&server, "a");
@@ -243,7 +249,7 @@ async fn another_holder_ends_leadership_at_once() {
     let server = ApiServer::default();
     let mut a = replica(&server, "a");
     a.lead().await;
-    server.seize("somebody");
+    server.overwrite_holder("somebody");
     let seized = Instant::now();
     let loss = a.elector.hold().await;
     assert!(seized.elapsed() <= RETRY);
@@ -259,7 +265,7 @@ async fn another_holder_ends_leadership_at_once() {
 #[tokio::test(start_paused = true)]
 async fn a_missing_permission_is_reported_with_its_fix_and_granting_it_needs_no_restart() {
     let server = ApiServer::default();
-    server.script(|_, _| Fate::Refused(403, "leases is forbidden"));
+    server.script(|_, _| CallBehaviour::Refused(403, "leases is forbidden"));
     let mut a = replica(&server, "a");
     assert!(!a.leads_within(RETRY * 3).await);
     assert_eq!(
@@ -267,7 +273,7 @@ async fn a_missing_permission_is_reported_with_its_fix_and_granting_it_needs_no_
         "[-]leader-election failed: failed to acquire or renew the Lease operators/desktop-deletion-operator: leases is \
          forbidden; bind the Role desktop-deletion-operator-lease of deploy/base to the operator's ServiceAccount\nfailed\n"
     );
-    server.script(|_, _| Fate::PROMPT);
+    server.script(|_, _| CallBehaviour::PROMPT);
     assert!(a.leads_within(NEXT_TRY).await);
 }
 
@@ -286,7 +292,7 @@ async fn releasing_the_lease_is_bounded_in_time() {
     let server = ApiServer::default();
     let mut a = replica(&server, "a");
     a.lead().await;
-    server.script(|_, _| Fate::Lost);
+    server.script(|_, _| CallBehaviour::Lost);
     let asked = Instant::now();
     a.elector.release().await;
     assert_eq!(asked.elapsed(), RENEW_DEADLINE / 2);

@@ -204,11 +204,11 @@ Approved plan:   sha256:{a}
 Current plan:    sha256:{b}
 Message:         pc-1 has another user
 
-DESKTOP   CHANGE     APPROVED   CURRENT
-pc-1      Name       VDI-01     VDI-1
-pc-1      User       anna       zoe
-PC-2      Removed    VDI-02     <none>
-pc-3      Added      <none>     pc-3 (VDI-03)
+DESKTOP   CHANGE    APPROVED   CURRENT
+pc-1      Name      VDI-01     VDI-1
+pc-1      User      anna       zoe
+PC-2      Removed   VDI-02     <none>
+pc-3      Added     <none>     pc-3 (VDI-03)
 "
         );
         assert_eq!(difference.text(), expected);

@@ -136,12 +136,12 @@ mod tests {
     use CallResult::{Answered, Lost, NotSent, Refused};
 
     /// A breaker, and the default pauses.
-    struct Tried {
+    struct TestBreaker {
         breaker: Option<Breaker>,
         timing: Timing,
     }
 
-    impl Tried {
+    impl TestBreaker {
         /// After these submissions.
         fn after(submissions: &[CallResult]) -> Self {
             let timing = crate::cli::tests::config(&[]).timing;
@@ -201,8 +201,8 @@ mod tests {
     }
 
     /// After its pause and a read that succeeded.
-    async fn half_open() -> Tried {
-        let mut tried = Tried::after(&[Lost, Lost, Lost]);
+    async fn half_open() -> TestBreaker {
+        let mut tried = TestBreaker::after(&[Lost, Lost, Lost]);
         pass(20).await;
         tried.reads(Answered);
         tried
@@ -220,9 +220,9 @@ mod tests {
             (&[Lost, Lost, NotSent], closed),
             (&[Lost, NotSent, Lost, NotSent, Lost], open),
         ] {
-            assert_eq!(Tried::after(submissions).state(), state, "{submissions:?}");
+            assert_eq!(TestBreaker::after(submissions).state(), state, "{submissions:?}");
         }
-        let mut reading = Tried::after(&[]);
+        let mut reading = TestBreaker::after(&[]);
         for _ in 0..5 {
             reading.reads(Lost);
         }
@@ -231,7 +231,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_read_that_begins_after_the_pause_and_succeeds_half_opens_it() {
-        let mut tried = Tried::after(&[Lost, Lost, Lost]);
+        let mut tried = TestBreaker::after(&[Lost, Lost, Lost]);
         pass(19).await;
         let before = Instant::now();
         tried.reads(Answered);
@@ -292,7 +292,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn it_is_forgotten_long_after_its_last_use() {
-        let tried = Tried::after(&[Lost, Lost, Lost]);
+        let tried = TestBreaker::after(&[Lost, Lost, Lost]);
         pass(3619).await;
         assert!(!tried.breaker.as_ref().unwrap().is_expired());
         pass(1).await;

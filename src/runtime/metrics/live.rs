@@ -230,13 +230,13 @@ mod tests {
         let (cache, mut writer) = reflector::store();
         metrics.watch_requests(cache, |uid| uid == "on-its-way");
         let waiting = &[("Submitted", "AwaitingEvidence")];
-        let mended = &[("Submitted", "PermissionDenied"), ("Stalled", "PermissionDenied")];
+        let needs_user = &[("Submitted", "PermissionDenied"), ("Stalled", "PermissionDenied")];
         let objects = [
             request("new", &[], None),
             request("on-its-way", &[("Submitted", "Submitting")], Some("Pending")),
             request("lost", waiting, Some("Pending")),
             request("given-up", &[("Submitted", "Abandoned")], Some("Abandoned")),
-            request("denied", mended, Some("Rejected")),
+            request("denied", needs_user, Some("Rejected")),
             request("forged", &[("Submitted", "Nonsense")], None),
         ];
         for object in &objects {
@@ -279,7 +279,7 @@ mod tests {
         metrics.watch_claims(|| 3);
         metrics.watch_unreadable(|| 1);
         metrics.watch_undecodable(|| vec![("DesktopDeletion", 2), ("WorkspaceProject", 0)]);
-        let pulse = health.register_heartbeat("watch of vdi/desktopdeletions", Duration::from_secs(90));
+        let heartbeat = health.register_heartbeat("watch of vdi/desktopdeletions", Duration::from_secs(90));
         let age = "heartbeat_age_seconds{task=\"watch of vdi/desktopdeletions\"}";
         tokio::time::advance(Duration::from_secs(50)).await;
         assert_shows(
@@ -294,7 +294,7 @@ mod tests {
                 ("undecodable_objects{kind=\"WorkspaceProject\"}", "0"),
             ],
         );
-        pulse.beat();
+        heartbeat.beat();
         assert_shows(&metrics, &[(age, "0.0")]);
     }
 }

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use testkit::{ControlPlane, Namespace, eventually, manifests};
 
 use super::finalizer::{kubectl, requests};
-use super::lies::{OWNER, Road};
+use super::lies::{OWNER, WriteMethod};
 use crate::fixture::BOUND;
 
 mod approvers;
@@ -30,7 +30,7 @@ const TRANSITIONS: [(&str, Option<&str>, Option<&str>); 4] = [
 
 /// The result of a write.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Answer {
+enum WriteResult {
     /// It went through.
     Allowed,
     /// RBAC refused it.
@@ -135,7 +135,7 @@ impl User {
     /// Sets or removes the approval. It resumes or suspends the request as well, so that it is a change in any case.
     async fn writes(
         &self,
-        road: Road,
+        road: WriteMethod,
         before: &DynamicObject,
         plan: Option<&str>,
         forgery: Forgery,
@@ -147,7 +147,7 @@ impl User {
             Forgery::None | Forgery::Removal => Value::Null,
         };
         match road {
-            Road::Put => {
+            WriteMethod::Put => {
                 let mut object = before.clone();
                 let spec = object.data["spec"].as_object_mut().unwrap();
                 spec.remove("approvedPlan");
@@ -163,7 +163,7 @@ impl User {
                     .replace(name, &PostParams::default(), &object)
                     .await
             }
-            Road::MergePatch => {
+            WriteMethod::MergePatch => {
                 let mut patch = json!({"spec": {"approvedPlan": plan, "suspend": suspend}});
                 if forgery != Forgery::None {
                     patch["metadata"] = json!({"annotations": {CREATOR: annotation}});
@@ -171,7 +171,7 @@ impl User {
                 let patch = Patch::Merge(patch);
                 self.requests().patch(name, &PatchParams::default(), &patch).await
             }
-            Road::JsonPatch => {
+            WriteMethod::JsonPatch => {
                 let path = format!("/metadata/annotations/{}", CREATOR.replace('/', "~1"));
                 let mut operations =
                     vec![json!({"op": "replace", "path": "/spec/suspend", "value": suspend})];
@@ -187,7 +187,7 @@ impl User {
                 self.json_patches(name, &operations).await
             }
             // What is not in the manifest is removed, since one manager owns all of it.
-            Road::Apply => {
+            WriteMethod::Apply => {
                 let mut manifest = manifest(name, plan);
                 manifest["spec"]["suspend"] = json!(suspend);
                 if let Forgery::Name(_) = forgery {
@@ -240,18 +240,18 @@ fn manifest(name: &str, plan: Option<&str>) -> Value {
 }
 
 /// Which error it is. All texts that the error must contain are checked.
-fn answer<T>(user: &str, name: &str, result: &Result<T, String>) -> Result<Answer, String> {
+fn answer<T>(user: &str, name: &str, result: &Result<T, String>) -> Result<WriteResult, String> {
     let Err(error) = result else {
-        return Ok(Answer::Allowed);
+        return Ok(WriteResult::Allowed);
     };
     let approve = format!(
         "user {user} cannot set or change spec.approvedPlan: this needs the verb approve on desktopdeletions.cloud-desktops.dev"
     );
     let own =
         format!("user {user} cannot set or change spec.approvedPlan: the same user created this request");
-    let says: [(Answer, &[&str]); 4] = [
+    let says: [(WriteResult, &[&str]); 4] = [
         (
-            Answer::MayNotApprove,
+            WriteResult::MayNotApprove,
             &[
                 "'approve.cloud-desktops.dev'",
                 &approve,
@@ -261,7 +261,7 @@ fn answer<T>(user: &str, name: &str, result: &Result<T, String>) -> Result<Answe
             ],
         ),
         (
-            Answer::OwnRequest,
+            WriteResult::OwnRequest,
             &[
                 "'deny-self-approval.cloud-desktops.dev'",
                 &own,
@@ -270,7 +270,7 @@ fn answer<T>(user: &str, name: &str, result: &Result<T, String>) -> Result<Answe
             ],
         ),
         (
-            Answer::UnknownCreator,
+            WriteResult::UnknownCreator,
             &[
                 "'deny-self-approval.cloud-desktops.dev'",
                 "the creator of this request is unknown",
@@ -278,7 +278,7 @@ fn answer<T>(user: &str, name: &str, result: &Result<T, String>) -> Result<Answe
             ],
         ),
         (
-            Answer::NoRight,
+            WriteResult::NoRight,
             &["User \"", "\" cannot ", "resource \"desktopdeletions\""],
         ),
     ];

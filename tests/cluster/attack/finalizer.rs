@@ -13,7 +13,7 @@ use tokio::sync::OnceCell;
 use desktop_deletion_operator::crd::FINALIZER;
 use desktop_deletion_operator::crd::conditions::ConditionType::Succeeded;
 
-use super::lies::{OWNER, ROADS, Road, victim};
+use super::lies::{OWNER, WRITE_METHODS, WriteMethod, victim};
 use super::victims::{finished, followed, in_doubt, waiting};
 use crate::crd_rules::attempt;
 use crate::fixture::{BOUND, Fixture, desktop, endless, pair, says};
@@ -50,7 +50,7 @@ async fn in_effect(cluster: &ControlPlane) {
     let namespace = cluster.namespace("probe").await.unwrap();
     let client = namespace.client();
     held(&namespace, "probe", Some(&in_doubt())).await;
-    let refused = async || match strip(Road::MergePatch, &client, namespace.name(), "probe").await {
+    let refused = async || match strip(WriteMethod::MergePatch, &client, namespace.name(), "probe").await {
         Ok(_) => {
             hold(&namespace, "probe").await;
             Err("the finalizer could be removed".to_owned())
@@ -138,23 +138,23 @@ async fn apply(api: &Api<DynamicObject>, name: &str, mut metadata: Value) -> kub
 
 /// Removes all finalizers.
 async fn strip(
-    road: Road,
+    road: WriteMethod,
     client: &kube::Client,
     namespace: &str,
     name: &str,
 ) -> kube::Result<DynamicObject> {
     let api = requests(client, namespace);
     match road {
-        Road::Put => {
+        WriteMethod::Put => {
             let mut object = api.get(name).await?;
             object.metadata.finalizers = None;
             api.replace(name, &PostParams::default(), &object).await
         }
-        Road::MergePatch => {
+        WriteMethod::MergePatch => {
             let patch = Patch::Merge(json!({"metadata": {"finalizers": null}}));
             api.patch(name, &PatchParams::default(), &patch).await
         }
-        Road::JsonPatch => {
+        WriteMethod::JsonPatch => {
             let uri =
                 format!("/apis/cloud-desktops.dev/v1alpha1/namespaces/{namespace}/desktopdeletions/{name}");
             let operations = json!([{"op": "remove", "path": "/metadata/finalizers"}]);
@@ -164,7 +164,7 @@ async fn strip(
                 .unwrap();
             client.request(request).await
         }
-        Road::Apply => apply(&api, name, json!({})).await,
+        WriteMethod::Apply => apply(&api, name, json!({})).await,
     }
 }
 
@@ -231,7 +231,7 @@ struct Try<'a> {
     status: Option<&'a Value>,
     kept: bool,
     deleting: bool,
-    road: Road,
+    road: WriteMethod,
 }
 
 impl Try<'_> {
@@ -273,7 +273,10 @@ async fn the_finalizer_can_only_be_removed_once_no_call_can_take_effect() {
     let mut number = 0;
     for (state, status, kept) in &states {
         for (person, client) in [("admin", &admin), ("tenant", &tenant)] {
-            for (deleting, road) in [false, true].iter().flat_map(|d| ROADS.map(|road| (*d, road))) {
+            for (deleting, road) in [false, true]
+                .iter()
+                .flat_map(|d| WRITE_METHODS.map(|road| (*d, road)))
+            {
                 number += 1;
                 let attempted = Try {
                     namespace: &namespace,
@@ -317,7 +320,7 @@ async fn the_operator_may_remove_the_finalizer_in_every_state() {
                 kept: false,
                 deleting,
                 // The operator has no right to replace the object.
-                road: Road::MergePatch,
+                road: WriteMethod::MergePatch,
             };
             if let Err(found) = attempted.outcome().await {
                 wrong.push(format!("{state}, being deleted: {deleting}: {found}"));
@@ -413,10 +416,10 @@ async fn the_operator_completes_and_releases_requests_under_the_policy() {
 
     fixture.accepted("running").await;
     let admin = fixture.namespace.client();
-    let stripped = strip(Road::MergePatch, &admin, OWN, "running").await;
+    let stripped = strip(WriteMethod::MergePatch, &admin, OWN, "running").await;
     refusal(&stripped.unwrap_err()).unwrap();
     fixture.delete("running").await;
-    let stripped = strip(Road::MergePatch, &admin, OWN, "running").await;
+    let stripped = strip(WriteMethod::MergePatch, &admin, OWN, "running").await;
     refusal(&stripped.unwrap_err()).unwrap();
     fixture.gone("running").await;
     fixture.delete("ended").await;

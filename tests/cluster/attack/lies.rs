@@ -8,7 +8,7 @@ use testkit::Namespace;
 use crate::crd_rules::causes;
 
 /// One row of the table.
-pub(super) struct Lie {
+pub(super) struct ForgedEdit {
     /// What an administrator tries.
     pub(super) name: &'static str,
     /// The status before.
@@ -38,13 +38,13 @@ pub(super) fn drop(path: &'static str) -> Edit {
 }
 
 /// A row.
-pub(super) fn lie(
+pub(super) fn forged_edit(
     name: &'static str,
     before: fn() -> Value,
     edits: impl Into<Vec<Edit>>,
     refusal: &'static str,
-) -> Lie {
-    Lie {
+) -> ForgedEdit {
+    ForgedEdit {
         name,
         before: before(),
         edits: edits.into(),
@@ -54,7 +54,7 @@ pub(super) fn lie(
 
 /// Ways to write.
 #[derive(Debug, Clone, Copy)]
-pub(super) enum Road {
+pub(super) enum WriteMethod {
     /// The whole object, by PUT.
     Put,
     /// `application/merge-patch+json`.
@@ -65,19 +65,24 @@ pub(super) enum Road {
     Apply,
 }
 
-pub(super) const ROADS: [Road; 4] = [Road::Put, Road::MergePatch, Road::JsonPatch, Road::Apply];
+pub(super) const WRITE_METHODS: [WriteMethod; 4] = [
+    WriteMethod::Put,
+    WriteMethod::MergePatch,
+    WriteMethod::JsonPatch,
+    WriteMethod::Apply,
+];
 
 /// Who applies.
 pub(super) const OWNER: &str = "attacker";
 
-impl Lie {
+impl ForgedEdit {
     /// Fields that are changed, such as `/attempts/*/outcome`.
     pub(super) fn fields(&self) -> Vec<String> {
         self.edits.iter().map(|edit| general(edit.path)).collect()
     }
 
     /// Tries it with every kind of write, on a separate object each; returns the unexpected results.
-    pub(super) async fn told(&self, namespace: &Namespace, name: &str) -> Vec<String> {
+    pub(super) async fn try_all(&self, namespace: &Namespace, name: &str) -> Vec<String> {
         let before = match victim(namespace, name, &self.before).await {
             Ok(object) => object,
             Err(error) => {
@@ -89,7 +94,7 @@ impl Lie {
             }
         };
         let mut wrong = Vec::new();
-        for road in ROADS {
+        for road in WRITE_METHODS {
             let through_status = Attempted {
                 namespace,
                 before: &before,
@@ -151,13 +156,13 @@ pub(super) struct Attempted<'a> {
 }
 
 impl Attempted<'_> {
-    pub(super) async fn by(self, road: Road) -> kube::Result<DynamicObject> {
+    pub(super) async fn by(self, road: WriteMethod) -> kube::Result<DynamicObject> {
         let api = self.namespace.deletions();
         let name = self.before.metadata.name.as_deref().unwrap();
         let old = &self.before.data["status"];
         let new = edited(old, self.edits);
         match road {
-            Road::Put => {
+            WriteMethod::Put => {
                 let mut object = self.before.clone();
                 object.data["status"] = new;
                 if self.subresource.is_empty() {
@@ -166,7 +171,7 @@ impl Attempted<'_> {
                     api.replace_status(name, &PostParams::default(), &object).await
                 }
             }
-            Road::MergePatch => {
+            WriteMethod::MergePatch => {
                 let patch = Patch::Merge(json!({"status": difference(old, &new)}));
                 if self.subresource.is_empty() {
                     api.patch(name, &PatchParams::default(), &patch).await
@@ -174,8 +179,8 @@ impl Attempted<'_> {
                     api.patch_status(name, &PatchParams::default(), &patch).await
                 }
             }
-            Road::JsonPatch => self.json_patch(name, old).await,
-            Road::Apply => apply(self.namespace, name, &new, self.subresource).await,
+            WriteMethod::JsonPatch => self.json_patch(name, old).await,
+            WriteMethod::Apply => apply(self.namespace, name, &new, self.subresource).await,
         }
     }
 

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::lies::{Lie, drop, lie, put};
+use super::lies::{ForgedEdit, drop, forged_edit, put};
 use super::victims::{finished, followed, in_doubt, waiting};
 use crate::crd_rules::attempt;
 
@@ -13,83 +13,83 @@ const ONE: &str =
     "at most one attempt may be Pending, because a second delete request could take effect as well";
 const BODY: &str = "an attempt can only name desktops that spec.desktopIDs names, in the same spelling";
 
-pub(super) fn removed() -> Vec<Lie> {
+pub(super) fn removed() -> Vec<ForgedEdit> {
     let gone = || Value::Array(vec![]);
     vec![
-        lie(
+        forged_edit(
             "remove the call with unknown outcome",
             in_doubt,
             [drop("/attempts/2")],
             STAYS,
         ),
-        lie(
+        forged_edit(
             "remove a call that had no effect",
             in_doubt,
             [drop("/attempts/1")],
             STAYS,
         ),
-        lie("remove an accepted call", followed, [drop("/attempts/1")], STAYS),
-        lie(
+        forged_edit("remove an accepted call", followed, [drop("/attempts/1")], STAYS),
+        forged_edit(
             "remove the log of a request with unknown outcome",
             in_doubt,
             [drop("/attempts")],
             STAYS,
         ),
-        lie(
+        forged_edit(
             "remove the log of a request that is followed",
             followed,
             [drop("/attempts")],
             STAYS,
         ),
-        lie(
+        forged_edit(
             "remove the log of a finished request",
             finished,
             [drop("/attempts")],
             STAYS,
         ),
-        lie(
+        forged_edit(
             "empty the log of a request with unknown outcome",
             in_doubt,
             [put("/attempts", gone())],
             STAYS,
         ),
-        lie(
+        forged_edit(
             "empty the log of a finished request",
             finished,
             [put("/attempts", gone())],
             STAYS,
         ),
-        lie(
+        forged_edit(
             "replace the call with unknown outcome by a new one",
             in_doubt,
             [put("/attempts/2", attempt("new", "Pending", json!({})))],
             STAYS,
         ),
-        lie(
+        forged_edit(
             "rename the call with unknown outcome",
             in_doubt,
             [put("/attempts/2/id", "new")],
             STAYS,
         ),
-        lie(
+        forged_edit(
             "rename the accepted call",
             followed,
             [put("/attempts/1/id", "new")],
             STAYS,
         ),
-        lie(
+        forged_edit(
             "change the order of the calls",
             in_doubt,
             [put("/attempts", picked(in_doubt, &[2, 0, 1]))],
             ORDER,
         ),
-        lie(
+        forged_edit(
             "put the first call last",
             followed,
             [put("/attempts", picked(followed, &[1, 0]))],
             ORDER,
         ),
-        lie(
+        forged_edit(
             "put a new call before the old ones",
             in_doubt,
             [put("/attempts", new_before_old())],
@@ -115,84 +115,84 @@ fn new_before_old() -> Value {
     attempts.clone().into()
 }
 
-pub(super) fn invented() -> Vec<Lie> {
+pub(super) fn invented() -> Vec<ForgedEdit> {
     let pending = |id: &str| attempt(id, "Pending", json!({}));
     let of = |desktops: Value| json!([attempt("new", "Pending", json!({"desktopIDs": desktops}))]);
     let accepted = || attempt("new", "Accepted", json!({"jobIDs": ["job-9"]}));
     vec![
-        lie(
+        forged_edit(
             "begin a call while the outcome of one is unknown",
             in_doubt,
             [put("/attempts/-", pending("new"))],
             NEW,
         ),
-        lie(
+        forged_edit(
             "begin a call after one was accepted",
             followed,
             [put("/attempts/-", pending("new"))],
             NEW,
         ),
-        lie(
+        forged_edit(
             "begin a call after the end",
             finished,
             [put("/attempts/-", pending("new"))],
             NEW,
         ),
-        lie(
+        forged_edit(
             "invent a refused call",
             in_doubt,
             [put("/attempts/-", attempt("new", "Rejected", json!({})))],
             NEW,
         ),
-        lie(
+        forged_edit(
             "invent an unsent call",
             followed,
             [put("/attempts/-", attempt("new", "NotSent", json!({})))],
             NEW,
         ),
-        lie(
+        forged_edit(
             "invent an accepted call",
             in_doubt,
             [put("/attempts/-", accepted())],
             NEW,
         ),
-        lie(
+        forged_edit(
             "invent a call that was abandoned",
             finished,
             [put("/attempts/-", attempt("new", "Abandoned", json!({})))],
             NEW,
         ),
-        lie(
+        forged_edit(
             "begin the log with a call that was accepted",
             waiting,
             [put("/attempts", json!([accepted()]))],
             NEW,
         ),
-        lie(
+        forged_edit(
             "begin the log with a call that was refused",
             waiting,
             [put("/attempts", json!([attempt("new", "Rejected", json!({}))]))],
             NEW,
         ),
-        lie(
+        forged_edit(
             "begin the log with two calls",
             waiting,
             [put("/attempts", json!([pending("new"), pending("other")]))],
             ONE,
         ),
-        lie(
+        forged_edit(
             "name a desktop that is not in the spec",
             waiting,
             [put("/attempts", of(json!(["d1", "d3"])))],
             BODY,
         ),
-        lie(
+        forged_edit(
             "name only another desktop",
             waiting,
             [put("/attempts", of(json!(["d3"])))],
             BODY,
         ),
-        lie(
+        forged_edit(
             "name a desktop in another spelling",
             waiting,
             [put("/attempts", of(json!(["D1"])))],

@@ -5,7 +5,7 @@
 use serde_json::{Value, json};
 use testkit::ControlPlane;
 
-use super::lies::{Attempted, Edit, Road, drop, put, victim};
+use super::lies::{Attempted, Edit, WriteMethod, drop, put, victim};
 use super::victims::{approved, condition, digest, error, finished, followed, in_doubt, planned, waiting};
 use crate::crd_rules::{attempt, causes};
 
@@ -197,7 +197,7 @@ async fn the_list_of_what_an_administrator_can_still_write_is_complete() {
             edits: &power.edits,
             subresource: "/status",
         };
-        if let Err(error) = attempted.by(Road::Put).await {
+        if let Err(error) = attempted.by(WriteMethod::Put).await {
             wrong.push(format!(
                 "{}: was refused: {}",
                 power.name,
@@ -227,7 +227,7 @@ async fn attempts_without_effect_can_be_replaced_in_two_writes() {
             edits: &edits,
             subresource: "/status",
         };
-        object = attempted.by(Road::Put).await.unwrap();
+        object = attempted.by(WriteMethod::Put).await.unwrap();
     }
     assert_eq!(object.data["status"]["attempts"][0]["outcome"], "Pending");
 }

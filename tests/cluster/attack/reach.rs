@@ -119,7 +119,7 @@ const ROLES: [(&str, &str, &[&str]); 4] = [
 ];
 
 /// Permissions that none of the roles grants.
-const NOBODY: [&str; 9] = [
+const GRANTED_TO_NO_ROLE: [&str; 9] = [
     "update desktopdeletions --subresource=status",
     "patch desktopdeletions --subresource=status",
     "update workspaceprojects --subresource=status",
@@ -153,7 +153,7 @@ async fn no_role_for_users_gives_access_to_a_status_or_a_secret() {
             can(control_plane, role, namespace.name(), given).await,
             "{role} may {given}"
         );
-        for right in denied.iter().chain(&NOBODY) {
+        for right in denied.iter().chain(&GRANTED_TO_NO_ROLE) {
             assert!(
                 !can(control_plane, role, namespace.name(), right).await,
                 "{role} may not {right}"

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::lies::{Lie, drop, lie, put};
+use super::lies::{ForgedEdit, drop, forged_edit, put};
 use super::victims::{digest, error, finished, followed, in_doubt};
 
 const OUTCOME: &str = "outcome is immutable once it is not Pending";
@@ -10,8 +10,9 @@ const JOBS: &str = "entries of jobIDs cannot be removed or changed, only added";
 const ERROR: &str = "error is immutable once outcome is not Pending";
 const FACTS: &str = "an attempt is immutable except for outcome, jobIDs and error";
 
-pub(super) fn settled_again() -> Vec<Lie> {
-    let outcome = |name, victim, path, outcome: &str| lie(name, victim, [put(path, outcome)], OUTCOME);
+pub(super) fn settled_again() -> Vec<ForgedEdit> {
+    let outcome =
+        |name, victim, path, outcome: &str| forged_edit(name, victim, [put(path, outcome)], OUTCOME);
     let refused = "/attempts/0/outcome";
     let second = "/attempts/1/outcome";
     vec![
@@ -61,7 +62,7 @@ pub(super) fn settled_again() -> Vec<Lie> {
             second,
             "NotSent",
         ),
-        lie(
+        forged_edit(
             "set the rejected call to Accepted",
             in_doubt,
             [
@@ -70,7 +71,7 @@ pub(super) fn settled_again() -> Vec<Lie> {
             ],
             OUTCOME,
         ),
-        lie(
+        forged_edit(
             "set the call with unknown outcome to Accepted without a job",
             in_doubt,
             [put("/attempts/2/outcome", "Accepted")],
@@ -79,45 +80,45 @@ pub(super) fn settled_again() -> Vec<Lie> {
     ]
 }
 
-pub(super) fn jobs_and_errors() -> Vec<Lie> {
+pub(super) fn jobs_and_errors() -> Vec<ForgedEdit> {
     vec![
-        lie(
+        forged_edit(
             "exchange the job of a call",
             followed,
             [put("/attempts/1/jobIDs", json!(["job-2"]))],
             JOBS,
         ),
-        lie(
+        forged_edit(
             "take the job from a call",
             followed,
             [drop("/attempts/1/jobIDs")],
             JOBS,
         ),
-        lie(
+        forged_edit(
             "empty the jobs of a call",
             followed,
             [put("/attempts/1/jobIDs", json!([]))],
             JOBS,
         ),
-        lie(
+        forged_edit(
             "take the job from a finished call",
             finished,
             [drop("/attempts/1/jobIDs")],
             JOBS,
         ),
-        lie(
+        forged_edit(
             "change the error of a rejected call",
             in_doubt,
             [put("/attempts/0/error", error("NotFound", 404))],
             ERROR,
         ),
-        lie(
+        forged_edit(
             "remove the error of a rejected call",
             in_doubt,
             [drop("/attempts/0/error")],
             ERROR,
         ),
-        lie(
+        forged_edit(
             "add an error to the accepted call",
             followed,
             [put("/attempts/1/error", error("InDoubt", 504))],
@@ -127,8 +128,8 @@ pub(super) fn jobs_and_errors() -> Vec<Lie> {
 }
 
 /// Told of the accepted call, where the facts are what an auditor reads.
-pub(super) fn facts() -> Vec<Lie> {
-    let fact = |name, edit| lie(name, followed, [edit], FACTS);
+pub(super) fn facts() -> Vec<ForgedEdit> {
+    let fact = |name, edit| forged_edit(name, followed, [edit], FACTS);
     vec![
         fact(
             "change the pod that wrote it",
@@ -176,8 +177,8 @@ pub(super) fn facts() -> Vec<Lie> {
 }
 
 /// The baseline of the accepted call, that is, the jobs that existed before it.
-pub(super) fn baselines() -> Vec<Lie> {
-    let fact = |name, edit| lie(name, followed, [edit], FACTS);
+pub(super) fn baselines() -> Vec<ForgedEdit> {
+    let fact = |name, edit| forged_edit(name, followed, [edit], FACTS);
     vec![
         fact(
             "add an earlier job",

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::lies::{Lie, drop, lie, put};
+use super::lies::{ForgedEdit, drop, forged_edit, put};
 use super::victims::{
     approved, condition, digest, error, finished, followed, in_doubt, planned, summary, waiting,
 };
@@ -18,8 +18,8 @@ const DECIDED: &str =
     "completionTime can be set only if condition Succeeded is True or False and no attempt is Pending";
 const END: &str = "the request is finished: its status cannot change, except for jobs that are found late";
 
-pub(super) fn taken_back() -> Vec<Lie> {
-    let once = |name, edit, refusal| lie(name, followed, [edit], refusal);
+pub(super) fn taken_back() -> Vec<ForgedEdit> {
+    let once = |name, edit, refusal| forged_edit(name, followed, [edit], refusal);
     let job = "jobID is written once and can neither be changed nor removed";
     let project = "project is written once and can neither be changed nor removed";
     let begun = "startTime is written once and can neither be changed nor removed";
@@ -52,49 +52,49 @@ pub(super) fn taken_back() -> Vec<Lie> {
         once("forget when it began", drop("/startTime"), begun),
         once("count fewer refusals", put("/refusedAttempts", 1), count),
         once("count no refusal", drop("/refusedAttempts"), count),
-        lie(
+        forged_edit(
             "let a finished request run again",
             finished,
             [drop("/completionTime")],
             ended,
         ),
-        lie(
+        forged_edit(
             "say that it ended later",
             finished,
             [put("/completionTime", "2026-12-02T00:00:00Z")],
             ended,
         ),
-        lie(
+        forged_edit(
             "invert the final result",
             finished,
             [put("/conditions/0/status", "True")],
             SUCCEEDED,
         ),
-        lie(
+        forged_edit(
             "set the final result back to Unknown",
             finished,
             [put("/conditions/0/status", "Unknown")],
             SUCCEEDED,
         ),
-        lie(
+        forged_edit(
             "change the reason of the final result",
             finished,
             [put("/conditions/0/reason", "Expired")],
             SUCCEEDED,
         ),
-        lie(
+        forged_edit(
             "remove the final result",
             finished,
             [drop("/conditions/0")],
             SUCCEEDED,
         ),
-        lie(
+        forged_edit(
             "rename the condition of the final result",
             finished,
             [put("/conditions/0/type", "Failed")],
             SUCCEEDED,
         ),
-        lie(
+        forged_edit(
             "remove all conditions",
             finished,
             [drop("/conditions")],
@@ -103,8 +103,8 @@ pub(super) fn taken_back() -> Vec<Lie> {
     ]
 }
 
-pub(super) fn desktops_taken_back() -> Vec<Lie> {
-    let once = |name, edit, refusal| lie(name, followed, [edit], refusal);
+pub(super) fn desktops_taken_back() -> Vec<ForgedEdit> {
+    let once = |name, edit, refusal| forged_edit(name, followed, [edit], refusal);
     vec![
         once(
             "set a deleted desktop to another state",
@@ -134,50 +134,50 @@ pub(super) fn desktops_taken_back() -> Vec<Lie> {
     ]
 }
 
-pub(super) fn made_up() -> Vec<Lie> {
-    let count = |name, path, number: u32| lie(name, followed, [put(path, number)], COUNTS);
+pub(super) fn made_up() -> Vec<ForgedEdit> {
+    let count = |name, path, number: u32| forged_edit(name, followed, [put(path, number)], COUNTS);
     let succeeded = |status, reason| put("/conditions/0", condition("Succeeded", status, reason));
     let end = || put("/completionTime", "2026-12-01T01:00:00Z");
     let other = || json!({"id": "d3", "state": "Deleted"});
     vec![
-        lie(
+        forged_edit(
             "claim success while a desktop is being deleted",
             followed,
             [succeeded("True", "AllDeleted")],
             GONE,
         ),
-        lie(
+        forged_edit(
             "claim that all was gone before",
             in_doubt,
             [succeeded("True", "AlreadyAbsent")],
             GONE,
         ),
-        lie("finish without a final result", followed, [end()], DECIDED),
-        lie(
+        forged_edit("finish without a final result", followed, [end()], DECIDED),
+        forged_edit(
             "finish while the outcome of a call is unknown",
             in_doubt,
             [succeeded("False", "Abandoned"), end()],
             DECIDED,
         ),
-        lie(
+        forged_edit(
             "end while a desktop is being deleted",
             followed,
             [succeeded("False", "Abandoned"), end()],
             "completionTime cannot be set while a desktop is Deleting",
         ),
-        lie(
+        forged_edit(
             "list a desktop that is not in the spec",
             followed,
             [put("/desktops/-", other())],
             LISTED,
         ),
-        lie(
+        forged_edit(
             "list some of the desktops",
             waiting,
             [put("/desktops", json!([{"id": "d1", "state": "Pending"}]))],
             LISTED,
         ),
-        lie(
+        forged_edit(
             "list a desktop in another spelling",
             waiting,
             [put(
@@ -196,36 +196,36 @@ pub(super) fn made_up() -> Vec<Lie> {
     ]
 }
 
-pub(super) fn approvals() -> Vec<Lie> {
+pub(super) fn approvals() -> Vec<ForgedEdit> {
     let unshown = "approved can only be the plan that status.plan showed";
     let unapproved = "planHash of a Pending attempt must be status.approved.hash";
     let attempt = |digit| json!([attempt("new", "Pending", json!({"planHash": digest(digit)}))]);
     vec![
-        lie(
+        forged_edit(
             "approve where no plan was shown",
             waiting,
             [put("/approved", approved("0"))],
             unshown,
         ),
-        lie(
+        forged_edit(
             "approve another plan than was shown",
             planned,
             [put("/approved", approved("1"))],
             unshown,
         ),
-        lie(
+        forged_edit(
             "approve a plan in the write that shows it",
             planned,
             [put("/plan/hash", digest("1")), put("/approved", approved("1"))],
             unshown,
         ),
-        lie(
+        forged_edit(
             "record an intent for a plan that was not approved",
             planned,
             [put("/attempts", attempt("0"))],
             unapproved,
         ),
-        lie(
+        forged_edit(
             "record an intent for another plan than the approved one",
             planned,
             [put("/approved", approved("0")), put("/attempts", attempt("1"))],
@@ -234,8 +234,8 @@ pub(super) fn approvals() -> Vec<Lie> {
     ]
 }
 
-pub(super) fn after_the_end() -> Vec<Lie> {
-    let late = |name, edit| lie(name, finished, [edit], END);
+pub(super) fn after_the_end() -> Vec<ForgedEdit> {
+    let late = |name, edit| forged_edit(name, finished, [edit], END);
     let more = || condition("Approved", "True", "Everybody");
     vec![
         late("say that it is ready", put("/conditions/1/status", "True")),
@@ -278,7 +278,7 @@ pub(super) fn after_the_end() -> Vec<Lie> {
             put("/desktops/1/missingFacts", json!(["Users"])),
         ),
         late("forget the generation that was seen", drop("/observedGeneration")),
-        lie("say that the failed desktop is gone", finished, gone(), END),
+        forged_edit("say that the failed desktop is gone", finished, gone(), END),
         late(
             "say that the failed desktop is being deleted",
             put("/desktops/1/state", "Deleting"),

@@ -20,7 +20,7 @@ const ALLOWED: &str = "--allowed-endpoints=127.0.0.1=127.0.0.0/8;127.0.0.2;local
 
 const SPELLING: &str = "the host must be a DNS name or an address in its usual spelling";
 const LABELS: &str = "without a trailing dot";
-const NOBODY: &str = "is not in the operator's --allowed-endpoints";
+const NOT_IN_ALLOW_LIST: &str = "is not in the operator's --allowed-endpoints";
 const NETWORK: &str = "an IP address needs an entry of --allowed-endpoints with a network that contains it";
 const LOOPBACK: &str = "localhost resolves to ";
 
@@ -39,11 +39,11 @@ const ROWS: &[Row] = &[
     ("short address", "https://127.1:PORT", NOT_ALLOWED, SPELLING),
     ("address with a dot at its end", "https://127.0.0.1.:PORT", NOT_ALLOWED, SPELLING),
     ("address of which no entry admits the network", "https://127.0.0.2:PORT", NOT_ALLOWED, NETWORK),
-    ("address that no entry names", "https://127.0.0.3:PORT", NOT_ALLOWED, NOBODY),
-    ("metadata service", "https://169.254.169.254:PORT", NOT_ALLOWED, NOBODY),
-    ("name of a metadata service", "https://metadata.google.internal:PORT", NOT_ALLOWED, NOBODY),
-    ("API server", "https://kubernetes.default.svc:PORT", NOT_ALLOWED, NOBODY),
-    ("allowed host as the beginning", "https://allowed.example.evil.com:PORT", NOT_ALLOWED, NOBODY),
+    ("address that no entry names", "https://127.0.0.3:PORT", NOT_ALLOWED, NOT_IN_ALLOW_LIST),
+    ("metadata service", "https://169.254.169.254:PORT", NOT_ALLOWED, NOT_IN_ALLOW_LIST),
+    ("name of a metadata service", "https://metadata.google.internal:PORT", NOT_ALLOWED, NOT_IN_ALLOW_LIST),
+    ("API server", "https://kubernetes.default.svc:PORT", NOT_ALLOWED, NOT_IN_ALLOW_LIST),
+    ("allowed host as the beginning", "https://allowed.example.evil.com:PORT", NOT_ALLOWED, NOT_IN_ALLOW_LIST),
     ("allowed host with a dot at its end", "https://allowed.example.:PORT", NOT_ALLOWED, LABELS),
     ("allowed name that leads to this machine", "https://localhost:PORT", UNREACHABLE, LOOPBACK),
 ];
@@ -91,7 +91,7 @@ async fn put(fixture: &Fixture, place: &str, endpoint: &str, name: &str) {
 }
 
 /// Waits until project and request say it.
-async fn is_told(fixture: &Fixture, name: &str, reason: &str, told: &str) {
+async fn is_reported(fixture: &Fixture, name: &str, reason: &str, told: &str) {
     let ready = fixture.project_says(name, reason).await;
     assert!(ready["message"].as_str().unwrap().contains(told), "{ready:#}");
     let says_so = |status: &Value| message(status, Submitted).contains(told);
@@ -110,7 +110,7 @@ async fn an_endpoint_that_would_send_credentials_elsewhere_is_reported_and_not_c
             println!("{what}, as {place}: {reason}, {told}");
             let name = format!("row-{number}-{}", place.to_lowercase());
             put(&fixture, place, &endpoint, &name).await;
-            is_told(&fixture, &name, reason, told).await;
+            is_reported(&fixture, &name, reason, told).await;
         }
     };
     join_all(ROWS.iter().enumerate().map(judge)).await;

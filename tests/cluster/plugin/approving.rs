@@ -7,7 +7,7 @@ use super::*;
 
 #[tokio::test]
 async fn a_plan_is_shown_and_the_exit_code_says_whether_it_is_ready() {
-    let desk = Desk::new("plugin-plan").await;
+    let desk = PluginUser::new("plugin-plan").await;
     desk.request("ready", &planned()).await;
     let ran = desk.run(&["plan", "ddel/ready"], "").await;
     assert_eq!((ran.code, ran.err.as_str()), (0, ""), "{}", ran.out);
@@ -56,7 +56,7 @@ async fn a_plan_is_shown_and_the_exit_code_says_whether_it_is_ready() {
 
 #[tokio::test]
 async fn the_displayed_plan_is_approved_only_after_confirmation() {
-    let desk = Desk::new("plugin-approve").await;
+    let desk = PluginUser::new("plugin-approve").await;
     desk.request("leavers", &planned()).await;
     for no in ["n\n", "\n", "", "yesterday\n"] {
         let ran = desk.run(&["approve", "leavers"], no).await;
@@ -92,7 +92,7 @@ async fn the_displayed_plan_is_approved_only_after_confirmation() {
 
 #[tokio::test]
 async fn a_plan_that_changes_before_the_confirmation_is_not_approved() {
-    let desk = Desk::new("plugin-newer").await;
+    let desk = PluginUser::new("plugin-newer").await;
     let mut newer = planned();
     newer["plan"]["hash"] = json!(NEWER);
     let mut blocked = planned();
@@ -127,7 +127,7 @@ async fn a_plan_that_changes_before_the_confirmation_is_not_approved() {
 
 #[tokio::test]
 async fn another_change_of_the_object_does_not_prevent_an_approval() {
-    let desk = Desk::new("plugin-busy").await;
+    let desk = PluginUser::new("plugin-busy").await;
     desk.request("leavers", &planned()).await;
     let mut child = desk.start(&["approve", "leavers"]);
     printed(&mut child, "1 to delete, 1 absent, 0 blocked").await;
@@ -140,7 +140,7 @@ async fn another_change_of_the_object_does_not_prevent_an_approval() {
 /// The operator does not take a hash for an approval that was written before its plan was on show.
 #[tokio::test]
 async fn an_approval_that_was_set_before_its_plan_was_shown_is_set_again() {
-    let desk = Desk::new("plugin-early").await;
+    let desk = PluginUser::new("plugin-early").await;
     let mut manifest = manifests::desktop_deletion("leavers", "prod", ["d1", "d2"]);
     manifest["spec"]["approvedPlan"] = json!(HASH);
     desk.namespace.apply(&manifest).await.unwrap();
@@ -182,7 +182,7 @@ async fn an_approval_that_was_set_before_its_plan_was_shown_is_set_again() {
 
 #[tokio::test]
 async fn a_request_that_can_no_longer_be_approved_is_reported() {
-    let desk = Desk::new("plugin-late").await;
+    let desk = PluginUser::new("plugin-late").await;
     let mut submitted = planned();
     submitted["attempts"] = json!([crate::crd_rules::attempt(
         "a1",
@@ -213,7 +213,7 @@ async fn a_request_that_can_no_longer_be_approved_is_reported() {
 
 #[tokio::test]
 async fn the_difference_from_the_approved_plan_is_shown() {
-    let desk = Desk::new("plugin-diff").await;
+    let desk = PluginUser::new("plugin-diff").await;
     let mut status = planned();
     desk.request("leavers", &status).await;
     let ran = desk.run(&["diff", "leavers"], "").await;

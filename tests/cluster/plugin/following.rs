@@ -23,7 +23,7 @@ async fn a_request_is_followed_to_its_end_and_retry_prints_a_request_for_the_fai
     let ignored = json!({"id": "pc-3", "outcome": "ignored"});
     let fixture = Fixture::set("plugin-wait", &[desktop("pc-1"), desktop("pc-2"), ignored]).await;
     let kubeconfig = fixture.control_plane.kubeconfig_path().to_owned();
-    let desk = Desk::with(fixture.namespace.clone(), kubeconfig);
+    let desk = PluginUser::with(fixture.namespace.clone(), kubeconfig);
     let _operator = fixture.operator(&[]);
     fixture.request("all", &["pc-1"]).await;
     let ran = desk.run(&["wait", "all"], "").await;
@@ -62,7 +62,7 @@ async fn a_request_is_followed_to_its_end_and_retry_prints_a_request_for_the_fai
 
 #[tokio::test]
 async fn wait_ends_at_its_timeout_or_when_the_object_is_deleted() {
-    let desk = Desk::new("plugin-patience").await;
+    let desk = PluginUser::new("plugin-patience").await;
     desk.request("leavers", &planned()).await;
     let ran = desk.run(&["wait", "leavers", "--timeout=10ms"], "").await;
     assert_eq!(ran.code, 3, "{ran:?}");
@@ -87,7 +87,7 @@ async fn wait_ends_at_its_timeout_or_when_the_object_is_deleted() {
 
 #[tokio::test]
 async fn an_attempt_is_resolved_by_the_documented_annotation_only_after_confirmation() {
-    let desk = Desk::new("plugin-resolve").await;
+    let desk = PluginUser::new("plugin-resolve").await;
     desk.request("leavers", &in_doubt()).await;
     let annotation = async || {
         let object = desk.namespace.deletions().get("leavers").await.unwrap();
@@ -144,7 +144,7 @@ async fn an_attempt_is_resolved_by_the_documented_annotation_only_after_confirma
 
 #[tokio::test]
 async fn a_long_list_is_split_into_requests_that_the_api_server_takes() {
-    let desk = Desk::new("plugin-split").await;
+    let desk = PluginUser::new("plugin-split").await;
     let ids: Vec<_> = (0..120).map(|number| format!("pc-{number}")).collect();
     let mut manifest = manifests::desktop_deletion("leavers", "prod", &ids);
     manifest["metadata"]["namespace"] = json!(desk.namespace.name());
@@ -175,7 +175,7 @@ async fn a_long_list_is_split_into_requests_that_the_api_server_takes() {
 
 #[tokio::test]
 async fn kubectl_finds_the_plugin_and_its_completions() {
-    let desk = Desk::new("plugin-kubectl").await;
+    let desk = PluginUser::new("plugin-kubectl").await;
     desk.request("leavers", &planned()).await;
     let folder = tempfile::tempdir().unwrap();
     for name in ["kubectl-desktops", "kubectl_complete-desktops"] {

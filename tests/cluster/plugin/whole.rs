@@ -7,7 +7,7 @@ use crate::fixture::{Fixture, desktop};
 async fn a_plan_of_the_operator_is_approved_and_carried_out() {
     let fixture = Fixture::set("plugin-whole", &[desktop("pc-1"), desktop("pc-2")]).await;
     let kubeconfig = fixture.control_plane.kubeconfig_path().to_owned();
-    let desk = Desk::with(fixture.namespace.clone(), kubeconfig);
+    let desk = PluginUser::with(fixture.namespace.clone(), kubeconfig);
     let guardrails = json!({"guardrails": {"approval": "Required"}});
     fixture.change_project("prod", guardrails).await;
     let _operator = fixture.operator(&[]);

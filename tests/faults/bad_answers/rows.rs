@@ -32,7 +32,7 @@ impl Call {
 
 /// What happens to a submission.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Fate {
+pub(super) enum SubmissionResult {
     /// It takes effect, and its response says so.
     Accepted,
     /// It takes effect, and its response does not say so.
@@ -45,7 +45,7 @@ pub(super) enum Fate {
 pub(super) struct Row {
     pub(super) what: &'static str,
     pub(super) call: Call,
-    pub(super) fate: Fate,
+    pub(super) fate: SubmissionResult,
     /// In the simulator's words; `JOB` stands for the job of the submission.
     pub(super) answer: Value,
     /// What the status of the request says meanwhile; empty where there is nothing to be said.
@@ -61,7 +61,7 @@ impl Row {
             .split(|c: char| !c.is_ascii_alphanumeric())
             .filter(|w| !w.is_empty())
             .collect();
-        let fate = if self.fate == Fate::NoEffect {
+        let fate = if self.fate == SubmissionResult::NoEffect {
             "-no-effect"
         } else {
             ""
@@ -82,7 +82,7 @@ impl Row {
         json!({
             "operation": operation, "desktop": desktop,
             "nth": (self.call == Call::Post).then_some(1),
-            "effectFirst": self.call == Call::Post && self.fate != Fate::NoEffect,
+            "effectFirst": self.call == Call::Post && self.fate != SubmissionResult::NoEffect,
             "answer": answer,
         })
     }
@@ -90,14 +90,18 @@ impl Row {
     /// The reason of `Submitted` in the end.
     pub(super) fn submitted(&self) -> &'static str {
         match self.fate {
-            Fate::Accepted | Fate::NoEffect => "JobAccepted",
-            Fate::Lost => "JobRecovered",
+            SubmissionResult::Accepted | SubmissionResult::NoEffect => "JobAccepted",
+            SubmissionResult::Lost => "JobRecovered",
         }
     }
 
     /// How many submissions arrive; of two the first has no effect.
     pub(super) fn posts(&self) -> usize {
-        if self.fate == Fate::NoEffect { 2 } else { 1 }
+        if self.fate == SubmissionResult::NoEffect {
+            2
+        } else {
+            1
+        }
     }
 }
 
@@ -151,7 +155,7 @@ fn deep(status: u16, field: &str) -> Value {
 
 #[rustfmt::skip]
 fn submissions(sink: &str) -> Vec<Row> {
-    use Fate::{Lost, NoEffect};
+    use SubmissionResult::{Lost, NoEffect};
     let row = |what, fate, answer, told| Row { what, call: Call::Post, fate, answer, told };
     vec![
         row("202 without a body", Lost, text(202, ""), EMPTY),
@@ -194,7 +198,7 @@ fn submissions(sink: &str) -> Vec<Row> {
 
 #[rustfmt::skip]
 fn lists_of_desktops(sink: &str) -> Vec<Row> {
-    let row = |what, answer, told| Row { what, call: Call::AdmissionList, fate: Fate::Accepted, answer, told };
+    let row = |what, answer, told| Row { what, call: Call::AdmissionList, fate: SubmissionResult::Accepted, answer, told };
     let body = |body: Value| json!({"status": 200, "body": body});
     vec![
         row("200 without a body", text(200, ""), EMPTY),
@@ -217,7 +221,7 @@ fn lists_of_desktops(sink: &str) -> Vec<Row> {
 
 #[rustfmt::skip]
 fn desktops() -> Vec<Row> {
-    let row = |what, answer, told| Row { what, call: Call::AdmissionShow, fate: Fate::Accepted, answer, told };
+    let row = |what, answer, told| Row { what, call: Call::AdmissionShow, fate: SubmissionResult::Accepted, answer, told };
     vec![
         row("another desktop", json!({"status": 200, "body": {"desktop": {"desktop_id": "pc-1"}}}), "instead of pc-gone"),
         row("no desktop", json!({"status": 200, "body": {"desktop": []}}), "no desktop"),
@@ -229,7 +233,7 @@ fn desktops() -> Vec<Row> {
 
 #[rustfmt::skip]
 fn lists_of_sub_jobs(sink: &str) -> Vec<Row> {
-    let row = |what, answer, told| Row { what, call: Call::AdmissionSubJobs, fate: Fate::Accepted, answer, told };
+    let row = |what, answer, told| Row { what, call: Call::AdmissionSubJobs, fate: SubmissionResult::Accepted, answer, told };
     let body = |body: Value| json!({"status": 200, "body": body});
     vec![
         row("200 without a body", text(200, ""), EMPTY),
@@ -258,7 +262,7 @@ fn own(status: &str, more: &Value) -> Value {
 /// Once the submission was accepted. What is readable here and not true is believed no more than the desktop itself.
 #[rustfmt::skip]
 fn later() -> Vec<Row> {
-    let row = |what, call, answer, told| Row { what, call, fate: Fate::Accepted, answer, told };
+    let row = |what, call, answer, told| Row { what, call, fate: SubmissionResult::Accepted, answer, told };
     let body = |body: Value| json!({"status": 200, "body": body});
     let (list, job) = (Call::PollerSubJobs, Call::PollerJob);
     let others = json!([

@@ -6,7 +6,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use invariants::History;
 use invariants::history::{
-    Basis, Call, Came, Grounds, Login, Object, Outcome, Post, Request, Rest, Status, Version, Write,
+    BaseVersion, Call, IntentBasis, Login, Object, Outcome, Post, Request, Status, Termination, Version,
+    Write, WriteResult,
 };
 use invariants::reading::{Frozen, items, texts};
 use jiff::Timestamp;
@@ -67,8 +68,8 @@ fn request(run: &Run, events: &[Arc<AuditEvent>], over: usize) -> Request {
         writes: operators.iter().map(|e| write(e, &versions)).collect(),
         versions: versions.into_iter().map(|stored| stored.version).collect(),
         rest: match &run.ended {
-            Ok(_) => Rest::Reached,
-            Err(why) => Rest::Not(format!("{why}\n{}", super::log_of(run))),
+            Ok(_) => Termination::Reached,
+            Err(why) => Termination::Not(format!("{why}\n{}", super::log_of(run))),
         },
         quiet_from: Some(until_end.max().map_or(0, |last| last + 1)),
         grounds,
@@ -77,7 +78,7 @@ fn request(run: &Run, events: &[Arc<AuditEvent>], over: usize) -> Request {
 }
 
 /// What each attempt rests on, by when it was stored.
-fn grounds(run: &Run, versions: &[Stored]) -> BTreeMap<String, Grounds> {
+fn grounds(run: &Run, versions: &[Stored]) -> BTreeMap<String, IntentBasis> {
     let mut grounds = BTreeMap::new();
     for stored in versions {
         for attempt in &stored.version.object.status.attempts {
@@ -190,17 +191,17 @@ fn write(event: &AuditEvent, versions: &[Stored]) -> Write {
         ),
         by_operator: true,
         from: match &from {
-            None => Basis::Any,
+            None => BaseVersion::Any,
             Some(from) => {
                 let at = versions.iter().rposition(|stored| stored.name == *from);
-                at.map_or(Basis::Unheard, Basis::Version)
+                at.map_or(BaseVersion::Unheard, BaseVersion::Version)
             }
         },
         status: sent.filter(|_| updates).map(|sent| status(&sent["status"])),
         came: match &to {
-            None => Came::Refused,
-            Some(_) if to == from && !last => Came::Unchanged,
-            Some(_) => Came::Stored,
+            None => WriteResult::Refused,
+            Some(_) if to == from && !last => WriteResult::Unchanged,
+            Some(_) => WriteResult::Stored,
         },
     }
 }

@@ -136,17 +136,17 @@ fn early_verdicts(request: &Request) -> Vec<Violation> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::example::{hows, life, second_attempt};
+    use crate::example::{hows, ordinary_history, second_attempt};
 
     #[test]
     fn one_post_and_a_further_attempt_after_one_without_effect_are_allowed() {
-        assert_eq!(judge(&life()), []);
+        assert_eq!(judge(&ordinary_history()), []);
         assert_eq!(judge(&second_attempt()), []);
     }
 
     #[test]
     fn a_post_that_is_sent_again_is_reported() {
-        let mut history = life();
+        let mut history = ordinary_history();
         let mut again = history.posts[0].clone();
         again.job = None;
         history.posts.push(again);
@@ -157,7 +157,7 @@ mod tests {
 
     #[test]
     fn a_desktop_that_is_deleted_twice_is_reported() {
-        let mut history = life();
+        let mut history = ordinary_history();
         let mut again = history.posts[0].clone();
         again.job = Some("j2".to_owned());
         again.digest = "of nobody".to_owned();

@@ -1,6 +1,6 @@
 //! I8: attempts that may have reached the cloud are never removed.
 
-use crate::history::{Attempt, Basis, History, Request};
+use crate::history::{Attempt, BaseVersion, History, Request};
 use crate::invariant::{Invariant::AttemptsStay, Violation};
 
 /// The attempts of a status become those.
@@ -24,7 +24,7 @@ pub fn change(before: &[Attempt], after: &[Attempt]) -> Option<Violation> {
 pub fn judge(history: &History) -> Vec<Violation> {
     let of = |request: &Request| {
         let removed = request.writes.iter().filter_map(|write| {
-            let Basis::Version(from) = write.from else {
+            let BaseVersion::Version(from) = write.from else {
                 return None;
             };
             let before = &request.versions[from].object.status.attempts;
@@ -39,7 +39,7 @@ pub fn judge(history: &History) -> Vec<Violation> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::example::{hows, life, with_outcome};
+    use crate::example::{hows, ordinary_history, with_outcome};
     use crate::history::Outcome;
 
     const HOW: &str = "an attempt that may have reached the cloud was removed from the status";
@@ -70,7 +70,7 @@ mod tests {
 
     #[test]
     fn a_history_in_which_an_attempt_is_removed_is_reported() {
-        let mut history = life();
+        let mut history = ordinary_history();
         assert_eq!(judge(&history), []);
         let last = history.requests[0].writes.last_mut().expect("a write");
         last.status.as_mut().expect("a status").attempts.clear();

@@ -2,8 +2,8 @@
 #![allow(clippy::expect_used)] // an example that is not as expected says so by a panic
 
 use crate::history::{
-    Attempt, Basis, Call, Came, Desktop, History, Login, Moment, Object, Outcome, Post, Request, Rest, State,
-    Status, Version, Write,
+    Attempt, BaseVersion, Call, Desktop, History, Login, Moment, Object, Outcome, Post, Request, State,
+    Status, Termination, Version, Write, WriteResult,
 };
 use crate::invariant::Violation;
 
@@ -23,7 +23,7 @@ pub(crate) fn with_outcome(outcome: Outcome) -> Attempt {
 }
 
 /// A request is created at 1, its intent is stored at 2, sent at 3, accepted at 5, finished at 10.
-pub(crate) fn life() -> History {
+pub(crate) fn ordinary_history() -> History {
     History {
         requests: vec![request(
             "leavers",
@@ -77,9 +77,9 @@ pub(crate) fn second_attempt() -> History {
 }
 
 /// The same life twice, the second time by another request so much later.
-pub(crate) fn twin(later: Moment) -> History {
-    let mut history = life();
-    let mut other = life();
+pub(crate) fn second_request(later: Moment) -> History {
+    let mut history = ordinary_history();
+    let mut other = ordinary_history();
     let mut request = other.requests.remove(0);
     request.name = "twin".to_owned();
     for version in &mut request.versions {
@@ -101,7 +101,7 @@ pub(crate) fn twin(later: Moment) -> History {
 
 /// The same life, but the job is not stored and the attempt ends like this.
 pub(crate) fn without_the_job(outcome: Outcome) -> History {
-    let mut history = life();
+    let mut history = ordinary_history();
     for version in &mut history.requests[0].versions {
         let status = &mut version.object.status;
         for attempt in status
@@ -156,16 +156,16 @@ fn request(name: &str, versions: Vec<(Moment, Status)>, writes: &[&str]) -> Requ
     let writes = writes.iter().enumerate().map(|(from, write)| Write {
         name: (*write).to_owned(),
         by_operator: true,
-        from: Basis::Version(from),
+        from: BaseVersion::Version(from),
         status: Some(versions[from + 1].object.status.clone()),
-        came: Came::Stored,
+        came: WriteResult::Stored,
     });
     Request {
         name: name.to_owned(),
         admitted: DESKTOPS.map(str::to_owned).to_vec(),
         writes: writes.collect(),
         versions,
-        rest: Rest::Reached,
+        rest: Termination::Reached,
         quiet_from: None,
         grounds: [].into(),
         approvals: None,

@@ -40,18 +40,18 @@ pub struct Request {
     /// Writes to it, oldest first, also those that were refused where the layer sees them.
     pub writes: Vec<Write>,
     /// How it stands once faults have stopped.
-    pub rest: Rest,
+    pub rest: Termination,
     /// Writes from this one on came after its end was seen.
     pub quiet_from: Option<usize>,
     /// What its intents rest on, by the id of the attempt; nothing where the layer does not see it.
-    pub grounds: BTreeMap<String, Grounds>,
+    pub grounds: BTreeMap<String, IntentBasis>,
     /// The plans that people approved as this very object showed them; `None` where the layer does not see that.
     pub approvals: Option<BTreeSet<String>>,
 }
 
 /// What an intent rests on besides the object.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Grounds {
+pub struct IntentBasis {
     /// Every possible last read of the project before it showed that an approval was required.
     pub approval_required: bool,
     /// Every possible last read of the project before it showed that no more desktops than these may be submitted
@@ -198,16 +198,16 @@ pub struct Write {
     /// An operator made it.
     pub by_operator: bool,
     /// The version that it was made from.
-    pub from: Basis,
+    pub from: BaseVersion,
     /// The status that it would store; `None` if it is about something else.
     pub status: Option<Status>,
     /// The result.
-    pub came: Came,
+    pub came: WriteResult,
 }
 
 /// What a write was made from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Basis {
+pub enum BaseVersion {
     /// That version of the request, by its place.
     Version(usize),
     /// A version that was never stored.
@@ -218,7 +218,7 @@ pub enum Basis {
 
 /// The result of a write.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Came {
+pub enum WriteResult {
     /// A new version.
     Stored,
     /// It was carried out, and nothing changed.
@@ -259,7 +259,7 @@ pub struct Effect<'a> {
 
 /// How a request stands once faults have stopped.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Rest {
+pub enum Termination {
     /// It has ended, is gone, or waits for a person or a named condition.
     Reached,
     /// It has not come to rest; how it stands.

@@ -29,18 +29,18 @@ pub fn judge(history: &History) -> Vec<Violation> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::example::{hows, life};
+    use crate::example::{hows, ordinary_history};
 
     const HOW: [&str; 1] = ["a POST was sent without a stored intent"];
 
     #[test]
     fn a_post_after_its_intent_is_allowed() {
-        assert_eq!(judge(&life()), []);
+        assert_eq!(judge(&ordinary_history()), []);
     }
 
     #[test]
     fn a_post_before_its_intent_is_reported() {
-        let mut history = life();
+        let mut history = ordinary_history();
         history.posts[0].at = 0;
         assert_eq!(hows(&judge(&history)), HOW);
     }
@@ -54,7 +54,7 @@ mod tests {
             |post| post.desktops = vec!["pc-1".to_owned()],
         ];
         for change in changes {
-            let mut history = life();
+            let mut history = ordinary_history();
             change(&mut history.posts[0]);
             assert_eq!(hows(&judge(&history)), HOW);
         }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::history::{Basis, History, Object, Request};
+use crate::history::{BaseVersion, History, Object, Request};
 use crate::invariant::{Invariant::IntentForTheLiveObject, Violation};
 
 /// An object for which an intent is stored, or something is done towards one.
@@ -62,7 +62,11 @@ fn of_request(request: &Request) -> Vec<Violation> {
             }
         }
     }
-    for write in request.writes.iter().filter(|write| write.from == Basis::Any) {
+    for write in request
+        .writes
+        .iter()
+        .filter(|write| write.from == BaseVersion::Any)
+    {
         broken.push(IntentForTheLiveObject.broken(
             "a write has no resourceVersion, so it could overwrite any change",
             &write.name,
@@ -74,11 +78,11 @@ fn of_request(request: &Request) -> Vec<Violation> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::example::{INTENT, hows, life};
+    use crate::example::{INTENT, hows, ordinary_history};
 
     #[test]
     fn an_intent_for_a_live_object_is_allowed_regardless_of_later_changes() {
-        let mut history = life();
+        let mut history = ordinary_history();
         for version in &mut history.requests[0].versions[INTENT + 1..] {
             version.object.deleting = true;
             version.object.suspended = true;
@@ -107,12 +111,12 @@ mod tests {
                 "an intent was stored in the same write as a change of the spec",
             ),
             (
-                |r| r.writes[0].from = Basis::Any,
+                |r| r.writes[0].from = BaseVersion::Any,
                 "a write has no resourceVersion, so it could overwrite any change",
             ),
         ];
         for (call_off, how) in calls {
-            let mut history = life();
+            let mut history = ordinary_history();
             call_off(&mut history.requests[0]);
             assert_eq!(hows(&judge(&history)), [how]);
         }
@@ -120,7 +124,7 @@ mod tests {
 
     #[test]
     fn a_write_without_a_new_attempt_is_not_an_intent() {
-        let history = life();
+        let history = ordinary_history();
         let versions = &history.requests[0].versions;
         let mut deleted = versions[INTENT].object.clone();
         deleted.deleting = true;

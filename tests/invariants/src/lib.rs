@@ -11,16 +11,16 @@
 //! | [`at_most_once`] | I2 |
 //! | [`no_job_is_lost`] | I3 |
 //! | [`terminal_is_final`] | I4 |
-//! | [`it_comes_to_rest`] | I5 |
+//! | [`every_request_ends`] | I5 |
 //! | [`intent_for_the_live_object`] | I6 |
 //! | [`intent_first`] | I7 |
 //! | [`attempts_stay`] | I8 |
-//! | [`credentials_stay_home`] | I9 |
+//! | [`credentials_only_to_own_endpoint`] | I9 |
 //! | [`one_request_per_desktop`] | I10 |
 //! | [`writes_change`] | I11 |
 //! | [`only_what_was_approved`] | I12 |
 //! | [`within_the_daily_limit`] | I13 |
-//! | [`true_verdict`] | and that what is said in the end is true |
+//! | [`final_state_is_correct`] | and that what is said in the end is true |
 //!
 //! Each of these has a `judge` of a whole history, and functions for one event, from which the judge is made.
 //!
@@ -47,19 +47,19 @@
 
 pub mod at_most_once;
 pub mod attempts_stay;
-pub mod credentials_stay_home;
+pub mod credentials_only_to_own_endpoint;
+pub mod every_request_ends;
+pub mod final_state_is_correct;
 pub mod history;
 pub mod intent_first;
 pub mod intent_for_the_live_object;
 pub mod invariant;
-pub mod it_comes_to_rest;
 pub mod no_job_is_lost;
 pub mod one_request_per_desktop;
 pub mod only_what_was_admitted;
 pub mod only_what_was_approved;
 pub mod reading;
 pub mod terminal_is_final;
-pub mod true_verdict;
 pub mod within_the_daily_limit;
 pub mod writes_change;
 
@@ -75,16 +75,16 @@ pub fn judge(history: &History) -> Vec<Violation> {
     broken.extend(at_most_once::judge(history));
     broken.extend(no_job_is_lost::judge(history));
     broken.extend(terminal_is_final::judge(history));
-    broken.extend(it_comes_to_rest::judge(history));
+    broken.extend(every_request_ends::judge(history));
     broken.extend(intent_for_the_live_object::judge(history));
     broken.extend(intent_first::judge(history));
     broken.extend(attempts_stay::judge(history));
-    broken.extend(credentials_stay_home::judge(history));
+    broken.extend(credentials_only_to_own_endpoint::judge(history));
     broken.extend(one_request_per_desktop::judge(history));
     broken.extend(writes_change::judge(history));
     broken.extend(only_what_was_approved::judge(history));
     broken.extend(within_the_daily_limit::judge(history));
-    broken.extend(true_verdict::judge(history));
+    broken.extend(final_state_is_correct::judge(history));
     broken
 }
 
@@ -101,7 +101,7 @@ mod tests {
         (Invariant::AtMostOnce, include_str!("at_most_once.rs")),
         (Invariant::NoJobIsLost, include_str!("no_job_is_lost.rs")),
         (Invariant::TerminalIsFinal, include_str!("terminal_is_final.rs")),
-        (Invariant::ItComesToRest, include_str!("it_comes_to_rest.rs")),
+        (Invariant::ItComesToRest, include_str!("every_request_ends.rs")),
         (
             Invariant::IntentForTheLiveObject,
             include_str!("intent_for_the_live_object.rs"),
@@ -110,7 +110,7 @@ mod tests {
         (Invariant::AttemptsStay, include_str!("attempts_stay.rs")),
         (
             Invariant::CredentialsStayHome,
-            include_str!("credentials_stay_home.rs"),
+            include_str!("credentials_only_to_own_endpoint.rs"),
         ),
         (
             Invariant::OneRequestPerDesktop,
@@ -125,7 +125,7 @@ mod tests {
             Invariant::WithinTheDailyLimit,
             include_str!("within_the_daily_limit.rs"),
         ),
-        (Invariant::TrueVerdict, include_str!("true_verdict.rs")),
+        (Invariant::TrueVerdict, include_str!("final_state_is_correct.rs")),
     ];
 
     #[test]
@@ -153,7 +153,7 @@ mod tests {
 
     #[test]
     fn an_ordinary_history_violates_no_invariant() {
-        assert_eq!(judge(&example::life()), []);
+        assert_eq!(judge(&example::ordinary_history()), []);
     }
 
     #[test]

@@ -9,7 +9,7 @@ use crate::invariant::{Invariant::NoJobIsLost, Violation};
 /// What the operator has made known of a job that the cloud accepted. One of these is enough.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[allow(clippy::struct_excessive_bools)] // independent of each other
-pub struct Account {
+pub struct JobRecord {
     /// It is in the status.
     pub stored: bool,
     /// Its attempt is said to have had an effect whose job is not known; or job or attempt are named in the log.
@@ -21,7 +21,7 @@ pub struct Account {
 }
 
 /// A job that the cloud accepted, once nothing is in flight any more.
-pub fn job(job: &str, account: Account) -> Option<Violation> {
+pub fn job(job: &str, account: JobRecord) -> Option<Violation> {
     let known = account.stored || account.declared || account.given_up || account.open;
     NoJobIsLost.unless(known, "the cloud accepted a job that is recorded nowhere", || {
         format!("job {job}")
@@ -51,7 +51,7 @@ pub fn judge(history: &History) -> Vec<Violation> {
     took.flatten().collect()
 }
 
-fn account(history: &History, post: &Post, job: &str) -> Account {
+fn account(history: &History, post: &Post, job: &str) -> JobRecord {
     let every = history.requests.iter().flat_map(|request| &request.versions);
     let stored = every
         .flat_map(|version| &version.object.status.attempts)
@@ -67,7 +67,7 @@ fn account(history: &History, post: &Post, job: &str) -> Account {
         given_up = attempt.outcome == Outcome::Abandoned;
         open = attempt.outcome == Outcome::Pending && !request.is_gone();
     }
-    Account {
+    JobRecord {
         stored,
         declared,
         given_up,
@@ -116,13 +116,13 @@ fn settled_after(history: &History, post: &Post) -> Option<Violation> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::example::{hows, life, second_attempt, without_the_job};
+    use crate::example::{hows, ordinary_history, second_attempt, without_the_job};
 
     const LOST: &str = "the cloud accepted a job that is recorded nowhere";
 
     #[test]
     fn a_job_that_is_stored_is_not_lost() {
-        assert_eq!(judge(&life()), []);
+        assert_eq!(judge(&ordinary_history()), []);
         assert_eq!(judge(&second_attempt()), []);
     }
 

@@ -106,17 +106,17 @@ fn in_flight(request: &Request, post: &Post, attempt: &Attempt, moment: i64) -> 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::example::{hows, life, twin};
+    use crate::example::{hows, ordinary_history, second_request};
 
     #[test]
     fn two_consecutive_requests_are_allowed() {
-        assert_eq!(judge(&life()), []);
-        assert_eq!(judge(&twin(20)), []);
+        assert_eq!(judge(&ordinary_history()), []);
+        assert_eq!(judge(&second_request(20)), []);
     }
 
     #[test]
     fn two_requests_with_the_same_desktop_in_flight_are_reported() {
-        let mut history = twin(4);
+        let mut history = second_request(4);
         let broken = judge(&history);
         assert_eq!(
             hows(&broken),
@@ -132,7 +132,7 @@ mod tests {
 
     #[test]
     fn a_post_that_takes_effect_after_the_end_is_reported_unless_it_was_abandoned() {
-        let mut history = life();
+        let mut history = ordinary_history();
         history.posts[0].at = 20;
         let how = ["a request was finished while a POST of it could still take effect"];
         assert_eq!(hows(&judge(&history)), how);

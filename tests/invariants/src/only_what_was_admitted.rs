@@ -45,18 +45,18 @@ pub fn judge(history: &History) -> Vec<Violation> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::example::{hows, life};
+    use crate::example::{hows, ordinary_history};
 
     #[test]
     fn a_post_of_some_of_the_admitted_desktops_is_allowed() {
-        let mut history = life();
+        let mut history = ordinary_history();
         history.requests[0].admitted.push("another".to_owned());
         assert_eq!(judge(&history), []);
     }
 
     #[test]
     fn a_desktop_that_was_not_admitted_is_reported() {
-        let mut history = life();
+        let mut history = ordinary_history();
         history.requests[0].admitted = vec!["pc-1".to_owned()];
         let broken = judge(&history);
         assert_eq!(
@@ -72,7 +72,7 @@ mod tests {
 
     #[test]
     fn a_post_without_desktops_and_a_post_that_differs_from_its_intent_are_reported() {
-        let mut history = life();
+        let mut history = ordinary_history();
         history.posts[0].desktops.clear();
         assert_eq!(
             hows(&judge(&history)),
@@ -82,7 +82,7 @@ mod tests {
 
     #[test]
     fn a_body_that_differs_from_that_of_the_intent_is_reported() {
-        let history = life();
+        let history = ordinary_history();
         let attempt = history.requests[0].attempts()["n1"].clone();
         let other = Post {
             digest: "another".to_owned(),

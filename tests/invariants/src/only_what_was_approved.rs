@@ -3,11 +3,11 @@
 
 use std::collections::BTreeSet;
 
-use crate::history::{Attempt, Facts, Grounds, History, Object, Request};
+use crate::history::{Attempt, Facts, History, IntentBasis, Object, Request};
 use crate::invariant::{Invariant::OnlyWhatWasApproved, Violation};
 
 /// An attempt whose intent is stored over that version of the object.
-pub fn intent(over: &Object, attempt: &Attempt, grounds: &Grounds) -> Vec<Violation> {
+pub fn intent(over: &Object, attempt: &Attempt, grounds: &IntentBasis) -> Vec<Violation> {
     let is_free = !grounds.approval_required && over.approved_plan.is_none() && attempt.plan.is_none();
     if is_free {
         return vec![];
@@ -32,7 +32,7 @@ pub fn intent(over: &Object, attempt: &Attempt, grounds: &Grounds) -> Vec<Violat
     judged.map(|what| what.of(&about())).collect()
 }
 
-fn desktop(id: &str, approved: Option<&Facts>, grounds: &Grounds) -> Option<Violation> {
+fn desktop(id: &str, approved: Option<&Facts>, grounds: &IntentBasis) -> Option<Violation> {
     let Some(approved) = approved else {
         return Some(OnlyWhatWasApproved.broken("an intent for a desktop that was not approved", id));
     };
@@ -65,7 +65,7 @@ pub fn sent(attempt: &Attempt, named: Option<&String>) -> Option<Violation> {
 }
 
 /// An object becomes another one by one write, which rests on that.
-pub fn change(before: &Object, after: &Object, grounds: &Grounds) -> Vec<Violation> {
+pub fn change(before: &Object, after: &Object, grounds: &IntentBasis) -> Vec<Violation> {
     let attempts = after.status.attempts.iter();
     let new = attempts.filter(|attempt| before.status.attempt(&attempt.id).is_none());
     new.flat_map(|new| intent(before, new, grounds)).collect()
@@ -79,7 +79,7 @@ pub fn judge(history: &History) -> Vec<Violation> {
 fn of_request(request: &Request) -> Vec<Violation> {
     let mut broken = Vec::new();
     let mut known = BTreeSet::new();
-    let nothing = Grounds::default();
+    let nothing = IntentBasis::default();
     for (n, version) in request.versions.iter().enumerate() {
         let before = n.checked_sub(1).map(|n| &request.versions[n]);
         let over = before
@@ -99,7 +99,7 @@ fn of_request(request: &Request) -> Vec<Violation> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::example::{INTENT, hows, life};
+    use crate::example::{INTENT, hows, ordinary_history};
     use crate::history::Approved;
 
     fn of(users: &str) -> Facts {
@@ -112,7 +112,7 @@ mod tests {
 
     /// The same life in a project that requires an approval, which was given.
     fn approved() -> History {
-        let mut history = life();
+        let mut history = ordinary_history();
         let request = &mut history.requests[0];
         let desktops = request.admitted.iter().map(|id| (id.clone(), of("alice")));
         let plan = Approved {
@@ -130,23 +130,23 @@ mod tests {
             .admitted
             .iter()
             .map(|id| (id.clone(), vec![of("bob"), of("alice")]));
-        let grounds = Grounds {
+        let grounds = IntentBasis {
             approval_required: true,
             shown: shown.collect(),
-            ..Grounds::default()
+            ..IntentBasis::default()
         };
         request.grounds = [("n1".to_owned(), grounds)].into();
         history
     }
 
-    fn grounds(history: &mut History) -> &mut Grounds {
+    fn grounds(history: &mut History) -> &mut IntentBasis {
         history.requests[0].grounds.get_mut("n1").unwrap()
     }
 
     #[test]
     fn approved_desktops_may_be_deleted_and_so_may_all_if_no_approval_is_required() {
         assert_eq!(judge(&approved()), []);
-        assert_eq!(judge(&life()), []);
+        assert_eq!(judge(&ordinary_history()), []);
     }
 
     #[test]
@@ -181,10 +181,10 @@ mod tests {
             change(&mut history.requests[0].versions[INTENT - 1].object);
             assert_eq!(hows(&judge(&history)), [how]);
         }
-        let mut history = life();
-        let required = Grounds {
+        let mut history = ordinary_history();
+        let required = IntentBasis {
             approval_required: true,
-            ..Grounds::default()
+            ..IntentBasis::default()
         };
         history.requests[0].grounds = [("n1".to_owned(), required)].into();
         assert_eq!(hows(&judge(&history)), [NOT_NAMED]);
@@ -217,7 +217,7 @@ mod tests {
             hows(&judge(&history)),
             ["an intent for a plan that was not approved while the object showed it"]
         );
-        let mut history = life();
+        let mut history = ordinary_history();
         history.requests[0].approvals = Some([].into());
         assert_eq!(judge(&history), [], "no approval was needed");
     }

@@ -1,6 +1,6 @@
 //! I4: a final result never changes. An end, a decided outcome, a job, what was known of an attempt, a deleted desktop.
 
-use crate::history::{Attempt, Basis, History, Request, State, Status};
+use crate::history::{Attempt, BaseVersion, History, Request, State, Status};
 use crate::invariant::{Invariant::TerminalIsFinal, Violation};
 
 /// A status becomes another.
@@ -67,7 +67,7 @@ fn of_request(request: &Request) -> Vec<Violation> {
     for attempted in &request.writes {
         let name = &attempted.name;
         match (attempted.from, &attempted.status) {
-            (Basis::Version(from), status) => {
+            (BaseVersion::Version(from), status) => {
                 let before = &request.versions[from].object.status;
                 let changes = status.iter().flat_map(|status| change(before, status));
                 broken.extend(changes.map(|what| what.of(name)));
@@ -76,7 +76,7 @@ fn of_request(request: &Request) -> Vec<Violation> {
                 let late = attempted.by_operator && before.finished.is_some() && !notices;
                 broken.extend(write(late, name));
             }
-            (Basis::Unheard, Some(_)) => broken
+            (BaseVersion::Unheard, Some(_)) => broken
                 .push(TerminalIsFinal.broken("a status is based on a version that was never stored", name)),
             _ => {}
         }
@@ -87,12 +87,12 @@ fn of_request(request: &Request) -> Vec<Violation> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::example::{finished, hows, life, second_attempt};
-    use crate::history::{Came, Outcome, Write};
+    use crate::example::{finished, hows, ordinary_history, second_attempt};
+    use crate::history::{Outcome, Write, WriteResult};
 
     #[test]
     fn a_history_in_which_facts_are_only_added_is_allowed() {
-        assert_eq!(judge(&life()), []);
+        assert_eq!(judge(&ordinary_history()), []);
         assert_eq!(judge(&second_attempt()), []);
         assert_eq!(change(&finished(), &finished()), []);
     }
@@ -147,21 +147,21 @@ mod tests {
 
     #[test]
     fn a_write_after_the_end_is_reported_even_if_it_was_refused() {
-        let mut history = life();
+        let mut history = ordinary_history();
         let last = history.requests[0].versions.len() - 1;
         history.requests[0].writes.push(Write {
             name: "a late write".to_owned(),
             by_operator: true,
-            from: Basis::Version(last),
+            from: BaseVersion::Version(last),
             status: None,
-            came: Came::Refused,
+            came: WriteResult::Refused,
         });
         let broken = judge(&history);
         assert_eq!(hows(&broken), ["a write was made after the final result"]);
         assert_eq!(broken[0].about, "leavers: a late write");
         history.requests[0].writes[0].by_operator = false;
         let late = history.requests[0].writes.last_mut();
-        late.expect("a write").from = Basis::Unheard;
+        late.expect("a write").from = BaseVersion::Unheard;
         assert_eq!(judge(&history), [], "a patch does not change the status");
         let late = history.requests[0].writes.last_mut();
         late.expect("a write").status = Some(finished());

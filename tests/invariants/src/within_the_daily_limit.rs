@@ -2,7 +2,7 @@
 //!
 //! What had no effect does not count, nor what was submitted while the project had no limit.
 
-use crate::history::{Grounds, History, Moment};
+use crate::history::{History, IntentBasis, Moment};
 use crate::invariant::{Invariant::WithinTheDailyLimit, Violation};
 
 /// A day, in milliseconds.
@@ -43,7 +43,7 @@ fn counted(history: &History) -> impl Iterator<Item = Counted<'_>> {
     let effective = history.posts.iter().filter(|post| post.job.is_some());
     effective.filter_map(|post| {
         let (request, attempt) = history.owner(post)?;
-        let Grounds { daily_limit, .. } = request.grounds.get(&attempt.id)?;
+        let IntentBasis { daily_limit, .. } = request.grounds.get(&attempt.id)?;
         Some(Counted {
             left: post.left?,
             desktops: post.desktops.len(),
@@ -56,15 +56,15 @@ fn counted(history: &History) -> impl Iterator<Item = Counted<'_>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::example::{hows, twin};
+    use crate::example::{hows, second_request};
 
     /// Two requests for two desktops each, the second one so many milliseconds later, in a project with that limit.
     fn submitted(later: Moment, limit: Option<u32>) -> History {
-        let mut history = twin(100);
+        let mut history = second_request(100);
         for (request, attempt) in history.requests.iter_mut().zip(["n1", "n1-twin"]) {
-            let grounds = Grounds {
+            let grounds = IntentBasis {
                 daily_limit: limit,
-                ..Grounds::default()
+                ..IntentBasis::default()
             };
             request.grounds = [(attempt.to_owned(), grounds)].into();
         }

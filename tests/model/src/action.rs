@@ -7,7 +7,7 @@ use crate::decide::Act;
 use crate::moves::Protocol;
 use crate::names;
 use crate::requests::Known;
-use crate::world::{Held, Post, World};
+use crate::world::{CallState, Held, World};
 
 /// How many objects of one name there are at most, one after the other.
 pub const OBJECTS: u8 = 2;
@@ -18,7 +18,7 @@ pub enum Action {
     /// An operator is woken and reads the object.
     Begin(usize),
     /// An operator takes its next step, with that luck.
-    Step(usize, Luck),
+    Step(usize, StepResult),
     /// An operator stops waiting for the response to its POST.
     GiveUp(usize),
     /// An operator crashes, and starts again without memory.
@@ -28,7 +28,7 @@ pub enum Action {
     /// An operator that was shutting down has ended, and another takes its place.
     Restart(usize),
     /// A POST comes to its end.
-    Arrive(usize, Fate),
+    Arrive(usize, CallResult),
     /// A job shows in reads.
     Show(usize),
     /// A job is done with a desktop.
@@ -78,7 +78,7 @@ pub enum Action {
 
 /// How a step of an operator goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Luck {
+pub enum StepResult {
     /// As it should; a write over a newer object is a conflict.
     Well,
     /// A read of the cloud fails.
@@ -97,7 +97,7 @@ pub enum Luck {
 
 /// What happens to a POST.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Fate {
+pub enum CallResult {
     /// 202 with a job.
     Accepted,
     /// Accepted, and the response is lost.
@@ -118,7 +118,7 @@ pub enum Fate {
     Expired,
 }
 
-impl Fate {
+impl CallResult {
     /// Those of a POST that is in time, the faultless one first.
     const IN_TIME: [Self; 8] = [
         Self::Accepted,
@@ -155,7 +155,7 @@ impl Protocol {
             self.of_operator(world, operator, actions);
         }
         self.of_cloud(world, actions);
-        if world.stray.is_some() {
+        if world.delayed_write.is_some() {
             actions.push(Action::Land);
         }
         if world.faults > 0 || !world.is_slow() {
@@ -198,7 +198,7 @@ impl Protocol {
                 }
             }
             Some(pass) => {
-                actions.push(Action::Step(operator, Luck::Well));
+                actions.push(Action::Step(operator, StepResult::Well));
                 if pass.reload.is_none() {
                     self.bad_luck(world, operator, actions);
                 }
@@ -222,11 +222,11 @@ impl Protocol {
         };
         let step = |luck| Action::Step(operator, luck);
         if world.faults > 0 {
-            let bad: &[Luck] = match act {
-                Act::ReadDesktops(_) | Act::ReadDesktop(_) | Act::ReadJob(_) => &[Luck::ReadFailure],
-                Act::ReadSubJobs => &[Luck::ReadFailure, Luck::Incomplete],
+            let bad: &[StepResult] = match act {
+                Act::ReadDesktops(_) | Act::ReadDesktop(_) | Act::ReadJob(_) => &[StepResult::ReadFailure],
+                Act::ReadSubJobs => &[StepResult::ReadFailure, StepResult::Incomplete],
                 Act::Write(..) if self.would_write(world, operator) => {
-                    &[Luck::RequestLost, Luck::AnswerLost, Luck::Late]
+                    &[StepResult::RequestLost, StepResult::AnswerLost, StepResult::Late]
                 }
                 _ => &[],
             };
@@ -234,26 +234,26 @@ impl Protocol {
         }
         if world.clock_faults > 0 && act.reads_the_cloud() {
             let far = self.config.far();
-            actions.extend([-far, far].map(Luck::FalseDate).map(step));
+            actions.extend([-far, far].map(StepResult::FalseDate).map(step));
         }
     }
 
     fn of_cloud(&self, world: &World, actions: &mut Vec<Action>) {
-        for (attempt, letter) in world.letters.iter().enumerate() {
-            let Some(letter) = letter.filter(|letter| letter.post == Post::Flying) else {
+        for (attempt, letter) in world.calls.iter().enumerate() {
+            let Some(letter) = letter.filter(|letter| letter.post == CallState::InFlight) else {
                 continue;
             };
             if letter.gateway_age.abs() >= self.config.true_window() {
-                actions.push(Action::Arrive(attempt, Fate::Expired));
+                actions.push(Action::Arrive(attempt, CallResult::Expired));
                 continue;
             }
             let something_there = letter.body & !world.cloud.gone != 0;
             let heard = world.listener(attempt).is_some();
-            for fate in Fate::IN_TIME {
-                let fault = fate != Fate::Accepted;
+            for fate in CallResult::IN_TIME {
+                let fault = fate != CallResult::Accepted;
                 if (something_there || !fate.takes_effect())
                     && (heard || !fate.needs_listener())
-                    && (!fault || world.faults > 0 || (!something_there && fate == Fate::Invalid))
+                    && (!fault || world.faults > 0 || (!something_there && fate == CallResult::Invalid))
                 {
                     actions.push(Action::Arrive(attempt, fate));
                 }

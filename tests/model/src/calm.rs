@@ -3,15 +3,15 @@
 
 use desktop_deletion_operator::crd::conditions::{ConditionStatus, ConditionType};
 use desktop_deletion_operator::crd::deletion::Outcome;
-use invariants::history::Rest;
-use invariants::no_job_is_lost::Account;
-use invariants::{it_comes_to_rest, no_job_is_lost};
+use invariants::history::Termination;
+use invariants::no_job_is_lost::JobRecord;
+use invariants::{every_request_ends, no_job_is_lost};
 
-use crate::action::{Action, Fate, Luck};
+use crate::action::{Action, CallResult, StepResult};
 use crate::moves::Protocol;
 use crate::names::{self, CONSOLE};
 use crate::requests::Known;
-use crate::world::{Held, Post, World};
+use crate::world::{CallState, Held, World};
 
 /// Rounds within which it must settle: each is one tick.
 const ROUNDS: usize = 40;
@@ -76,19 +76,20 @@ impl Protocol {
     }
 
     fn deliver(&self, world: &mut World) {
-        if world.stray.is_some() {
+        if world.delayed_write.is_some() {
             *world = self.after(world, Action::Land);
         }
-        for attempt in 0..world.letters.len() {
-            let Some(letter) = world.letters[attempt].filter(|letter| letter.post == Post::Flying) else {
+        for attempt in 0..world.calls.len() {
+            let Some(letter) = world.calls[attempt].filter(|letter| letter.post == CallState::InFlight)
+            else {
                 continue;
             };
             let fate = if letter.gateway_age.abs() >= self.config.true_window() {
-                Fate::Expired
+                CallResult::Expired
             } else if letter.body & !world.cloud.gone == 0 {
-                Fate::Invalid
+                CallResult::Invalid
             } else {
-                Fate::Accepted
+                CallResult::Accepted
             };
             *world = self.after(world, Action::Arrive(attempt, fate));
         }
@@ -99,15 +100,15 @@ impl Protocol {
             match world.operators[operator].pass {
                 None => return Ok(()),
                 Some(pass) if matches!(pass.held, Held::Waiting(_)) => self.deliver(world),
-                Some(_) => *world = self.after(world, Action::Step(operator, Luck::Well)),
+                Some(_) => *world = self.after(world, Action::Step(operator, StepResult::Well)),
             }
         }
         Err(self.restless("a reconciliation does not end", world))
     }
 
     fn restless(&self, what: &str, world: &World) -> String {
-        let how = Rest::Not(format!("{what}: {}", self.tell(world)));
-        it_comes_to_rest::rest(&how).map_or_else(String::new, |broken| broken.to_string())
+        let how = Termination::Not(format!("{what}: {}", self.tell(world)));
+        every_request_ends::rest(&how).map_or_else(String::new, |broken| broken.to_string())
     }
 
     fn carry_out_jobs(&self, world: &mut World) {
@@ -148,11 +149,11 @@ impl Protocol {
         let known = self.requests.get(object.request);
         let given_up = known.with(|o| o == Outcome::Abandoned);
         let accepted = (0..CONSOLE).filter(|attempt| {
-            let ours = world.letters[*attempt].is_some_and(|letter| letter.uid == object.uid);
+            let ours = world.calls[*attempt].is_some_and(|letter| letter.uid == object.uid);
             ours && world.cloud.jobs[*attempt].is_some()
         });
         let mut lost = accepted.filter_map(|attempt| {
-            let account = Account {
+            let account = JobRecord {
                 stored: names::has(known.jobs, attempt),
                 declared: known.object.status.job_unknown,
                 given_up: names::has(given_up, attempt),

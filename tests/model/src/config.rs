@@ -7,7 +7,7 @@ use desktop_deletion_operator::crd::deletion::AuthMethod;
 
 use crate::action::Action;
 use crate::time::{TICK, ticks};
-use crate::world::{OVERDUE, PATIENCE, SETTLE};
+use crate::world::{JOB_VISIBILITY_TIMEOUT, OVERDUE, RECOVERY_TIMEOUT};
 
 /// What is searched.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,7 +26,7 @@ pub struct Config {
     /// Ticks by which two clocks may differ.
     pub clock_skew: u8,
     /// Actions of users on one path.
-    pub meddling: u8,
+    pub user_actions: u8,
     /// What users do.
     pub people: People,
     /// Clients that replace the object.
@@ -48,7 +48,7 @@ impl Default for Config {
             faults: 2,
             clock_faults: 0,
             clock_skew: 0,
-            meddling: 2,
+            user_actions: 2,
             people: People::Everything,
             replacing: Replacing::Never,
             attempts: 2,
@@ -113,10 +113,10 @@ impl Config {
             job_visibility_timeout: if self.lacks(Mutant::NoJobVisibilityTimeout) {
                 ticks(0)
             } else {
-                ticks(SETTLE)
+                ticks(JOB_VISIBILITY_TIMEOUT)
             },
             token_life: ticks(3),
-            recovery_timeout: ticks(PATIENCE),
+            recovery_timeout: ticks(RECOVERY_TIMEOUT),
             max_signature_age: TICK,
             submission_timeout: Duration::from_secs(30),
             request_deadline: ticks(100),
@@ -150,13 +150,14 @@ impl Config {
     /// Where ages stop: nothing depends on them any more, by clocks that are right or ahead. A clock that is behind, or
     /// clocks that differ, only make things last longer, and they last at least until these are right again.
     pub fn oldest(self) -> i8 {
-        let longest = signed(OVERDUE).max(self.window() + self.skew() + signed(SETTLE) + signed(PATIENCE));
+        let longest = signed(OVERDUE)
+            .max(self.window() + self.skew() + signed(JOB_VISIBILITY_TIMEOUT) + signed(RECOVERY_TIMEOUT));
         longest + if self.clock_faults > 0 { self.far() } else { 0 }
     }
 
     /// The same for what is measured by the time since the start of a process.
     pub fn longest_known(self) -> u8 {
-        self.window().unsigned_abs() + SETTLE + 3 * self.clock_skew
+        self.window().unsigned_abs() + JOB_VISIBILITY_TIMEOUT + 3 * self.clock_skew
     }
 
     /// By how many ticks a clock may be wrong.
@@ -167,7 +168,7 @@ impl Config {
     /// By how many ticks a clock is wrong that is wrong by more than is allowed: so much that even the job visibility timeout
     /// would not make up for it.
     pub fn far(self) -> i8 {
-        signed(self.clock_skew + SETTLE + 1)
+        signed(self.clock_skew + JOB_VISIBILITY_TIMEOUT + 1)
     }
 
     /// The project requires that the plan of a request is approved.

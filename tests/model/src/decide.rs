@@ -32,8 +32,8 @@ use crate::names::{self, DESKTOPS, JOBS, Set, USERS};
 use crate::requests::{RequestId, Requests};
 use crate::time::{UPTIME, ago};
 use crate::world::{
-    Answer, Batch, Claim, Draft, Evidence, FirstEvidence, Held, Memory, Pass, Row, Sighted, SubJobList,
-    WriteKind,
+    Answer, Batch, Claim, DesktopRead, Draft, Evidence, FirstEvidence, Held, Memory, Reconciliation, Row,
+    SubJobList, WriteKind,
 };
 
 /// All inputs of the decision.
@@ -45,7 +45,7 @@ struct View {
     project_is_fresh: bool,
     permit: SendPermit,
     claim: Option<Claim>,
-    desktops: [Option<Sighted>; DESKTOPS],
+    desktops: [Option<DesktopRead>; DESKTOPS],
     sub_job_list: Option<SubJobList>,
     asked: Set,
     jobs: [Option<Row>; JOBS],
@@ -56,7 +56,7 @@ struct View {
 }
 
 impl View {
-    fn of(pass: &Pass, facts: Facts) -> Self {
+    fn of(pass: &Reconciliation, facts: Facts) -> Self {
         Self {
             request: pass.request,
             project: pass.project,
@@ -154,7 +154,7 @@ impl Decisions {
     }
 
     /// The next step of the reconciliation.
-    pub fn next(&self, requests: &Requests, pass: &Pass, facts: Facts) -> Act {
+    pub fn next(&self, requests: &Requests, pass: &Reconciliation, facts: Facts) -> Act {
         let view = View::of(pass, facts);
         self.made.get(&view, || self.decide(requests, &view))
     }
@@ -238,7 +238,7 @@ impl Decisions {
     }
 
     /// Forgets reads that are too old to act upon.
-    pub fn drop_stale(&self, requests: &Requests, pass: &mut Pass) {
+    pub fn drop_stale(&self, requests: &Requests, pass: &mut Reconciliation) {
         let Some(read) = pass.read.filter(|read| *read > 0) else {
             return;
         };
@@ -281,7 +281,7 @@ impl Decisions {
             permit: view.permit,
             reserved: None,
             claim: view.claim.map(|claim| shipped_claim(claim, request)),
-            desktops: sightings(view.desktops),
+            desktops: observations(view.desktops),
             single_reads: BTreeMap::new(),
             sub_job_list: view.sub_job_list.map(|sub_job_list| ShippedSweep {
                 sub_jobs: (0..JOBS)
@@ -372,10 +372,10 @@ fn shipped_claim(claim: Claim, request: &Request) -> ShippedClaim {
     }
 }
 
-fn sightings(
-    desktops: [Option<Sighted>; DESKTOPS],
+fn observations(
+    desktops: [Option<DesktopRead>; DESKTOPS],
 ) -> BTreeMap<desktop_deletion_operator::ids::DesktopID, DesktopObservation> {
-    let observation = |desktop: usize, sighted: Sighted| DesktopObservation {
+    let observation = |desktop: usize, sighted: DesktopRead| DesktopObservation {
         view: sighted.look.shipped(),
         idle_twice: sighted.idle_twice,
         name: None,
@@ -392,7 +392,7 @@ fn sightings(
         .collect()
 }
 
-fn facts(desktop: usize, sighted: Sighted) -> DesktopFacts {
+fn facts(desktop: usize, sighted: DesktopRead) -> DesktopFacts {
     let user = USERS[usize::from(sighted.reassigned)].to_owned();
     let attached = AttachedUser {
         name: user.clone(),

@@ -1,8 +1,8 @@
 //! Where each event of the model is handed to the invariants that it could break. What they say stands in the crate
 //! `invariants`; here is only who asks, and what the model knows.
 
-use invariants::history::{Approved, Attempt, Effect, Facts, Grounds, Object, Post as Sent, Status};
-use invariants::true_verdict::{self, ActualState};
+use invariants::final_state_is_correct::{self, ActualState};
+use invariants::history::{Approved, Attempt, Effect, Facts, IntentBasis, Object, Post as Sent, Status};
 use invariants::{
     Invariant, Violation, at_most_once, attempts_stay, intent_first, intent_for_the_live_object,
     no_job_is_lost, one_request_per_desktop, only_what_was_admitted, only_what_was_approved,
@@ -13,7 +13,7 @@ use crate::decide::epoch;
 use crate::moves::Protocol;
 use crate::names::{self, ATTEMPTS, CONSOLE, Set, USERS};
 use crate::requests::Known;
-use crate::world::{Job, Letter, Noted, Post, World};
+use crate::world::{CallState, Job, Noted, SignedCall, World};
 
 /// An invariant that was broken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -55,7 +55,7 @@ impl World {
     fn judge_verdict(&mut self, new: &Known) {
         let ours = self.object.map(|object| object.uid);
         let working = (0..ATTEMPTS)
-            .filter(|a| self.letters[*a].is_some_and(|letter| Some(letter.uid) == ours))
+            .filter(|a| self.calls[*a].is_some_and(|letter| Some(letter.uid) == ours))
             .fold(0, |set, a| set | self.cloud.jobs[a].map_or(0, Job::open));
         for said in &new.object.status.desktops {
             let its = names::set((0..names::DESKTOPS).filter(|n| names::desktop(*n).as_str() == said.id));
@@ -64,26 +64,26 @@ impl World {
                 ours: its & working != 0,
                 ..ActualState::default()
             };
-            self.note(true_verdict::desktop(&said.id, said.state, truth));
+            self.note(final_state_is_correct::desktop(&said.id, said.state, truth));
         }
     }
 
     /// Something of this object may still land, besides what a person gave up.
     pub fn something_can_land(&self, window: i8) -> bool {
         let ours = self.object.map(|object| object.uid);
-        self.letters.iter().flatten().any(|letter| {
-            let flying = letter.post == Post::Flying && letter.gateway_age < window;
+        self.calls.iter().flatten().any(|letter| {
+            let flying = letter.post == CallState::InFlight && letter.gateway_age < window;
             Some(letter.uid) == ours && flying && !letter.given_up
         })
     }
 
     /// Judges a POST that leaves the operator.
     pub fn judge_post(&mut self, attempt: usize, stored: Option<&Known>) {
-        let Some(letter) = self.letters[attempt] else {
+        let Some(letter) = self.calls[attempt] else {
             return;
         };
         let id = names::attempt(attempt).as_str();
-        let before = usize::from(letter.post != Post::Unsent);
+        let before = usize::from(letter.post != CallState::Unsent);
         self.note(at_most_once::sent(before, id));
         self.note(intent_first::sent(letter.stored, || id.to_owned()));
         let Some(known) = stored else { return };
@@ -104,12 +104,12 @@ impl World {
 
     /// Judges a POST that the cloud accepts.
     pub fn judge_effect(&mut self, attempt: usize) {
-        let Some(letter) = self.letters[attempt] else {
+        let Some(letter) = self.calls[attempt] else {
             return;
         };
         let ours = effect(attempt, letter, letter.body);
         let took = (0..CONSOLE).filter_map(|other| {
-            let (job, theirs) = (self.cloud.jobs[other]?, self.letters[other]?);
+            let (job, theirs) = (self.cloud.jobs[other]?, self.calls[other]?);
             Some((other, job, theirs))
         });
         let whole = |other, job: Job| if other == attempt { letter.body } else { job.body };
@@ -127,11 +127,11 @@ impl Protocol {
     /// Judges an intent of a project that requires an approval: by what is on record in the object over which it is stored,
     /// and by what was shown to the person who gave it.
     pub(crate) fn judge_intent(&self, world: &mut World, attempt: usize, over: &Known, new: &Known) {
-        let (Some(letter), Some(intent)) = (world.letters[attempt], record(new, attempt)) else {
+        let (Some(letter), Some(intent)) = (world.calls[attempt], record(new, attempt)) else {
             return;
         };
         let shown = facts(letter.body, letter.reassigned);
-        let grounds = Grounds {
+        let grounds = IntentBasis {
             approval_required: true,
             daily_limit: None,
             shown: shown.map(|(id, facts)| (id, vec![facts])).collect(),
@@ -176,7 +176,7 @@ fn record(known: &Known, attempt: usize) -> Option<&Attempt> {
     known.object.status.attempt(names::attempt(attempt).as_str())
 }
 
-fn effect(attempt: usize, letter: Letter, desktops: Set) -> Effect<'static> {
+fn effect(attempt: usize, letter: SignedCall, desktops: Set) -> Effect<'static> {
     Effect {
         request: names::object(letter.uid),
         attempt: names::attempt(attempt).as_str(),

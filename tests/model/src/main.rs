@@ -71,7 +71,7 @@ fn main() -> ExitCode {
         clock_skew: arguments.clock_skew,
         people: arguments.people,
         replacing: arguments.replacing,
-        meddling: arguments.meddling,
+        user_actions: arguments.meddling,
         attempts: usize::from(arguments.attempts),
         settle_every: arguments.settle_every,
         mutant: arguments.mutant,

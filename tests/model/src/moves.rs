@@ -14,7 +14,7 @@
 use desktop_deletion_operator::crd::deletion::DesktopDeletionStatus;
 use desktop_deletion_operator::plan::observed::Request;
 
-use crate::action::{Action, Luck, OBJECTS};
+use crate::action::{Action, OBJECTS, StepResult};
 use crate::config::{Config, Mutant};
 use crate::decide::{Act, Decisions};
 use crate::names::{self, ATTEMPTS};
@@ -96,14 +96,14 @@ impl Protocol {
             deadline: None,
             replaced: false,
             noted: None,
-            stray: None,
-            letters: [None; ATTEMPTS],
+            delayed_write: None,
+            calls: [None; ATTEMPTS],
             cloud: Cloud::default(),
             cloud_clock: 0,
             operators: [self.started(0); OPERATORS],
             faults: self.config.faults,
             clock_faults: self.config.clock_faults,
-            meddling: self.config.meddling,
+            meddling: self.config.user_actions,
             wrong: None,
         }
     }
@@ -115,8 +115,8 @@ impl Protocol {
             Action::Begin(operator) => Self::load(&mut world, operator),
             Action::Step(operator, luck) => {
                 match luck {
-                    Luck::Well => {}
-                    Luck::FalseDate(_) => world.clock_faults -= 1,
+                    StepResult::Well => {}
+                    StepResult::FalseDate(_) => world.clock_faults -= 1,
                     _ => world.faults -= 1,
                 }
                 self.step(&mut world, operator, luck);
@@ -164,13 +164,13 @@ impl Protocol {
             Action::Land => self.land(&mut world),
             _ => {
                 world.meddling -= 1;
-                self.meddle(&mut world, action);
+                self.act_as_user(&mut world, action);
             }
         }
         for operator in 0..self.config.operators {
             self.run_on(&mut world, operator);
         }
-        self.sanitizer(&mut world);
+        self.forget_unneeded(&mut world);
         world
     }
 

@@ -12,7 +12,9 @@ use desktop_deletion_operator::plan::views::DesktopView;
 
 use crate::names::{self, ATTEMPTS};
 use crate::time::{UPTIME, age_of, ago, ticks};
-use crate::world::{Evidence, FirstEvidence, FirstSaw, Look, Memory, SETTLE, Sighted};
+use crate::world::{
+    DesktopRead, Evidence, FirstEvidence, FirstSaw, JOB_VISIBILITY_TIMEOUT, Memory, ReadState,
+};
 
 impl Memory {
     /// The shipped memory of that object.
@@ -39,7 +41,7 @@ impl Memory {
                     names::desktop(desktop),
                     DesktopView::Idle,
                     ago(*age),
-                    ticks(SETTLE),
+                    ticks(JOB_VISIBILITY_TIMEOUT),
                 );
             }
         }
@@ -75,8 +77,9 @@ impl Memory {
         .remembered(request);
         let id = names::attempt(usize::from(attempt));
         remembered.record_evidence(id, ago(began), found.shipped());
-        let earlier = |later| remembered.earlier_evidence(request, UPTIME + later, ticks(SETTLE));
-        let found = earlier(ticks(SETTLE)).map(Evidence::of);
+        let earlier =
+            |later| remembered.earlier_evidence(request, UPTIME + later, ticks(JOB_VISIBILITY_TIMEOUT));
+        let found = earlier(ticks(JOB_VISIBILITY_TIMEOUT)).map(Evidence::of);
         let age = age_until(|later| earlier(later).is_some());
         self.look = age
             .zip(found)
@@ -86,9 +89,9 @@ impl Memory {
 
 /// How long ago something began that counts once it is a job visibility timeout old.
 fn age_until(counts: impl Fn(Duration) -> bool) -> Option<u8> {
-    (0..=SETTLE)
+    (0..=JOB_VISIBILITY_TIMEOUT)
         .find(|later| counts(ticks(*later)))
-        .map(|later| SETTLE - later)
+        .map(|later| JOB_VISIBILITY_TIMEOUT - later)
 }
 
 impl Evidence {
@@ -111,22 +114,27 @@ impl Evidence {
     }
 }
 
-impl Look {
+impl ReadState {
     /// Since when the desktop has been idle once this is read, and what the read says.
-    pub fn noted(self, idle: Option<u8>, settle: Duration) -> (Option<u8>, Sighted) {
+    pub fn noted(self, idle: Option<u8>, settle: Duration) -> (Option<u8>, DesktopRead) {
         let id = names::desktop(0);
         let mut remembered = RequestMemory::default();
         if let Some(age) = idle {
             remembered.record_idle(id, DesktopView::Idle, ago(age), settle);
         }
-        let sighted = Sighted {
+        let sighted = DesktopRead {
             look: self,
             idle_twice: remembered.record_idle(id, self.shipped(), UPTIME, settle),
             reassigned: false,
         };
         let idle_at = |later| {
             let mut then = remembered.clone();
-            then.record_idle(id, DesktopView::Idle, UPTIME + later, ticks(SETTLE))
+            then.record_idle(
+                id,
+                DesktopView::Idle,
+                UPTIME + later,
+                ticks(JOB_VISIBILITY_TIMEOUT),
+            )
         };
         (age_until(idle_at), sighted)
     }

@@ -12,7 +12,7 @@ use desktop_deletion_operator::plan::observed::Deadline;
 use invariants::Invariant;
 use stateright::{Checker, Expectation, HasDiscoveries, Model, Property};
 
-use crate::action::{Action, Fate, Luck};
+use crate::action::{Action, CallResult, StepResult};
 use crate::config::Config;
 use crate::decide::Act;
 use crate::moves::Protocol;
@@ -49,11 +49,11 @@ pub struct Report {
 struct Search {
     protocol: Protocol,
     taken: Arc<Taken>,
-    hourglass: Hourglass,
+    time_limit: TimeLimit,
 }
 
 /// When a search ends that has not come to its end.
-struct Hourglass {
+struct TimeLimit {
     began: Instant,
     limit: Option<Duration>,
     run_out: AtomicBool,
@@ -70,7 +70,7 @@ pub fn run(config: Config, threads: usize, limit: Option<Duration>) -> Report {
     let search = Search {
         protocol: Protocol::new(config),
         taken: taken.clone(),
-        hourglass: Hourglass::new(limit),
+        time_limit: TimeLimit::new(limit),
     };
     let checker = search
         .checker()
@@ -79,8 +79,8 @@ pub fn run(config: Config, threads: usize, limit: Option<Duration>) -> Report {
         .spawn_bfs()
         .join();
     let model = checker.model();
-    let took = model.hourglass.elapsed();
-    model.hourglass.stop();
+    let took = model.time_limit.elapsed();
+    model.time_limit.stop();
     let found = checker.discoveries();
     let mut broken = vec![];
     let mut unreached = vec![];
@@ -93,7 +93,7 @@ pub fn run(config: Config, threads: usize, limit: Option<Duration>) -> Report {
         }
     }
     Report {
-        complete: !model.hourglass.run_out.load(Ordering::Relaxed),
+        complete: !model.time_limit.run_out.load(Ordering::Relaxed),
         took,
         states: checker.unique_state_count(),
         depth: checker.max_depth(),
@@ -109,7 +109,7 @@ pub fn run(config: Config, threads: usize, limit: Option<Duration>) -> Report {
     }
 }
 
-impl Hourglass {
+impl TimeLimit {
     #[allow(clippy::disallowed_methods)] // the time of the search itself
     fn new(limit: Option<Duration>) -> Self {
         Self {
@@ -194,7 +194,7 @@ impl Model for Search {
     }
 
     fn actions(&self, world: &World, actions: &mut Vec<Action>) {
-        if !self.hourglass.has_run_out() {
+        if !self.time_limit.has_run_out() {
             self.protocol.possible(world, actions);
         }
     }
@@ -329,15 +329,15 @@ fn kind(protocol: &Protocol, world: &World, action: Action) -> &'static str {
         Action::Stop(_) => "stop",
         Action::Restart(_) => "restart",
         Action::Arrive(_, fate) => match fate {
-            Fate::Accepted => "accepted",
-            Fate::AcceptedAnswerLost => "accepted, answer lost",
-            Fate::AcceptedWith5xx => "accepted, answered with 5xx",
-            Fate::Failed5xx => "5xx without effect",
-            Fate::RequestLost => "request lost",
-            Fate::NotSent => "not sent",
-            Fate::Throttled => "refused 429",
-            Fate::Invalid => "refused 400",
-            Fate::Expired => "refused as expired",
+            CallResult::Accepted => "accepted",
+            CallResult::AcceptedAnswerLost => "accepted, answer lost",
+            CallResult::AcceptedWith5xx => "accepted, answered with 5xx",
+            CallResult::Failed5xx => "5xx without effect",
+            CallResult::RequestLost => "request lost",
+            CallResult::NotSent => "not sent",
+            CallResult::Throttled => "refused 429",
+            CallResult::Invalid => "refused 400",
+            CallResult::Expired => "refused as expired",
         },
         Action::Show(_) => "job shows",
         Action::End { deleted: true, .. } => "desktop deleted",
@@ -363,15 +363,15 @@ fn kind(protocol: &Protocol, world: &World, action: Action) -> &'static str {
     }
 }
 
-fn luck_kind(luck: Luck) -> Option<&'static str> {
+fn luck_kind(luck: StepResult) -> Option<&'static str> {
     match luck {
-        Luck::Well => None,
-        Luck::ReadFailure => Some("read fails"),
-        Luck::Incomplete => Some("sub-jobs incomplete"),
-        Luck::FalseDate(_) => Some("one answer with a false date"),
-        Luck::RequestLost => Some("write lost"),
-        Luck::AnswerLost => Some("answer to a write lost"),
-        Luck::Late => Some("write delayed"),
+        StepResult::Well => None,
+        StepResult::ReadFailure => Some("read fails"),
+        StepResult::Incomplete => Some("sub-jobs incomplete"),
+        StepResult::FalseDate(_) => Some("one answer with a false date"),
+        StepResult::RequestLost => Some("write lost"),
+        StepResult::AnswerLost => Some("answer to a write lost"),
+        StepResult::Late => Some("write delayed"),
     }
 }
 

@@ -2,11 +2,11 @@
 
 use std::fmt::Write;
 
-use crate::action::{Action, Fate, Luck};
+use crate::action::{Action, CallResult, StepResult};
 use crate::decide::Act;
 use crate::moves::Protocol;
 use crate::names;
-use crate::world::{Answer, Held, Pass, Post, World, WriteKind};
+use crate::world::{Answer, CallState, Held, Reconciliation, World, WriteKind};
 
 impl Protocol {
     /// A path in words: what happened, and how the world stood then.
@@ -96,7 +96,7 @@ impl Protocol {
         }
     }
 
-    fn steps(&self, before: &World, operator: usize, luck: Luck) -> String {
+    fn steps(&self, before: &World, operator: usize, luck: StepResult) -> String {
         if before.operators[operator]
             .pass
             .is_some_and(|pass| pass.reload.is_some())
@@ -107,16 +107,16 @@ impl Protocol {
         let what = act.map_or_else(String::new, does);
         let writes = matches!(act, Some(Act::Write(..)));
         let end = match luck {
-            Luck::Well if writes && !self.would_write(before, operator) => {
+            StepResult::Well if writes && !self.would_write(before, operator) => {
                 ": its copy is old, so the API server should refuse it (409)"
             }
-            Luck::Well => "",
-            Luck::ReadFailure => ": the read fails",
-            Luck::Incomplete => ": not all rows can be read",
-            Luck::FalseDate(ahead) => &format!(": the answer has a false date, {}", off(ahead)),
-            Luck::RequestLost => ": the request is lost",
-            Luck::AnswerLost => ": it is stored, but the answer is lost",
-            Luck::Late => ": it times out, but the request is still in flight",
+            StepResult::Well => "",
+            StepResult::ReadFailure => ": the read fails",
+            StepResult::Incomplete => ": not all rows can be read",
+            StepResult::FalseDate(ahead) => &format!(": the answer has a false date, {}", off(ahead)),
+            StepResult::RequestLost => ": the request is lost",
+            StepResult::AnswerLost => ": it is stored, but the answer is lost",
+            StepResult::Late => ": it times out, but the request is still in flight",
         };
         format!("{} {what}{end}", who(operator))
     }
@@ -173,8 +173,8 @@ impl Protocol {
                 words.join(", ")
             }
         }];
-        for (number, letter) in world.letters.iter().enumerate() {
-            if let Some(letter) = letter.filter(|letter| letter.post == Post::Flying) {
+        for (number, letter) in world.calls.iter().enumerate() {
+            if let Some(letter) = letter.filter(|letter| letter.post == CallState::InFlight) {
                 parts.push(format!(
                     "POST of attempt {} on its way, {} ticks old",
                     number + 1,
@@ -215,7 +215,7 @@ fn job_name(job: usize) -> String {
     names::job(job).to_string()
 }
 
-fn holds(pass: &Pass) -> String {
+fn holds(pass: &Reconciliation) -> String {
     match pass.held {
         Held::Nothing => "is in a reconciliation".to_owned(),
         Held::Armed(draft) => format!("has attempt {} signed", draft.attempt + 1),
@@ -255,16 +255,16 @@ fn does(act: Act) -> String {
     }
 }
 
-fn arrives(fate: Fate) -> &'static str {
+fn arrives(fate: CallResult) -> &'static str {
     match fate {
-        Fate::Accepted => "is accepted",
-        Fate::AcceptedAnswerLost => "is accepted, and the response is lost",
-        Fate::AcceptedWith5xx => "is accepted, although the response is a 5xx",
-        Fate::Failed5xx => "is answered with a 5xx, and nothing happened",
-        Fate::RequestLost => "is lost in transit",
-        Fate::NotSent => "never left the operator",
-        Fate::Throttled => "is refused (429)",
-        Fate::Invalid => "is refused (400)",
-        Fate::Expired => "arrives too late and is rejected (401)",
+        CallResult::Accepted => "is accepted",
+        CallResult::AcceptedAnswerLost => "is accepted, and the response is lost",
+        CallResult::AcceptedWith5xx => "is accepted, although the response is a 5xx",
+        CallResult::Failed5xx => "is answered with a 5xx, and nothing happened",
+        CallResult::RequestLost => "is lost in transit",
+        CallResult::NotSent => "never left the operator",
+        CallResult::Throttled => "is refused (429)",
+        CallResult::Invalid => "is refused (400)",
+        CallResult::Expired => "arrives too late and is rejected (401)",
     }
 }

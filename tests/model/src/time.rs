@@ -16,7 +16,7 @@ use crate::config::{Config, Mutant};
 use crate::names::{self, ATTEMPTS};
 use crate::requests::{RequestId, Requests};
 use crate::service_clock::ServiceClock;
-use crate::world::{FirstSaw, Look, Memory, Sighted};
+use crate::world::{DesktopRead, FirstSaw, Memory, ReadState};
 
 /// One tick: longer than a call may take, and longer than the dates of two true responses may differ.
 pub const TICK: Duration = Duration::from_secs(60);
@@ -81,7 +81,7 @@ pub struct Rules {
     pub timing: Timing,
     facts: Cache<Situation, Facts>,
     saw: Cache<(RequestId, FirstSaw), FirstSaw>,
-    reads: Cache<(Option<u8>, Look), (Option<u8>, Sighted)>,
+    reads: Cache<(Option<u8>, ReadState), (Option<u8>, DesktopRead)>,
 }
 
 impl Rules {
@@ -110,7 +110,7 @@ impl Rules {
     }
 
     /// The operator has read a desktop.
-    pub fn read(&self, desktop: usize, look: Look, memory: &mut Memory) -> Sighted {
+    pub fn read(&self, desktop: usize, look: ReadState, memory: &mut Memory) -> DesktopRead {
         let idle = &mut memory.idle[desktop];
         let (now, sighted) = self.reads.get(&(*idle, look), || {
             look.noted(*idle, self.timing.job_visibility_timeout)

@@ -14,11 +14,11 @@ use crate::requests::{PlanNumber, RequestId};
 use crate::service_clock::ServiceClock;
 
 /// Age at which a signed request is not sent any more, and reads are not signed upon.
-pub const GUARD: u8 = 1;
+pub const MAX_SIGNATURE_AGE: u8 = 1;
 /// Within so many ticks an accepted request shows (assumption A2).
-pub const SETTLE: u8 = 1;
+pub const JOB_VISIBILITY_TIMEOUT: u8 = 1;
 /// For so many ticks evidence may stay unreadable before a person is asked.
-pub const PATIENCE: u8 = 2;
+pub const RECOVERY_TIMEOUT: u8 = 2;
 /// Age at which a job without an end is said to be overdue.
 pub const OVERDUE: u8 = 6;
 /// Operators at most.
@@ -39,9 +39,9 @@ pub struct World {
     /// The plan that a person approved last, as it was shown.
     pub noted: Option<Noted>,
     /// A write whose sender has timed out. It still takes effect if nothing else is written before.
-    pub stray: Option<Stray>,
+    pub delayed_write: Option<DelayedWrite>,
     /// Each signed request.
-    pub letters: [Option<Letter>; ATTEMPTS],
+    pub calls: [Option<SignedCall>; ATTEMPTS],
     /// The cloud.
     pub cloud: Cloud,
     /// By how many ticks the dates of its answers are ahead.
@@ -66,8 +66,8 @@ impl Hash for World {
             self.object,
             self.made,
             (self.deadline, self.replaced, self.noted),
-            self.stray,
-            self.letters,
+            self.delayed_write,
+            self.calls,
             (self.cloud, self.cloud_clock),
             a.min(b),
             a.max(b),
@@ -103,7 +103,7 @@ pub struct Noted {
 
 /// A write that is still in flight.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct Stray {
+pub struct DelayedWrite {
     /// What it stores.
     pub request: RequestId,
     /// What kind of write.
@@ -133,7 +133,7 @@ pub enum WriteKind {
 
 /// A signed request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct Letter {
+pub struct SignedCall {
     /// Whose.
     pub uid: u8,
     /// The desktops in its body.
@@ -149,16 +149,16 @@ pub struct Letter {
     /// A person gave it up, and with it the wait for its end.
     pub given_up: bool,
     /// Where it is.
-    pub post: Post,
+    pub post: CallState,
 }
 
 /// Where a request is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Post {
+pub enum CallState {
     /// In memory.
     Unsent,
     /// Somewhere between the operator and the service.
-    Flying,
+    InFlight,
     /// Carried out, refused or lost.
     Over,
 }
@@ -210,7 +210,7 @@ pub struct Operator {
     /// It lost its lease or is shutting down: nothing new is started.
     pub stopping: bool,
     /// Its run over the object, if one is going on.
-    pub pass: Option<Pass>,
+    pub pass: Option<Reconciliation>,
     /// What it remembers from one reconciliation to the next.
     pub memory: Memory,
 }
@@ -268,7 +268,7 @@ pub struct Evidence {
 /// One reconciliation of the object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[allow(clippy::struct_excessive_bools)] // independent of each other
-pub struct Pass {
+pub struct Reconciliation {
     /// Of which object.
     pub uid: u8,
     /// Its copy of the object.
@@ -288,7 +288,7 @@ pub struct Pass {
     /// Whether it may have the desktops.
     pub claim: Option<Claim>,
     /// Reads of desktops.
-    pub desktops: [Option<Sighted>; DESKTOPS],
+    pub desktops: [Option<DesktopRead>; DESKTOPS],
     /// The read of the sub-jobs.
     pub sub_job_list: Option<SubJobList>,
     /// How long ago the oldest of these reads was made.
@@ -318,9 +318,9 @@ pub enum Claim {
 
 /// A read of a desktop.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Sighted {
+pub struct DesktopRead {
     /// What it showed.
-    pub look: Look,
+    pub look: ReadState,
     /// It was idle a job visibility timeout before, and ever since.
     pub idle_twice: bool,
     /// Another user has it than in the beginning.
@@ -329,7 +329,7 @@ pub struct Sighted {
 
 /// What a read shows of a desktop.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Look {
+pub enum ReadState {
     /// Idle.
     Idle,
     /// Being deleted.

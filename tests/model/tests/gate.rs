@@ -57,7 +57,7 @@ fn in_every_order_of_events_the_invariants_hold_and_every_kind_of_event_occurs()
     let worlds = sizes.map(|(name, config, faults, meddling)| {
         let config = Config {
             faults,
-            meddling,
+            user_actions: meddling,
             ..config
         };
         (name, config)
@@ -88,20 +88,20 @@ fn untrue(small: Config) -> [(&'static str, Config); 6] {
     let clocks = Config {
         faults: 1,
         clock_faults: 1,
-        meddling: 0,
+        user_actions: 0,
         people: People::Ending,
         ..small
     };
     let replacing = |replacing, faults, meddling| Config {
         faults,
-        meddling,
+        user_actions: meddling,
         people: People::Replacing,
         replacing,
         ..small
     };
     let approving = |faults, meddling| Config {
         faults,
-        meddling,
+        user_actions: meddling,
         people: People::Approving,
         ..small
     };
@@ -154,7 +154,7 @@ fn world_for(mutant: Mutant) -> Config {
         operators,
         faults,
         clock_faults,
-        meddling,
+        user_actions: meddling,
         people,
         replacing,
         settle_every: 20,

@@ -4,7 +4,7 @@
 //! | --- | --- |
 //! | [`list`] | the mutants, as data |
 //! | [`page`] | `docs/mutants.md`: which test notices which mutant |
-//! | [`workshop`] | a copy of the sources, in which one mutant at a time is made |
+//! | [`working_copy`] | a copy of the sources, in which one mutant at a time is made |
 //! | [`trial`] | runs tests, and reads which of them failed |
 
 use std::fmt;
@@ -12,7 +12,7 @@ use std::fmt;
 pub mod list;
 pub mod page;
 pub mod trial;
-pub mod workshop;
+pub mod working_copy;
 
 /// One safety mechanism taken away.
 #[derive(Debug)]

@@ -9,8 +9,8 @@ use std::time::Instant;
 use clap::Parser;
 use mutants::list::mutants;
 use mutants::page::{self, Killer};
-use mutants::trial::{self, Verdict};
-use mutants::workshop::{self, Workshop};
+use mutants::trial::{self, TestResults};
+use mutants::working_copy::{self, WorkingCopy};
 use mutants::{Layer, Mutant};
 
 /// Removes one safety mechanism of the operator at a time, and finds the test that fails.
@@ -39,7 +39,7 @@ enum Error {
     #[error("no mutant is called {0}; --list names them")]
     NoSuchMutant(String),
     #[error(transparent)]
-    Workshop(#[from] workshop::Error),
+    WorkingCopy(#[from] working_copy::Error),
     #[error("mutant {0}: {1}")]
     Trial(&'static str, trial::Error),
     #[error("the unchanged code: {0}")]
@@ -76,18 +76,18 @@ fn run(arguments: &Arguments) -> Result<(), Error> {
         return Ok(());
     }
     let root = root();
-    let workshop = Workshop::open(&root, &folder())?;
+    let working_copy = WorkingCopy::open(&root, &folder())?;
     if arguments.check {
-        return check(&workshop, chosen);
+        return check(&working_copy, chosen);
     }
     if let Some(layer) = arguments.survey {
-        return survey(&root, &workshop, &chosen, layer);
+        return survey(&root, &working_copy, &chosen, layer);
     }
-    control(&workshop, &chosen, arguments)?;
+    control(&working_copy, &chosen, arguments)?;
     let mut survivors = Vec::new();
     for mutant in chosen {
         let begun = Instant::now();
-        let killer = attack(&workshop, mutant, arguments)?;
+        let killer = run_trials(&working_copy, mutant, arguments)?;
         let seconds = begun.elapsed().as_secs();
         if let Some(killer) = killer {
             let killer = page::killer(&killer);
@@ -98,7 +98,7 @@ fn run(arguments: &Arguments) -> Result<(), Error> {
             survivors.push(mutant.name);
         }
     }
-    workshop.restore()?;
+    working_copy.restore()?;
     if survivors.is_empty() {
         Ok(())
     } else {
@@ -108,51 +108,56 @@ fn run(arguments: &Arguments) -> Result<(), Error> {
 
 /// Compiles the mutants, as many at a time as change different lines.
 #[allow(clippy::print_stdout)]
-fn check(workshop: &Workshop, mut unchecked: Vec<&'static Mutant>) -> Result<(), Error> {
+fn check(working_copy: &WorkingCopy, mut unchecked: Vec<&'static Mutant>) -> Result<(), Error> {
     while !unchecked.is_empty() {
-        workshop.restore()?;
+        working_copy.restore()?;
         let mut together = Vec::new();
         let mut later = Vec::new();
         for mutant in unchecked {
-            match workshop.make(mutant) {
+            match working_copy.make(mutant) {
                 Ok(()) => together.push(mutant.name),
                 Err(error) if together.is_empty() => return Err(error.into()),
                 Err(_) => later.push(mutant),
             }
         }
-        if let Err(error) = trial::check(workshop) {
+        if let Err(error) = trial::check(working_copy) {
             return Err(Error::Check(together, error));
         }
         println!("{} mutants compile", together.len());
         unchecked = later;
     }
-    workshop.restore()?;
+    working_copy.restore()?;
     Ok(())
 }
 
 /// Which of the mutants the gate of a layer detects.
 // It says how long real builds took.
 #[allow(clippy::print_stdout, clippy::disallowed_methods)]
-fn survey(root: &Path, workshop: &Workshop, chosen: &[&'static Mutant], layer: Layer) -> Result<(), Error> {
+fn survey(
+    root: &Path,
+    working_copy: &WorkingCopy,
+    chosen: &[&'static Mutant],
+    layer: Layer,
+) -> Result<(), Error> {
     let Some(column) = Layer::SURVEYED.iter().position(|surveyed| *surveyed == layer) else {
         return Ok(());
     };
-    workshop.restore()?;
-    let verdict = trial::run(workshop, layer, layer.gate()).map_err(Error::Control)?;
+    working_copy.restore()?;
+    let verdict = trial::run(working_copy, layer, layer.gate()).map_err(Error::Control)?;
     if !verdict.failed.is_empty() {
         return Err(Error::Fails(layer, verdict.failed));
     }
     for mutant in chosen.iter().filter(|mutant| layer.runs(mutant)) {
         let begun = Instant::now();
-        workshop.restore()?;
-        workshop.make(mutant)?;
-        let verdict =
-            trial::run(workshop, layer, layer.gate()).map_err(|error| Error::Trial(mutant.name, error))?;
+        working_copy.restore()?;
+        working_copy.make(mutant)?;
+        let verdict = trial::run(working_copy, layer, layer.gate())
+            .map_err(|error| Error::Trial(mutant.name, error))?;
         let noticed = !verdict.failed.is_empty();
         println!("{}: {noticed}, {} s", mutant.name, begun.elapsed().as_secs());
         write(root, mutant, |row| row.surveys[column] = Some(noticed))?;
     }
-    workshop.restore()?;
+    working_copy.restore()?;
     Ok(())
 }
 
@@ -184,8 +189,8 @@ impl Arguments {
 
 /// The unchanged code passes every test that must fail with a mutant.
 #[allow(clippy::print_stdout)]
-fn control(workshop: &Workshop, chosen: &[&Mutant], arguments: &Arguments) -> Result<(), Error> {
-    workshop.restore()?;
+fn control(working_copy: &WorkingCopy, chosen: &[&Mutant], arguments: &Arguments) -> Result<(), Error> {
+    working_copy.restore()?;
     let mut tests: BTreeMap<Layer, Vec<&str>> = BTreeMap::new();
     for trial in chosen.iter().flat_map(|mutant| mutant.trials) {
         if arguments.admits(trial.layer) {
@@ -195,7 +200,7 @@ fn control(workshop: &Workshop, chosen: &[&Mutant], arguments: &Arguments) -> Re
     for (layer, mut tests) in tests {
         tests.sort_unstable();
         tests.dedup();
-        let verdict = trial::run(workshop, layer, &tests).map_err(Error::Control)?;
+        let verdict = trial::run(working_copy, layer, &tests).map_err(Error::Control)?;
         if !verdict.failed.is_empty() {
             return Err(Error::Fails(layer, verdict.failed));
         }
@@ -208,11 +213,15 @@ fn control(workshop: &Workshop, chosen: &[&Mutant], arguments: &Arguments) -> Re
 }
 
 /// Makes a mutant and finds the tests that fail.
-fn attack(workshop: &Workshop, mutant: &Mutant, arguments: &Arguments) -> Result<Option<Killer>, Error> {
-    workshop.restore()?;
-    workshop.make(mutant)?;
+fn run_trials(
+    working_copy: &WorkingCopy,
+    mutant: &Mutant,
+    arguments: &Arguments,
+) -> Result<Option<Killer>, Error> {
+    working_copy.restore()?;
+    working_copy.make(mutant)?;
     for trial in mutant.trials.iter().filter(|trial| arguments.admits(trial.layer)) {
-        let Verdict { failed, .. } = trial::run(workshop, trial.layer, trial.tests)
+        let TestResults { failed, .. } = trial::run(working_copy, trial.layer, trial.tests)
             .map_err(|error| Error::Trial(mutant.name, error))?;
         if !failed.is_empty() {
             return Ok(Some(Killer {

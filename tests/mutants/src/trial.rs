@@ -5,11 +5,11 @@ use std::ffi::OsString;
 use std::process::{Command, Output, Stdio};
 
 use crate::Layer;
-use crate::workshop::Workshop;
+use crate::working_copy::WorkingCopy;
 
 /// The result of a run of tests.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub struct Verdict {
+pub struct TestResults {
     /// Those that passed.
     pub passed: Vec<String>,
     /// Those that failed.
@@ -52,15 +52,19 @@ pub enum Error {
 ///
 /// # Errors
 /// They do not build, there is none of that name, or they did not come to an end.
-pub fn run(workshop: &Workshop, layer: Layer, tests: &[&str]) -> Result<Verdict, Error> {
-    let built = cargo(workshop, "test", &[layer.arguments(), &["--no-run"]].concat())?;
+pub fn run(working_copy: &WorkingCopy, layer: Layer, tests: &[&str]) -> Result<TestResults, Error> {
+    let built = cargo(working_copy, "test", &[layer.arguments(), &["--no-run"]].concat())?;
     if !built.status.success() {
         let output = String::from_utf8_lossy(&built.stderr).into_owned();
         return Err(Error::Build { layer, output });
     }
-    let ran = cargo(workshop, "test", &[layer.arguments(), &["--"], tests].concat())?;
+    let ran = cargo(
+        working_copy,
+        "test",
+        &[layer.arguments(), &["--"], tests].concat(),
+    )?;
     let output = String::from_utf8_lossy(&ran.stdout).into_owned();
-    let verdict = Verdict::read(&output);
+    let verdict = TestResults::read(&output);
     let known = |part: &&&str| verdict.all().any(|name| name.contains(**part));
     let unknown: Vec<String> = tests
         .iter()
@@ -82,9 +86,9 @@ pub fn run(workshop: &Workshop, layer: Layer, tests: &[&str]) -> Result<Verdict,
 ///
 /// # Errors
 /// It does not compile.
-pub fn check(workshop: &Workshop) -> Result<(), Error> {
+pub fn check(working_copy: &WorkingCopy) -> Result<(), Error> {
     let layer = Layer::Unit;
-    let checked = cargo(workshop, "check", layer.arguments())?;
+    let checked = cargo(working_copy, "check", layer.arguments())?;
     if checked.status.success() {
         return Ok(());
     }
@@ -92,19 +96,19 @@ pub fn check(workshop: &Workshop) -> Result<(), Error> {
     Err(Error::Build { layer, output })
 }
 
-fn cargo(workshop: &Workshop, command: &str, arguments: &[&str]) -> Result<Output, Error> {
+fn cargo(working_copy: &WorkingCopy, command: &str, arguments: &[&str]) -> Result<Output, Error> {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| OsString::from("cargo"));
     Command::new(cargo)
         .args([command, "--locked"])
         .args(arguments)
-        .current_dir(&workshop.sources)
-        .env("CARGO_TARGET_DIR", &workshop.build)
+        .current_dir(&working_copy.sources)
+        .env("CARGO_TARGET_DIR", &working_copy.build)
         .stdin(Stdio::null())
         .output()
         .map_err(Error::Cargo)
 }
 
-impl Verdict {
+impl TestResults {
     /// Reads the lines by which the test harness says how each test ended.
     fn read(output: &str) -> Self {
         let mut verdict = Self::default();
@@ -143,7 +147,7 @@ mod tests {
     fn test_results_are_read_from_the_output_of_the_test_harness() {
         let output = "\nrunning 3 tests\ntest a::b ... ok\ntest a::d ... FAILED\ntest a::c ... FAILED\n\
                       test e ... ignored\n\nfailures:\n\n---- a::c stdout ----\ntest of a text\n";
-        let verdict = Verdict::read(output);
+        let verdict = TestResults::read(output);
         assert_eq!(verdict.passed, ["a::b"]);
         assert_eq!(verdict.failed, ["a::c", "a::d"]);
     }

@@ -12,7 +12,7 @@ use tower::BoxError;
 
 /// What happens to one call.
 #[derive(Debug, Clone, Copy)]
-pub(super) enum Fate {
+pub(super) enum CallBehaviour {
     /// Carried out after the first time, answered after the second one; also if the caller no longer waits.
     Served(Duration, Duration),
     /// Carried out after that time, but the response is lost.
@@ -23,7 +23,7 @@ pub(super) enum Fate {
     Refused(u16, &'static str),
 }
 
-impl Fate {
+impl CallBehaviour {
     pub(super) const PROMPT: Self = Self::Served(Duration::ZERO, Duration::ZERO);
 
     pub(super) fn serve(before: Duration) -> Self {
@@ -32,7 +32,7 @@ impl Fate {
 }
 
 /// Decides what happens to the n-th call since it was set.
-type Script = Box<dyn FnMut(u64, &Method) -> Fate + Send>;
+type Script = Box<dyn FnMut(u64, &Method) -> CallBehaviour + Send>;
 
 /// The API server; clones share it.
 #[derive(Clone)]
@@ -52,7 +52,7 @@ impl Default for ApiServer {
         Self(Arc::new(Mutex::new(State {
             lease: None,
             version: 0,
-            script: Box::new(|_, _| Fate::PROMPT),
+            script: Box::new(|_, _| CallBehaviour::PROMPT),
             calls: 0,
             conflicts: 0,
             clients: 0,
@@ -79,7 +79,7 @@ impl ApiServer {
     }
 
     /// From now on calls behave like this.
-    pub(super) fn script(&self, script: impl FnMut(u64, &Method) -> Fate + Send + 'static) {
+    pub(super) fn script(&self, script: impl FnMut(u64, &Method) -> CallBehaviour + Send + 'static) {
         let mut state = self.lock();
         state.calls = 0;
         state.script = Box::new(script);
@@ -100,7 +100,7 @@ impl ApiServer {
     }
 
     /// Another client writes its name into it, regardless of the holder.
-    pub(super) fn seize(&self, holder: &str) {
+    pub(super) fn overwrite_holder(&self, holder: &str) {
         let mut state = self.lock();
         let mut lease = state.lease.clone().unwrap();
         lease["spec"]["holderIdentity"] = json!(holder);
@@ -129,7 +129,7 @@ impl ApiServer {
         let serve = move || server.lock().serve(&head.method, head.uri.path(), &body);
         match fate {
             // In a separate task: the server continues when the caller has timed out.
-            Fate::Served(before, after) => {
+            CallBehaviour::Served(before, after) => {
                 let task = tokio::spawn(async move {
                     sleep(before).await;
                     let answer = serve();
@@ -138,15 +138,15 @@ impl ApiServer {
                 });
                 Ok(task.await?)
             }
-            Fate::Unanswered(before) => {
+            CallBehaviour::Unanswered(before) => {
                 tokio::spawn(async move {
                     sleep(before).await;
                     serve();
                 });
                 std::future::pending().await
             }
-            Fate::Lost => std::future::pending().await,
-            Fate::Refused(code, message) => Ok(refusal(code, message)),
+            CallBehaviour::Lost => std::future::pending().await,
+            CallBehaviour::Refused(code, message) => Ok(refusal(code, message)),
         }
     }
 
@@ -156,7 +156,7 @@ impl ApiServer {
 }
 
 impl State {
-    fn fate(&mut self, method: &Method) -> Fate {
+    fn fate(&mut self, method: &Method) -> CallBehaviour {
         let number = self.calls;
         self.calls += 1;
         (self.script)(number, method)

@@ -11,7 +11,7 @@ use desktop_deletion_operator::runtime::lease::Leadership;
 use proptest::prelude::*;
 use tokio::time::{Instant, Sleep, sleep, sleep_until, timeout};
 
-use super::api_server::{ApiServer, Fate};
+use super::api_server::{ApiServer, CallBehaviour};
 use super::{RETRY, replica};
 
 /// Everything happens at a multiple of this, so that a check between two of them misses nothing.
@@ -21,7 +21,7 @@ const GRID: Duration = Duration::from_millis(50);
 const FAULTS: Duration = Duration::from_secs(90);
 
 /// Long enough for any lease to run out and be taken: of a process that is restarted meanwhile, too.
-const PEACE: Duration = Duration::from_secs(60);
+const WITHOUT_FAULTS: Duration = Duration::from_secs(60);
 
 /// For so long at the end a replica must be seen to lead: if one releases the lease in this time, another one acquires
 /// it in it.
@@ -29,7 +29,7 @@ const END: Duration = Duration::from_secs(10);
 
 /// What happens to one replica.
 #[derive(Debug, Clone)]
-struct Life {
+struct Disturbances {
     start: Duration,
     /// When the process is not scheduled.
     frozen: Vec<Range<Duration>>,
@@ -46,7 +46,7 @@ proptest! {
     #[test]
     fn two_replicas_never_lead_at_the_same_moment(
         lives in prop::collection::vec(life(), 2..=3),
-        fates in prop::collection::vec(fate(), 1..60),
+        fates in prop::collection::vec(call_behaviour(), 1..60),
     ) {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_time()
@@ -64,7 +64,7 @@ fn moment(longest: Duration) -> impl Strategy<Value = Duration> {
     (0..=steps).prop_map(|step| GRID * step)
 }
 
-fn life() -> impl Strategy<Value = Life> {
+fn life() -> impl Strategy<Value = Disturbances> {
     let second = Duration::from_secs(1);
     let freeze = (moment(FAULTS), moment(25 * second)).prop_map(|(from, length)| from..from + length);
     let given_back = prop::option::weighted(0.3, moment(20 * second));
@@ -73,23 +73,23 @@ fn life() -> impl Strategy<Value = Life> {
         prop::collection::vec(freeze, 0..4),
         prop::collection::vec(given_back, 0..6),
     )
-        .prop_map(|(start, frozen, given_back_after)| Life {
+        .prop_map(|(start, frozen, given_back_after)| Disturbances {
             start,
             frozen,
             given_back_after,
         })
 }
 
-fn fate() -> impl Strategy<Value = Fate> {
+fn call_behaviour() -> impl Strategy<Value = CallBehaviour> {
     let second = Duration::from_secs(1);
     let (prompt, slow) = (|| moment(second / 4), || moment(12 * second));
     prop_oneof![
-        8 => (prompt(), prompt()).prop_map(|(before, after)| Fate::Served(before, after)),
-        2 => (slow(), prompt()).prop_map(|(before, after)| Fate::Served(before, after)),
-        2 => (prompt(), slow()).prop_map(|(before, after)| Fate::Served(before, after)),
-        1 => slow().prop_map(Fate::Unanswered),
-        1 => Just(Fate::Lost),
-        1 => Just(Fate::Refused(503, "the server is busy")),
+        8 => (prompt(), prompt()).prop_map(|(before, after)| CallBehaviour::Served(before, after)),
+        2 => (slow(), prompt()).prop_map(|(before, after)| CallBehaviour::Served(before, after)),
+        2 => (prompt(), slow()).prop_map(|(before, after)| CallBehaviour::Served(before, after)),
+        1 => slow().prop_map(CallBehaviour::Unanswered),
+        1 => Just(CallBehaviour::Lost),
+        1 => Just(CallBehaviour::Refused(503, "the server is busy")),
     ]
 }
 
@@ -99,13 +99,13 @@ struct Seen {
     led_at_the_end: bool,
 }
 
-async fn run(lives: Vec<Life>, fates: Vec<Fate>) -> Seen {
+async fn run(lives: Vec<Disturbances>, fates: Vec<CallBehaviour>) -> Seen {
     let server = ApiServer::default();
     let end_of_faults = Instant::now() + FAULTS;
     let mut next = fates.into_iter().cycle();
     server.script(move |_, _| {
         let peace = Instant::now() >= end_of_faults;
-        next.next().filter(|_| !peace).unwrap_or(Fate::PROMPT)
+        next.next().filter(|_| !peace).unwrap_or(CallBehaviour::PROMPT)
     });
     let beliefs = Beliefs::default();
     for life in lives {
@@ -119,7 +119,7 @@ async fn run(lives: Vec<Life>, fates: Vec<Fate>) -> Seen {
     let (mut most, mut led_at_the_end) = (0, false);
     sleep(GRID / 2).await;
     // A freeze may begin at the very end of the faults.
-    let end = Instant::now() + FAULTS + PEACE;
+    let end = Instant::now() + FAULTS + WITHOUT_FAULTS;
     while Instant::now() < end {
         let leading = leading();
         most = most.max(leading);
@@ -130,7 +130,7 @@ async fn run(lives: Vec<Life>, fates: Vec<Fate>) -> Seen {
 }
 
 /// A replica that is restarted after each term, as its kubelet would do.
-async fn live(server: ApiServer, life: Life, beliefs: Beliefs) {
+async fn live(server: ApiServer, life: Disturbances, beliefs: Beliefs) {
     sleep(life.start).await;
     let mut terms = life.given_back_after.into_iter();
     loop {

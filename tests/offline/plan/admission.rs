@@ -13,7 +13,7 @@ use super::build::{
     Seen, accepted, attempt, id, in_doubt, job, minute, no_effect, ready, refused, untouched,
 };
 use super::rules;
-use super::tell::{Row, check, row, tell};
+use super::tell::{Row, check, describe, row};
 
 mod approval;
 mod daily_limit;
@@ -26,9 +26,9 @@ mod start;
 
 #[test]
 fn before_anything_is_sent() {
-    check(&looks());
+    check(&admission_reads());
     check(&permits());
-    check(&holds());
+    check(&blockers());
     check(&unanswered());
     check(&undocumented());
     check(&untimely());
@@ -43,12 +43,12 @@ fn long_check(unconfirmed: usize) -> Seen {
     untouched(&names.join(" "))
         .project()
         .claimed()
-        .sights(&sights.join(" "))
+        .desktop_views(&sights.join(" "))
 }
 
 #[test]
 fn a_slow_check_reports_its_progress() {
-    let told = |seen: &Seen| tell(&plan(&seen.0));
+    let told = |seen: &Seen| describe(&plan(&seen.0));
     assert_eq!(
         told(&long_check(9).progress_due()),
         "get d03",
@@ -68,12 +68,12 @@ fn a_slow_check_reports_its_progress() {
         progress.message,
         "2 of 12 desktops checked; reading the others one by one"
     );
-    assert_eq!(tell(&step), "CheckingDesktops moving until PollInterval");
+    assert_eq!(describe(&step), "CheckingDesktops moving until PollInterval");
     let wrongs = rules::wrongs(&seen.0.request, &step, &minute(90));
     assert!(wrongs.is_empty(), "{wrongs:#?}");
     seen.0.request.status = rules::written(&seen.0.request, &step, &minute(90)).unwrap();
     assert_eq!(told(&seen), "get d02", "nothing new is said");
-    let seen = seen.sights("d02 Gone d03 Gone d04 Gone");
+    let seen = seen.desktop_views("d02 Gone d03 Gone d04 Gone");
     assert_eq!(
         told(&seen),
         "CheckingDesktops moving until PollInterval",
@@ -84,8 +84,8 @@ fn a_slow_check_reports_its_progress() {
 /// Every situation of the tables, for the conditions.
 pub(crate) fn rows() -> impl Iterator<Item = Row> {
     let tables = [
-        looks(),
-        holds(),
+        admission_reads(),
+        blockers(),
         unanswered(),
         undocumented(),
         untimely(),
@@ -120,12 +120,12 @@ fn permits() -> [Row; 5] {
         ),
         row(
             "a wait for the permit can make the last check of the project outdated",
-            ready("a b").permit(SendPermit::Held).no_last_look(),
+            ready("a b").permit(SendPermit::Held).project_not_rechecked(),
             "read the project",
         ),
         row(
             "a request that must read the cloud again releases its permit",
-            ready("a b").permit(SendPermit::Held).sights("b Missing"),
+            ready("a b").permit(SendPermit::Held).desktop_views("b Missing"),
             "permit back",
         ),
         row(
@@ -136,7 +136,7 @@ fn permits() -> [Row; 5] {
     ]
 }
 
-fn looks() -> Vec<Row> {
+fn admission_reads() -> Vec<Row> {
     vec![
         row("nothing is known", untouched("a b"), "read the project"),
         row(
@@ -147,27 +147,27 @@ fn looks() -> Vec<Row> {
         row("they are claimed: they are read", admitted(), "list a b"),
         row(
             "only those that are not known are read",
-            admitted().sights("a Idle"),
+            admitted().desktop_views("a Idle"),
             "list b",
         ),
         row(
             "a desktop that the list lacks is asked for by its id",
-            admitted().sights("a Idle b Missing"),
+            admitted().desktop_views("a Idle b Missing"),
             "get b",
         ),
         row(
             "what a list shows would grow old meanwhile, so it is read after that",
-            admitted().sights("b Missing"),
+            admitted().desktop_views("b Missing"),
             "get b",
         ),
         row(
             "so is one that an incomplete list lacks",
-            admitted().sights("a Unlisted b Missing"),
+            admitted().desktop_views("a Unlisted b Missing"),
             "get a",
         ),
         row(
             "something is left to delete: the jobs of others are read",
-            admitted().sights("a Gone b Idle"),
+            admitted().desktop_views("a Gone b Idle"),
             "list sub-jobs",
         ),
         row(
@@ -177,7 +177,7 @@ fn looks() -> Vec<Row> {
         ),
         row(
             "the last check is that of the project",
-            ready("a b").no_last_look(),
+            ready("a b").project_not_rechecked(),
             "read the project",
         ),
         row(
@@ -187,24 +187,24 @@ fn looks() -> Vec<Row> {
         ),
         row(
             "a busy desktop is submitted: the cloud decides",
-            ready("a b").sights("b Busy"),
+            ready("a b").desktop_views("b Busy"),
             "sign a b",
         ),
         row(
             "desktops that are gone are not submitted",
-            ready("a b c").sights("a Gone c Gone"),
+            ready("a b c").desktop_views("a Gone c Gone"),
             "sign b",
         ),
         row(
             "ended jobs that name a desktop of the body become the baseline, others do not",
             ready("a b c")
-                .sights("c Gone")
+                .desktop_views("c Gone")
                 .sub_job_list("j1/a Failed j2/b Success j3/c Success j4/z Failed"),
             "sign a b, known j1 j2",
         ),
         row(
             "neither does a deletion that failed before",
-            ready("a b").sights("b DeleteFailed"),
+            ready("a b").desktop_views("b DeleteFailed"),
             "sign a b, failed before b",
         ),
         row(
@@ -226,7 +226,7 @@ fn looks() -> Vec<Row> {
 }
 
 /// What holds it back.
-fn holds() -> Vec<Row> {
+fn blockers() -> Vec<Row> {
     vec![
         row(
             "suspended: what it will do is shown",
@@ -275,22 +275,22 @@ fn holds() -> Vec<Row> {
         ),
         row(
             "another request holds a desktop",
-            untouched("a b").project().rival(Some("older")),
+            untouched("a b").project().conflicting_request(Some("older")),
             "Overlap retrying until PollInterval",
         ),
         row(
             "so does one of another namespace",
-            untouched("a b").project().rival(None),
+            untouched("a b").project().conflicting_request(None),
             "Overlap retrying until PollInterval",
         ),
         row(
             "another client is deleting a desktop, by its state",
-            ready("a b").sights("a Deleting"),
+            ready("a b").desktop_views("a Deleting"),
             "DeletionInProgress retrying until PollInterval",
         ),
         row(
             "another client is deleting every desktop",
-            ready("a b").sights("a Deleting b Deleting"),
+            ready("a b").desktop_views("a Deleting b Deleting"),
             "DeletionInProgress retrying until PollInterval",
         ),
         row(
@@ -305,7 +305,7 @@ fn holds() -> Vec<Row> {
         ),
         row(
             "an open job of a desktop that is gone holds nothing",
-            ready("a b").sights("b Gone").sub_job_list("j1/b Running"),
+            ready("a b").desktop_views("b Gone").sub_job_list("j1/b Running"),
             "sign a",
         ),
         row(
@@ -365,7 +365,7 @@ fn undocumented() -> Vec<Row> {
             ready("a b")
                 .sub_job_list("j1/b Other")
                 .job("j1", "b Other")
-                .sights("b Idle")
+                .desktop_views("b Idle")
                 .idle_twice("b"),
             "DeletionInProgress retrying until PollInterval",
         ),
@@ -383,7 +383,7 @@ fn undocumented() -> Vec<Row> {
                 .sub_job_list("j1/b Other")
                 .job("j1", "b Other")
                 .parent_ended("j1", None)
-                .sights("b Idle")
+                .desktop_views("b Idle")
                 .idle_twice("b"),
             "sign a b, known j1",
         ),
@@ -392,7 +392,7 @@ fn undocumented() -> Vec<Row> {
             ready("a b")
                 .sub_job_list("j1/b Other")
                 .job("j1", "")
-                .sights("b Idle")
+                .desktop_views("b Idle")
                 .idle_twice("b"),
             "DeletionInProgress retrying until PollInterval",
         ),
@@ -402,7 +402,7 @@ fn undocumented() -> Vec<Row> {
                 .sub_job_list("j1/b Other")
                 .job("j1", "b Other")
                 .undocumented_for_long()
-                .sights("b Idle")
+                .desktop_views("b Idle")
                 .idle_twice("b"),
             "sign a b, known j1",
         ),
@@ -439,7 +439,7 @@ fn only_an_absent_id_that_is_no_desktop_id_is_reported_with_a_hint() {
         ("34e25501-fd50-42b5-97ca-f4c5bb7b09b0 PC-7", Some("PC-7")),
     ] {
         let sights: Vec<_> = desktops.split(' ').map(|id| format!("{id} Gone")).collect();
-        let gone = ready(desktops).sights(&sights.join(" ")).no_finalizer();
+        let gone = ready(desktops).desktop_views(&sights.join(" ")).no_finalizer();
         let step = plan(&gone.0);
         let Step::Finish(ending) = &step else {
             panic!("{step:?}")
@@ -455,12 +455,12 @@ fn only_an_absent_id_that_is_no_desktop_id_is_reported_with_a_hint() {
 
 /// Ends without an effective submission.
 fn endings() -> Vec<Row> {
-    let gone = || ready("a b").sights("a Gone b Gone");
+    let gone = || ready("a b").desktop_views("a Gone b Gone");
     vec![
         row("nothing is left", gone(), "finalizer off"),
         row(
             "nothing is left, and nothing holds the object: no job list is read for it",
-            gone().no_finalizer().no_sweep(),
+            gone().no_finalizer().no_sub_job_list(),
             "finish AlreadyAbsent (submitted: NothingToDelete); a Absent, b Absent",
         ),
         row("the deadline passed", ready("a b").too_late(), "finalizer off"),
@@ -527,11 +527,14 @@ fn messages_name_the_cause() {
             &["prod", "another", "project project", "delete this request"],
         ),
         (
-            ready("a b").rival(Some("older")),
+            ready("a b").conflicting_request(Some("older")),
             &["desktop a", "DesktopDeletion older"],
         ),
-        (ready("a b").rival(None), &["desktop a", "another namespace"]),
-        (ready("a b").sights("b Deleting"), &["1 desktop ", "(b)"]),
+        (
+            ready("a b").conflicting_request(None),
+            &["desktop a", "another namespace"],
+        ),
+        (ready("a b").desktop_views("b Deleting"), &["1 desktop ", "(b)"]),
         (
             untouched("a b")
                 .project()
@@ -567,7 +570,7 @@ fn messages_name_the_cause() {
         let message = match &step {
             Step::Wait(progress) | Step::RecordProgress(progress) => &progress.message,
             Step::Finish(ending) => &ending.message,
-            _ => panic!("{}", tell(&step)),
+            _ => panic!("{}", describe(&step)),
         };
         for word in words {
             assert!(message.contains(word), "no {word:?} in {message:?}");
@@ -577,7 +580,7 @@ fn messages_name_the_cause() {
 
 #[test]
 fn a_conflicting_request_of_another_namespace_is_not_named() {
-    let Step::RecordProgress(progress) = plan(&ready("a b").rival(None).0) else {
+    let Step::RecordProgress(progress) = plan(&ready("a b").conflicting_request(None).0) else {
         panic!("nothing to say");
     };
     let holder = "reserved by a DesktopDeletion in another namespace;";

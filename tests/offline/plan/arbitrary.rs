@@ -182,7 +182,7 @@ fn take(request: &mut Request, number: usize, step: Move) {
     }
 }
 
-fn sights() -> impl Strategy<Value = DesktopView> {
+fn views_of_desktops() -> impl Strategy<Value = DesktopView> {
     select(vec![
         DesktopView::Idle,
         DesktopView::Busy,
@@ -198,7 +198,7 @@ fn folded() -> impl Strategy<Value = DesktopID> {
     select(ids("a b c"))
 }
 
-fn sweeps() -> impl Strategy<Value = SubJobList> {
+fn sub_job_lists() -> impl Strategy<Value = SubJobList> {
     let row = (
         select(jobs("j1 j2 j3 j4 j5")),
         select(ids("a b B c z")),
@@ -242,7 +242,7 @@ fn views() -> impl Strategy<Value = JobView> {
     )
 }
 
-fn looks() -> impl Strategy<Value = Evidence> {
+fn evidence_checks() -> impl Strategy<Value = Evidence> {
     (
         subsequence(jobs("j1 j3 j5"), 0..=2),
         subsequence(ids("a b c"), 0..=2),
@@ -255,7 +255,7 @@ fn looks() -> impl Strategy<Value = Evidence> {
         })
 }
 
-fn answers() -> impl Strategy<Value = PostResult> {
+fn post_results() -> impl Strategy<Value = PostResult> {
     let refusals = select(
         ErrorClass::ALL
             .iter()
@@ -289,7 +289,7 @@ fn submissions(request: &Request) -> BoxedStrategy<Submission> {
         None => prop_oneof![3 => common, 2 => armed(signed)].boxed(),
         Some(pending) => {
             let id = pending.id.clone();
-            let answered = answers().prop_map(move |answer| Submission::Responded {
+            let answered = post_results().prop_map(move |answer| Submission::Responded {
                 attempt: id.clone(),
                 result: answer,
             });
@@ -399,15 +399,16 @@ fn error_of_read() -> impl Strategy<Value = ErrorClass> {
 }
 
 fn reads() -> impl Strategy<Value = Reads> {
-    let observation = (sights(), any::<bool>(), approvals::details()).prop_map(|(view, twice, details)| {
-        DesktopObservation {
-            view,
-            idle_twice: twice && view.is_idle(),
-            name: None,
-            facts: Box::default(),
-            details,
-        }
-    });
+    let observation =
+        (views_of_desktops(), any::<bool>(), approvals::details()).prop_map(|(view, twice, details)| {
+            DesktopObservation {
+                view,
+                idle_twice: twice && view.is_idle(),
+                name: None,
+                facts: Box::default(),
+                details,
+            }
+        });
     let failed = |(class, in_a_row)| {
         let Seen(seen) = untouched("a").unreadable("a", class, in_a_row);
         seen.single_reads.into_values().next()
@@ -426,10 +427,10 @@ fn reads() -> impl Strategy<Value = Reads> {
             btree_map(folded(), observation, 0..=3),
             btree_map(folded(), single_read, 0..=3),
         ),
-        (weighted(0.7, sweeps()), owners),
+        (weighted(0.7, sub_job_lists()), owners),
         btree_map(select(jobs("j3 j4 j5")), views(), 0..=3),
         weighted(0.2, error_of_read()),
-        of(looks()),
+        of(evidence_checks()),
         weighted(0.2, resolve),
     )
         .prop_map(
@@ -483,7 +484,7 @@ pub(crate) fn situations() -> impl Strategy<Value = Observed> {
             };
             let seen = match reads.claim {
                 0 => seen,
-                1 => seen.rival(Some("older")),
+                1 => seen.conflicting_request(Some("older")),
                 _ => seen.claimed(),
             };
             let seen = match reads.read_failure {

@@ -128,7 +128,7 @@ fn the_conditions_from_creation_to_completion() {
         ),
         (
             "waiting for others",
-            ready("a b").sights("a Deleting"),
+            ready("a b").desktop_views("a Deleting"),
             [
                 "False DeletionInProgress",
                 "Unknown Waiting",
@@ -148,7 +148,7 @@ fn the_conditions_from_creation_to_completion() {
         ),
         (
             "submitting",
-            ready("a b").armed(attempt("a b")),
+            ready("a b").with_signed_call(attempt("a b")),
             [
                 "Unknown Submitting",
                 "Unknown Waiting",
@@ -199,7 +199,7 @@ fn the_conditions_from_creation_to_completion() {
         ),
         (
             "nothing to delete",
-            untouched("a").project().claimed().sights("a Gone"),
+            untouched("a").project().claimed().desktop_views("a Gone"),
             [
                 "False NothingToDelete",
                 "True AlreadyAbsent",

@@ -73,7 +73,7 @@ fn a_reservation_that_is_never_settled_counts_for_a_day() {
 }
 
 /// What a reservation of five desktops becomes: still open, usage of the day, or nothing.
-fn fate(version: &str, attempts: Vec<Attempt>) -> (usize, i32) {
+fn settled_as(version: &str, attempts: Vec<Attempt>) -> (usize, i32) {
     settled(&ReservationOwner::Found {
         resource_version: version.to_owned(),
         attempts,
@@ -135,7 +135,7 @@ fn a_reservation_is_released_only_if_it_has_and_can_have_no_effect() {
             (0, 2),
         ),
     ] {
-        assert_eq!(fate(version, attempts), expected, "{what}");
+        assert_eq!(settled_as(version, attempts), expected, "{what}");
     }
     assert_eq!(settled(&ReservationOwner::Gone), (0, 5), "its outcome is unknown");
     assert_eq!(

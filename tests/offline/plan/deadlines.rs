@@ -23,11 +23,11 @@ use super::build::{self, failure, timing, untouched};
 /// Seconds: what is left of a call with the flags that the operator has by itself.
 const WINDOW: i64 = 900;
 const SKEW: i64 = 300;
-const SETTLE: i64 = 120;
+const JOB_VISIBILITY: i64 = 120;
 /// A call has expired: signature window, clock skew and job visibility timeout.
-const OVER: i64 = WINDOW + SKEW + SETTLE;
+const OVER: i64 = WINDOW + SKEW + JOB_VISIBILITY;
 /// When an accepted call must show: it is sent within 60 s, answered within 120 s.
-const SHOWN: i64 = 60 + 120 + SETTLE;
+const SHOWN: i64 = 60 + 120 + JOB_VISIBILITY;
 
 fn at(seconds: i64) -> Timestamp {
     Timestamp::from_second(1_767_600_000 + seconds).unwrap()
@@ -144,41 +144,49 @@ impl Case {
     }
 }
 
-fn doubt() -> Case {
+fn unknown_outcome() -> Case {
     Case::new(vec![attempt(Outcome::Pending)])
 }
 
 #[test]
 fn a_call_has_expired_once_both_clocks_are_past_its_expiry() {
     for (what, case, over) in vec![
-        ("a moment before", doubt().later(OVER - 1), false),
-        ("then", doubt().later(OVER), true),
-        ("ours is ahead", doubt().later(OVER - 1).ours(60), false),
+        ("a moment before", unknown_outcome().later(OVER - 1), false),
+        ("then", unknown_outcome().later(OVER), true),
+        ("ours is ahead", unknown_outcome().later(OVER - 1).ours(60), false),
         (
             "the service's is ahead",
-            doubt().later(OVER - 1).service(60),
+            unknown_outcome().later(OVER - 1).service(60),
             false,
         ),
-        ("ours is behind", doubt().later(OVER + 59).ours(-60), false),
+        (
+            "ours is behind",
+            unknown_outcome().later(OVER + 59).ours(-60),
+            false,
+        ),
         (
             "ours is behind, and past it",
-            doubt().later(OVER + 60).ours(-60),
+            unknown_outcome().later(OVER + 60).ours(-60),
             true,
         ),
         (
             "the service lies far ahead",
-            doubt().later(180).service(1500),
+            unknown_outcome().later(180).service(1500),
             false,
         ),
-        ("and at the right time", doubt().later(OVER).service(1500), false),
+        (
+            "and at the right time",
+            unknown_outcome().later(OVER).service(1500),
+            false,
+        ),
         (
             "past it by the difference",
-            doubt().later(OVER + 1500).service(1500),
+            unknown_outcome().later(OVER + 1500).service(1500),
             true,
         ),
         (
             "a day ahead, by one clock or the other",
-            doubt().later(OVER).ours(86_400),
+            unknown_outcome().later(OVER).ours(86_400),
             false,
         ),
         (
@@ -199,7 +207,7 @@ fn a_call_has_expired_once_both_clocks_are_past_its_expiry() {
 
 #[test]
 fn two_clocks_that_are_wrong_one_after_the_other_do_not_expire_a_call() {
-    let both_ahead = |by| doubt().later(by).ours(2 * OVER).service(2 * OVER);
+    let both_ahead = |by| unknown_outcome().later(by).ours(2 * OVER).service(2 * OVER);
     assert!(!both_ahead(180).facts().expired, "the API server's clock");
     assert!(both_ahead(OVER).facts().expired, "past it by all three");
     let mut stopped = both_ahead(OVER + 2 * SKEW - 1);
@@ -216,7 +224,7 @@ fn two_clocks_that_are_wrong_one_after_the_other_do_not_expire_a_call() {
 #[test]
 fn without_the_services_clock_a_call_expires_by_the_uptime_of_this_process_and_the_api_servers_clock() {
     let span = OVER + 2 * SKEW;
-    let doubt = || doubt().service_unknown();
+    let doubt = || unknown_outcome().service_unknown();
     for (what, case, over) in [
         ("a moment before", doubt().later(span - 1), false),
         ("then", doubt().later(span), true),
@@ -244,7 +252,7 @@ fn without_the_services_clock_a_call_expires_by_the_uptime_of_this_process_and_t
 
 #[test]
 fn reads_count_as_evidence_only_if_they_began_after_the_call_had_expired() {
-    let mut case = doubt().later(OVER);
+    let mut case = unknown_outcome().later(OVER);
     case.began -= 1;
     assert!(!case.facts().expired);
 }
@@ -256,17 +264,17 @@ fn a_token_with_unknown_expiry_is_assumed_to_live_for_a_day() {
         not_after: None,
         ..attempt(Outcome::Pending)
     };
-    let over = 86_400 + SKEW + SETTLE;
+    let over = 86_400 + SKEW + JOB_VISIBILITY;
     assert!(!Case::new(vec![token.clone()]).later(over - 1).facts().expired);
     assert!(Case::new(vec![token]).later(over).facts().expired);
 }
 
 #[test]
 fn the_recovery_timeout_passes_half_an_hour_after_the_expiry() {
-    assert!(!doubt().later(OVER + 1799).facts().recovery_timed_out);
-    assert!(doubt().later(OVER + 1800).facts().recovery_timed_out);
+    assert!(!unknown_outcome().later(OVER + 1799).facts().recovery_timed_out);
+    assert!(unknown_outcome().later(OVER + 1800).facts().recovery_timed_out);
     assert!(
-        !doubt()
+        !unknown_outcome()
             .later(OVER + 1800)
             .service(1500)
             .facts()
@@ -488,7 +496,10 @@ fn three_rejections_as_not_found_span_more_than_two_job_visibility_timeouts() {
     assert!(!due(&times(1), 4) && due(&times(1), 5), "each is asked for soon");
     for count in [2, 3] {
         let attempts = times(count);
-        assert!(!due(&attempts, SETTLE - 1) && due(&attempts, SETTLE), "{count}");
+        assert!(
+            !due(&attempts, JOB_VISIBILITY - 1) && due(&attempts, JOB_VISIBILITY),
+            "{count}"
+        );
     }
     let mut narrowed = times(2);
     narrowed[0].desktop_ids = build::ids("a b");
@@ -518,14 +529,20 @@ fn facts_are_missing_for_long_if_all_reads_within_a_job_visibility_timeout_lack_
         }
         case.later(after).facts().facts_missing_for_long
     };
-    assert!(!for_long(&[], SETTLE));
-    assert!(!for_long(&[(true, 0)], SETTLE - 1) && for_long(&[(true, 0)], SETTLE));
+    assert!(!for_long(&[], JOB_VISIBILITY));
+    assert!(!for_long(&[(true, 0)], JOB_VISIBILITY - 1) && for_long(&[(true, 0)], JOB_VISIBILITY));
     assert!(
-        for_long(&[(true, 0), (true, 15)], SETTLE),
+        for_long(&[(true, 0), (true, 15)], JOB_VISIBILITY),
         "it counts from the first one"
     );
-    assert!(!for_long(&[(true, 0), (false, 15)], SETTLE), "one was complete");
-    assert!(!for_long(&[(true, 0), (false, 15), (true, 30)], SETTLE + 29));
+    assert!(
+        !for_long(&[(true, 0), (false, 15)], JOB_VISIBILITY),
+        "one was complete"
+    );
+    assert!(!for_long(
+        &[(true, 0), (false, 15), (true, 30)],
+        JOB_VISIBILITY + 29
+    ));
 }
 
 #[test]
@@ -547,7 +564,9 @@ fn a_desktop_that_cannot_be_read_is_retried_with_backoff_even_if_other_reads_suc
 fn the_age_of_each_read_is_tracked_separately() {
     let timing = timing();
     let seen = |reads: &ReadTimes| {
-        let mut seen = build::ready("a b c d e").sights("c Gone d Missing e Unlisted").0;
+        let mut seen = build::ready("a b c d e")
+            .desktop_views("c Gone d Missing e Unlisted")
+            .0;
         let dropped = drop_stale(&mut seen, None, reads, seconds(100), &timing);
         let kept: Vec<_> = seen.desktops.keys().map(ToString::to_string).collect();
         (kept.join(" "), seen.sub_job_list.is_some(), dropped)
@@ -684,32 +703,32 @@ fn a_missing_finalizer_is_detected_while_a_call_can_take_effect_or_become_visibl
     };
     let accepted = || Case::new(vec![attempt(Outcome::Accepted)]);
     for (what, case, missing) in [
-        ("there", doubt(), false),
-        ("in doubt", without(doubt().later(OVER - 1)), true),
-        ("over", without(doubt().later(OVER)), false),
+        ("there", unknown_outcome(), false),
+        ("in doubt", without(unknown_outcome().later(OVER - 1)), true),
+        ("over", without(unknown_outcome().later(OVER)), false),
         ("accepted", without(accepted()), true),
         ("settled", without(accepted().later(SHOWN)), false),
         ("nothing submitted", without(Case::new(vec![])), false),
     ] {
         assert_eq!(case.facts().finalizer_missing, missing, "{what}");
     }
-    let mut deleting = without(doubt());
+    let mut deleting = without(unknown_outcome());
     deleting.request.deleting = true;
     assert!(!deleting.facts().finalizer_missing);
 }
 
 #[test]
 fn a_finalizer_that_is_repeatedly_removed_is_restored_with_backoff() {
-    let mut case = doubt();
+    let mut case = unknown_outcome();
     assert!(case.facts().finalizer_due);
     case.memory.record_finalizer_added(Duration::ZERO);
     assert!(case.facts().finalizer_due, "the answer may have been lost");
     case.memory.record_finalizer_added(Duration::ZERO);
-    assert!(!doubt_after(&case, 4).finalizer_due);
-    assert!(doubt_after(&case, 5).finalizer_due);
+    assert!(!unknown_outcome_after(&case, 4).finalizer_due);
+    assert!(unknown_outcome_after(&case, 5).finalizer_due);
     case.memory.record_finalizer_added(Duration::ZERO);
-    assert!(!doubt_after(&case, 9).finalizer_due);
-    assert!(doubt_after(&case, 10).finalizer_due);
+    assert!(!unknown_outcome_after(&case, 9).finalizer_due);
+    assert!(unknown_outcome_after(&case, 10).finalizer_due);
 }
 
 #[test]
@@ -722,10 +741,10 @@ fn a_finalizer_that_was_removed_to_finish_the_request_does_not_count_as_missing(
     assert!(case.facts().finalizer_missing, "it was put on again since");
 }
 
-fn doubt_after(case: &Case, by: i64) -> Facts {
+fn unknown_outcome_after(case: &Case, by: i64) -> Facts {
     let later = Case {
         memory: case.memory.clone(),
-        ..doubt()
+        ..unknown_outcome()
     };
     later.later(by).facts()
 }
@@ -733,7 +752,10 @@ fn doubt_after(case: &Case, by: i64) -> Facts {
 #[test]
 fn waits_end_at_the_next_moment_at_which_something_changes() {
     let rounded = |delay: Duration| delay.as_secs();
-    assert_eq!(rounded(doubt().later(OVER - 10).delay(Requeue::Expiry)), 10);
+    assert_eq!(
+        rounded(unknown_outcome().later(OVER - 10).delay(Requeue::Expiry)),
+        10
+    );
     assert_eq!(rounded(Case::new(vec![]).delay(Requeue::Change)), 600);
     assert_eq!(rounded(Case::new(vec![]).delay(Requeue::Plan)), 600);
     let mut due = Case::new(vec![]);
@@ -751,7 +773,7 @@ fn waits_end_at_the_next_moment_at_which_something_changes() {
         600,
         "the clock may be corrected"
     );
-    let mut missing = doubt();
+    let mut missing = unknown_outcome();
     missing.request.finalizer = false;
     missing.memory.record_finalizer_added(Duration::ZERO);
     missing.memory.record_finalizer_added(Duration::ZERO);
@@ -767,7 +789,7 @@ fn while_nothing_can_be_decided_the_jobs_are_read_soon_and_then_every_few_minute
     let mut looks = Vec::new();
     let mut age = 0;
     while age < OVER - 1 {
-        let case = doubt().later(age);
+        let case = unknown_outcome().later(age);
         assert_eq!(case.facts().before_initial_poll, age == 0);
         age += i64::try_from(case.delay(Requeue::Expiry).as_secs()).unwrap();
         looks.push(age);
@@ -776,7 +798,7 @@ fn while_nothing_can_be_decided_the_jobs_are_read_soon_and_then_every_few_minute
     // Each time the jobs must have been read since the last one, and others may have read them.
     for (age, accepted) in [(10, 5), (20, 10), (160, 80), (320, 90), (1220, 90)] {
         let timing = timing();
-        let case = doubt().later(age);
+        let case = unknown_outcome().later(age);
         let old = case.with(&timing, |rules| {
             rules.clocks.uptime.saturating_sub(rules.oldest_early_read())
         });
@@ -786,7 +808,7 @@ fn while_nothing_can_be_decided_the_jobs_are_read_soon_and_then_every_few_minute
 
 #[test]
 fn a_clock_that_was_set_back_does_not_keep_the_jobs_from_being_read() {
-    let case = doubt().later(100).ours(-86_400);
+    let case = unknown_outcome().later(100).ours(-86_400);
     assert!(!case.facts().before_initial_poll);
     assert_eq!(case.delay(Requeue::Expiry).as_secs(), 100);
 }

@@ -191,7 +191,7 @@ fn submitted() -> Vec<Row> {
 fn message(seen: &Seen) -> String {
     match plan(&seen.0) {
         Step::Wait(progress) | Step::RecordProgress(progress) => progress.message,
-        step => panic!("{}", super::tell::tell(&step)),
+        step => panic!("{}", super::tell::describe(&step)),
     }
 }
 

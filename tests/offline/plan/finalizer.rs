@@ -55,7 +55,7 @@ pub(crate) fn rows() -> Vec<Row> {
             "everything has ended: it was removed to finish the request",
             accepted()
                 .job("j1", "a Success b Success")
-                .sights("a Missing b Missing")
+                .desktop_views("a Missing b Missing")
                 .finalizer_missing(),
             "finish AllDeleted (submitted: AllDeleted); a Deleted, b Deleted",
         ),

@@ -35,7 +35,7 @@ fn a_desktop_that_the_status_does_not_list_has_no_final_state() {
     let gone = seen
         .no_finalizer()
         .job("j1", "a Success b Success")
-        .sights("b Gone");
+        .desktop_views("b Gone");
     let ended = rules::written(&gone.0.request, &plan(&gone.0), &minute(90)).unwrap();
     let states: Vec<_> = ended.desktops.iter().map(|d| d.state).collect();
     assert_eq!(states, [DesktopState::Deleted; 2], "{ended:#?}");
@@ -70,7 +70,7 @@ fn running() -> Vec<Row> {
         row("it runs", accepted().job("j1", "a Open b Open"), RUNNING),
         row(
             "a running job needs no read of the desktops",
-            accepted().job("j1", "a Open").sights("a Gone"),
+            accepted().job("j1", "a Open").desktop_views("a Gone"),
             RUNNING,
         ),
         row(
@@ -118,27 +118,27 @@ fn successes() -> Vec<Row> {
         row("success is only the first source", half(), "list a"),
         row(
             "missing from a complete list is the second",
-            half().sights("a Missing"),
+            half().desktop_views("a Missing"),
             "JobRunning moving until JobChange; a Deleted",
         ),
         row(
             "missing from an incomplete list is none: a GET decides",
-            half().sights("a Unlisted"),
+            half().desktop_views("a Unlisted"),
             "get a",
         ),
         row(
             "one GET is enough",
-            half().sights("a Gone"),
+            half().desktop_views("a Gone"),
             "JobRunning moving until JobChange; a Deleted",
         ),
         row(
             "success, but still listed",
-            both().sights("a Missing b Idle"),
+            both().desktop_views("a Missing b Idle"),
             "Verifying moving until PollInterval; a Deleted",
         ),
         row(
             "success, but still being deleted",
-            both().sights("a Missing b Deleting"),
+            both().desktop_views("a Missing b Deleting"),
             "Verifying moving until PollInterval; a Deleted",
         ),
     ]
@@ -149,7 +149,9 @@ fn undocumented() -> Vec<Row> {
     vec![
         row(
             "an undocumented status is open while the parent runs",
-            accepted().job("j1", "a Success b Other").sights("a Missing"),
+            accepted()
+                .job("j1", "a Success b Other")
+                .desktop_views("a Missing"),
             "JobRunning moving until JobChange; a Deleted",
         ),
         row(
@@ -157,7 +159,7 @@ fn undocumented() -> Vec<Row> {
             accepted()
                 .job("j1", "a Success b Other")
                 .parent_ended("j1", None)
-                .sights("a Missing b Idle")
+                .desktop_views("a Missing b Idle")
                 .idle_twice("b")
                 .no_finalizer(),
             "finish PartiallyFailed (submitted: PartiallyFailed); a Deleted, b Failed/SKIPPED",
@@ -167,7 +169,7 @@ fn undocumented() -> Vec<Row> {
             accepted()
                 .job("j1", "a Success b Other")
                 .parent_ended("j1", None)
-                .sights("a Missing b Gone")
+                .desktop_views("a Missing b Gone")
                 .no_finalizer(),
             "finish AllDeleted (submitted: AllDeleted); a Deleted, b Deleted",
         ),
@@ -175,78 +177,82 @@ fn undocumented() -> Vec<Row> {
 }
 
 fn failures() -> Vec<Row> {
-    let failed = || accepted().job("j1", "a Success b Failed").sights("a Missing");
+    let failed = || {
+        accepted()
+            .job("j1", "a Success b Failed")
+            .desktop_views("a Missing")
+    };
     let silent = || {
         accepted()
             .job("j1", "a Success")
             .parent_ended("j1", Some("quota"))
-            .sights("a Missing")
+            .desktop_views("a Missing")
     };
     vec![
         row("failed: the state of the desktop decides", failed(), "list b"),
         row(
             "failed, and idle: a second read must confirm it",
-            failed().sights("b Idle"),
+            failed().desktop_views("b Idle"),
             "Verifying moving until SecondRead; a Deleted",
         ),
         row(
             "failed, and the desktop reports it: still a second read",
-            failed().sights("b DeleteFailed"),
+            failed().desktop_views("b DeleteFailed"),
             "Verifying moving until SecondRead; a Deleted",
         ),
         row(
             "failed, but another client is deleting it",
-            failed().sights("b Deleting"),
+            failed().desktop_views("b Deleting"),
             "Verifying moving until PollInterval; a Deleted",
         ),
         row(
             "failed, but something is done to it",
-            failed().sights("b Busy"),
+            failed().desktop_views("b Busy"),
             "Verifying moving until PollInterval; a Deleted",
         ),
         row(
             "failed, but the list lacks it: a GET decides",
-            failed().sights("b Missing"),
+            failed().desktop_views("b Missing"),
             "get b",
         ),
         row(
             "failed, but gone: the desktop overrides the job",
-            failed().sights("b Gone").no_finalizer(),
+            failed().desktop_views("b Gone").no_finalizer(),
             "finish AllDeleted (submitted: AllDeleted); a Deleted, b Deleted",
         ),
         row(
             "failed, and idle twice",
-            failed().sights("b Idle").idle_twice("b").no_finalizer(),
+            failed().desktop_views("b Idle").idle_twice("b").no_finalizer(),
             "finish PartiallyFailed (submitted: PartiallyFailed); a Deleted, b Failed/WKS.1",
         ),
         row(
             "failed without a code, and idle twice",
             accepted()
                 .job("j1", "a Success b FailedSilently")
-                .sights("a Missing b Idle")
+                .desktop_views("a Missing b Idle")
                 .idle_twice("b")
                 .no_finalizer(),
             "finish PartiallyFailed (submitted: PartiallyFailed); a Deleted, b Failed",
         ),
         row(
             "no sub-job, and the parent runs",
-            accepted().job("j1", "a Success").sights("a Missing"),
+            accepted().job("j1", "a Success").desktop_views("a Missing"),
             "JobRunning moving until JobChange; a Deleted",
         ),
         row("no sub-job, and the parent has ended", silent(), "list b"),
         row(
             "no sub-job, the parent has ended, idle once",
-            silent().sights("b Idle"),
+            silent().desktop_views("b Idle"),
             "Verifying moving until SecondRead; a Deleted",
         ),
         row(
             "no sub-job, the parent has ended, idle twice",
-            silent().sights("b Idle").idle_twice("b").no_finalizer(),
+            silent().desktop_views("b Idle").idle_twice("b").no_finalizer(),
             "finish PartiallyFailed (submitted: PartiallyFailed); a Deleted, b Failed/NoSubJob",
         ),
         row(
             "no sub-job, the parent has ended, missing: a GET decides",
-            silent().sights("b Missing"),
+            silent().desktop_views("b Missing"),
             "get b",
         ),
         row(
@@ -262,7 +268,7 @@ fn message(seen: &Seen) -> String {
     match plan(&seen.0) {
         Step::Wait(progress) | Step::RecordProgress(progress) => progress.message,
         Step::Finish(ending) => ending.message,
-        step => panic!("{}", super::tell::tell(&step)),
+        step => panic!("{}", super::tell::describe(&step)),
     }
 }
 
@@ -270,7 +276,7 @@ fn message(seen: &Seen) -> String {
 fn messages_name_what_failed_and_why() {
     let failed = accepted()
         .job("j1", "a Success b Failed")
-        .sights("a Missing b Idle")
+        .desktop_views("a Missing b Idle")
         .idle_twice("b")
         .no_finalizer();
     let text = message(&failed);
@@ -289,7 +295,7 @@ fn messages_name_what_failed_and_why() {
     let late = accepted()
         .overdue()
         .job("j1", "a Open b Success")
-        .sights("a Deleting b Missing");
+        .desktop_views("a Deleting b Missing");
     let text = message(&late);
     for word in ["1 desktop ", "(a)", "console"] {
         assert!(text.contains(word), "no {word:?} in {text:?}");
@@ -306,7 +312,7 @@ fn the_reason_of_the_parent_job_is_reported_for_a_desktop_without_a_sub_job() {
     let seen = accepted()
         .job("j1", "a Success")
         .parent_ended("j1", Some("quota"))
-        .sights("a Missing b Idle")
+        .desktop_views("a Missing b Idle")
         .idle_twice("b")
         .no_finalizer();
     assert!(message(&seen).contains("quota"));

@@ -44,48 +44,54 @@ fn reads() -> Vec<Row> {
         row("the desktops are read", held("j1"), "list a b"),
         row(
             "those that are not known yet",
-            held("j1").sights("b Idle"),
+            held("j1").desktop_views("b Idle"),
             "list a",
         ),
         row(
             "one that the list lacks is asked for by its id",
-            held("").sights("a Missing b Idle"),
+            held("").desktop_views("a Missing b Idle"),
             "get a",
         ),
         row(
             "one that is gone is free",
-            held("").sights("a Gone b Idle"),
+            held("").desktop_views("a Gone b Idle"),
             "claim",
         ),
         row(
             "a known job may be visible by now",
-            held("j1").sights("a Idle b Idle"),
+            held("j1").desktop_views("a Idle b Idle"),
             "list sub-jobs",
         ),
         row(
             "it is visible for that desktop",
-            held("j1").sights("a Idle b Idle").sub_job_list("j1/A Running"),
+            held("j1")
+                .desktop_views("a Idle b Idle")
+                .sub_job_list("j1/A Running"),
             "claim",
         ),
         row(
             "it is visible for another one",
-            held("j1").sights("a Idle b Idle").sub_job_list("j1/b Running"),
+            held("j1")
+                .desktop_views("a Idle b Idle")
+                .sub_job_list("j1/b Running"),
             WAITS,
         ),
         row(
             "another job is visible",
-            held("j1").sights("a Idle b Idle").sub_job_list("j2/a Running"),
+            held("j1")
+                .desktop_views("a Idle b Idle")
+                .sub_job_list("j2/a Running"),
             WAITS,
         ),
         row(
             "no job is known of a call with unknown outcome, and a visible job may be another's",
-            held("").sights("a Deleting b Idle"),
+            held("").desktop_views("a Deleting b Idle"),
             WAITS,
         ),
         row(
             "a read failed",
             held("j1")
-                .sights("a Idle b Idle")
+                .desktop_views("a Idle b Idle")
                 .read_failure(ErrorClass::Unreachable),
             WAITS,
         ),
@@ -100,7 +106,7 @@ fn reads_that_can_end_the_claim_of_a_deleted_request_are_made() {
 #[test]
 fn each_desktop_is_reported_as_gone_or_with_a_visible_job() {
     let seen = held("j1")
-        .sights("a Gone b Missing")
+        .desktop_views("a Gone b Missing")
         .sub_job_list("j1/B Running j2/a Running");
     let released = overlap::released(&seen.0, &holder(None, "j1"));
     assert_eq!(released.gone, ids("a"));

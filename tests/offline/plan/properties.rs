@@ -18,7 +18,7 @@ use proptest::prelude::*;
 use super::arbitrary::{has_room, is_reserved, may_go, situations};
 use super::build::{cases, ending, minute};
 use super::rules;
-use super::tell::tell;
+use super::tell::describe;
 
 /// Now is between the earliest time of the submission and its deadline, by clocks that agree.
 fn is_timely(seen: &Observed) -> bool {
@@ -43,7 +43,7 @@ pub(crate) fn violations(seen: &Observed, step: &Step) -> Vec<String> {
     let mut broken = Vec::new();
     let mut must = |holds: bool, what: &str| {
         if !holds {
-            wrong.push(format!("{what}: {}", tell(step)));
+            wrong.push(format!("{what}: {}", describe(step)));
         }
     };
     let request = &seen.request;
@@ -121,7 +121,7 @@ pub(crate) fn violations(seen: &Observed, step: &Step) -> Vec<String> {
             let held = request.pending().is_some() && !seen.facts.expired;
             broken.extend(one_request_per_desktop::released(held, ""));
         }
-        _ => must(asks_anew(seen, step), "asked again"),
+        _ => must(repeats_a_read(seen, step), "asked again"),
     }
     wrong.extend(rules::wrongs(request, step, &minute(90)));
     if let Step::RecordProgress(progress) = step {
@@ -131,16 +131,18 @@ pub(crate) fn violations(seen: &Observed, step: &Step) -> Vec<String> {
         let again = plan(&told);
         let once = news && matches!(again, Step::Wait(_));
         broken.extend(writes_change::write(once, || {
-            format!("and then {}", tell(&again))
+            format!("and then {}", describe(&again))
         }));
     }
-    let broken = broken.into_iter().map(|what| what.of(&tell(step)).to_string());
+    let broken = broken
+        .into_iter()
+        .map(|what| what.of(&describe(step)).to_string());
     wrong.extend(broken);
     wrong
 }
 
 /// What is known is not asked for again: else a reconciliation would not end.
-fn asks_anew(seen: &Observed, step: &Step) -> bool {
+fn repeats_a_read(seen: &Observed, step: &Step) -> bool {
     match step {
         Step::ReadProject => seen.project.is_none() || !seen.project_is_fresh,
         Step::AcquirePermit => seen.permit != SendPermit::Held,

@@ -11,16 +11,16 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use super::build::{Seen, attempt, effective, evidence, in_doubt, jobs, minute, no_effect, ready};
 use super::tell::{Row, check, row};
 
-mod verdicts;
+mod settlement;
 
 #[test]
 fn the_reads_of_an_evidence_check() {
-    check(&looks());
+    check(&evidence_reads());
 }
 
 #[test]
 fn nothing_is_settled_before_the_call_has_expired() {
-    check(&early_looks());
+    check(&early_evidence_reads());
     check(&early());
 }
 
@@ -31,18 +31,18 @@ fn an_effect_that_becomes_visible_late_still_belongs_to_the_request() {
 
 /// Every situation of the tables, for the conditions.
 pub(crate) fn rows() -> impl Iterator<Item = Row> {
-    let tables = [looks(), early_looks(), early(), late()];
-    tables.into_iter().flatten().chain(verdicts::rows())
+    let tables = [evidence_reads(), early_evidence_reads(), early(), late()];
+    tables.into_iter().flatten().chain(settlement::rows())
 }
 
 /// An attempt for `a b` with unknown outcome.
-fn doubt() -> Seen {
+fn unknown_outcome() -> Seen {
     in_doubt("a b", attempt("a b"))
 }
 
 /// The same, both desktops idle, no job.
 fn nothing_happened() -> Seen {
-    doubt().all(DesktopView::Idle).sub_job_list("")
+    unknown_outcome().all(DesktopView::Idle).sub_job_list("")
 }
 
 #[test]
@@ -62,10 +62,10 @@ fn nothing_is_sent_while_an_attempt_has_an_outcome_of_a_newer_version() {
     ]);
 }
 
-fn looks() -> Vec<Row> {
+fn evidence_reads() -> Vec<Row> {
     let mut unknown = in_doubt("a b", attempt("a b")).expired();
     unknown.0.project = None;
-    let dead = || doubt().expired();
+    let dead = || unknown_outcome().expired();
     let body = |status: &str, of: &str| in_doubt("a b c", attempt(of)).states(status).expired();
     vec![
         row("nothing is known in this pass", unknown, "read the project"),
@@ -77,12 +77,12 @@ fn looks() -> Vec<Row> {
         ),
         row(
             "one that the list lacks is asked for by its id",
-            dead().sights("a Idle b Missing"),
+            dead().desktop_views("a Idle b Missing"),
             "get b",
         ),
         row(
             "so is one that an incomplete list lacks",
-            dead().sights("a Unlisted b Idle"),
+            dead().desktop_views("a Unlisted b Idle"),
             "get a",
         ),
         row(
@@ -139,7 +139,7 @@ fn token(not_after: Option<Time>) -> Seen {
 }
 
 /// The reads of an evidence check before anything can be decided.
-fn early_looks() -> Vec<Row> {
+fn early_evidence_reads() -> Vec<Row> {
     let wait = "AwaitingEvidence moving until Expiry";
     let mut unknown = in_doubt("a b", attempt("a b"));
     unknown.0.project = None;
@@ -150,35 +150,39 @@ fn early_looks() -> Vec<Row> {
             "read the project",
         ),
         row("its job need not show yet", unknown.before_initial_poll(), wait),
-        row("the jobs are read, and no desktop", doubt(), "list sub-jobs"),
+        row(
+            "the jobs are read, and no desktop",
+            unknown_outcome(),
+            "list sub-jobs",
+        ),
         row(
             "where the service's clock is not known, two kinds of calls ask for it",
-            doubt().service_clock_unknown(),
+            unknown_outcome().service_clock_unknown(),
             "list a b",
         ),
         row(
             "and then the jobs are read",
-            doubt().service_clock_unknown().all(DesktopView::Idle),
+            unknown_outcome().service_clock_unknown().all(DesktopView::Idle),
             "list sub-jobs",
         ),
         row(
             "where it differs, only the desktops are read: the lists of jobs may have the wrong time",
-            doubt().clock_skewed(),
+            unknown_outcome().clock_skewed(),
             "list a b",
         ),
         row(
             "and it is waited",
-            doubt().clock_skewed().all(DesktopView::Idle),
+            unknown_outcome().clock_skewed().all(DesktopView::Idle),
             "ClockSkew stalled until Expiry",
         ),
         row(
             "a new job that names a desktop of the body may be that of another request",
-            doubt().sub_job_list("j1/a Running").unasked("j1"),
+            unknown_outcome().sub_job_list("j1/a Running").unasked("j1"),
             "owner of j1",
         ),
         row(
             "it is",
-            doubt().sub_job_list("j1/a Running").of_another("j1"),
+            unknown_outcome().sub_job_list("j1/a Running").of_another("j1"),
             wait,
         ),
     ]
@@ -201,40 +205,44 @@ fn early() -> Vec<Row> {
         row(
             "a job that has ended, and the desktops are gone",
             nothing_happened()
-                .sights("a Gone b Gone")
+                .desktop_views("a Gone b Gone")
                 .sub_job_list("j1/a Success j1/b Success"),
             wait,
         ),
         row(
             "even with an earlier evidence check",
-            nothing_happened().sights("a Deleting").earlier(evidence("", "a")),
+            nothing_happened()
+                .desktop_views("a Deleting")
+                .earlier(evidence("", "a")),
             wait,
         ),
         row(
             "the project cannot be used",
-            doubt().obstacle(Reason::ProjectNotReady, true),
+            unknown_outcome().obstacle(Reason::ProjectNotReady, true),
             "AwaitingEvidence moving until Refresh",
         ),
         row(
             "the project points elsewhere: nothing is read there",
-            doubt().project_at("another"),
+            unknown_outcome().project_at("another"),
             "AwaitingEvidence moving until Refresh",
         ),
         row(
             "a read failed",
-            doubt().read_failure(ErrorClass::Unavailable),
+            unknown_outcome().read_failure(ErrorClass::Unavailable),
             "AwaitingEvidence moving until Backoff, error Unavailable",
         ),
         row(
             "the project cannot be used for long",
-            doubt()
+            unknown_outcome()
                 .recovery_timed_out()
                 .obstacle(Reason::ProjectNotReady, true),
             "OutcomeUnknown stalled until Refresh",
         ),
         row(
             "reads fail for long",
-            doubt().recovery_timed_out().read_failure(ErrorClass::Permission),
+            unknown_outcome()
+                .recovery_timed_out()
+                .read_failure(ErrorClass::Permission),
             "OutcomeUnknown stalled until Refresh, error Permission",
         ),
         row(
@@ -269,10 +277,14 @@ fn late() -> Vec<Row> {
     };
     vec![
         row("nothing shows", again(), "sign a b"),
-        row("the jobs are read first", again().no_sweep(), "list sub-jobs"),
+        row(
+            "the jobs are read first",
+            again().no_sub_job_list(),
+            "list sub-jobs",
+        ),
         row(
             "also if nothing is left to delete",
-            again().sights("a Gone b Gone").no_sweep(),
+            again().desktop_views("a Gone b Gone").no_sub_job_list(),
             "list sub-jobs",
         ),
         row(
@@ -288,7 +300,7 @@ fn late() -> Vec<Row> {
         row(
             "a job that has ended is visible",
             again()
-                .sights("a Gone b Gone")
+                .desktop_views("a Gone b Gone")
                 .sub_job_list("j1/a Success j1/b Success"),
             "record NoEffect, job j1: JobRunning moving until JobChange; a Deleting, b Deleting",
         ),
@@ -299,13 +311,15 @@ fn late() -> Vec<Row> {
         ),
         row(
             "a desktop that is gone proves nothing by now",
-            again().sights("a Gone"),
+            again().desktop_views("a Gone"),
             "sign b",
         ),
         row("a job that became visible is followed", followed(), "read j1"),
         row(
             "and nothing is sent any more",
-            followed().job("j1", "a Failed b Failed").sights("a Idle b Idle"),
+            followed()
+                .job("j1", "a Failed b Failed")
+                .desktop_views("a Idle b Idle"),
             "Verifying moving until SecondRead",
         ),
     ]
@@ -333,7 +347,7 @@ fn a_job_of_another_request_is_not_named() {
 #[test]
 fn a_desktop_with_a_task_or_an_undocumented_status_is_named() {
     let message = |states: &str| {
-        let seen = doubt().expired().sights(states).sub_job_list("");
+        let seen = unknown_outcome().expired().desktop_views(states).sub_job_list("");
         let Step::RecordProgress(progress) = plan(&seen.0) else {
             panic!("nothing to say");
         };
@@ -350,7 +364,7 @@ fn a_desktop_with_a_task_or_an_undocumented_status_is_named() {
 
 #[test]
 fn the_reason_why_evidence_cannot_be_read_is_reported() {
-    let seen = doubt().obstacle(Reason::ProjectNotReady, true);
+    let seen = unknown_outcome().obstacle(Reason::ProjectNotReady, true);
     let Step::RecordProgress(progress) = plan(&seen.0) else {
         panic!("nothing to say");
     };

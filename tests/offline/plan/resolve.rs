@@ -10,11 +10,11 @@ use desktop_deletion_operator::plan::views::DesktopView;
 
 use super::build::{Seen, accepted, attempt, effective, in_doubt, minute, no_effect, nonce, ready, refused};
 use super::rules;
-use super::tell::{Row, check, row, tell};
+use super::tell::{Row, check, describe, row};
 
 #[test]
 fn a_user_can_resolve_an_attempt_with_unknown_outcome() {
-    check(&answers());
+    check(&resolutions());
     check(&followed());
 }
 
@@ -25,22 +25,22 @@ fn an_annotation_that_cannot_be_applied_is_refused() {
 
 #[test]
 fn an_abandoned_attempt_reserves_its_desktops_until_it_has_expired() {
-    check(&given_up());
+    check(&abandoned());
 }
 
 /// Every situation of the tables, for the conditions.
 pub(crate) fn rows() -> impl Iterator<Item = Row> {
-    let tables = [answers(), followed(), refusals(), given_up()];
+    let tables = [resolutions(), followed(), refusals(), abandoned()];
     tables.into_iter().flatten()
 }
 
-fn doubt() -> Seen {
+fn unknown_outcome() -> Seen {
     in_doubt("a b", attempt("a b"))
 }
 
 /// Everything was read, and nothing shows.
 fn untouched() -> Seen {
-    doubt().all(DesktopView::Idle).sub_job_list("")
+    unknown_outcome().all(DesktopView::Idle).sub_job_list("")
 }
 
 /// A job runs, and the project was not read in this reconciliation.
@@ -50,22 +50,22 @@ fn accepted_somewhere() -> Seen {
     seen
 }
 
-fn answers() -> Vec<Row> {
+fn resolutions() -> Vec<Row> {
     let adopt = |seen: Seen| seen.resolve("n1=adopt:j1");
     vec![
         row(
             "retry, once the call has expired",
-            doubt().expired().resolve("n1=retry"),
+            unknown_outcome().expired().resolve("n1=retry"),
             "record NoEffect: NoEffect retrying until Retry",
         ),
         row(
             "abandon, at any time",
-            doubt().resolve("n1=abandon"),
+            unknown_outcome().resolve("n1=abandon"),
             "record Abandoned: AwaitingEvidence moving until Expiry",
         ),
         row(
             "abandon, without a project",
-            doubt()
+            unknown_outcome()
                 .obstacle(
                     desktop_deletion_operator::crd::conditions::Reason::ProjectNotReady,
                     true,
@@ -75,12 +75,12 @@ fn answers() -> Vec<Row> {
         ),
         row(
             "abandon, while the object is being deleted",
-            doubt().deleting().resolve("n1=abandon"),
+            unknown_outcome().deleting().resolve("n1=abandon"),
             "record Abandoned: AwaitingEvidence moving until Expiry",
         ),
         row(
             "adopt: the job is read first",
-            adopt(doubt().all(DesktopView::Idle)),
+            adopt(unknown_outcome().all(DesktopView::Idle)),
             "list sub-jobs",
         ),
         row(
@@ -109,7 +109,7 @@ fn answers() -> Vec<Row> {
         ),
         row(
             "adopt, while the evidence cannot be read: the annotation waits",
-            adopt(doubt().read_failure(ErrorClass::Throttled)),
+            adopt(unknown_outcome().read_failure(ErrorClass::Throttled)),
             "AwaitingEvidence moving until Backoff, error Throttled",
         ),
         row(
@@ -124,7 +124,7 @@ fn answers() -> Vec<Row> {
         ),
         row(
             "a response that is not recorded yet comes first",
-            doubt()
+            unknown_outcome()
                 .answered(desktop_deletion_operator::plan::observed::PostResult::Accepted(
                     super::build::job("j1"),
                 ))
@@ -175,11 +175,15 @@ fn followed() -> Vec<Row> {
 
 fn refusals() -> Vec<Row> {
     vec![
-        row("no form", doubt().resolve("please"), "refuse please"),
-        row("no such attempt", doubt().resolve("n7=retry"), "refuse n7=retry"),
+        row("no form", unknown_outcome().resolve("please"), "refuse please"),
+        row(
+            "no such attempt",
+            unknown_outcome().resolve("n7=retry"),
+            "refuse n7=retry",
+        ),
         row(
             "retry, while the request may still take effect",
-            doubt().resolve("n1=retry"),
+            unknown_outcome().resolve("n1=retry"),
             "refuse n1=retry",
         ),
         row(
@@ -221,7 +225,7 @@ fn refusals() -> Vec<Row> {
     ]
 }
 
-fn given_up() -> Vec<Row> {
+fn abandoned() -> Vec<Row> {
     let gave_up = || in_doubt("a b", effective("a b", Outcome::Abandoned, ""));
     vec![
         row(
@@ -321,8 +325,8 @@ fn the_annotation_has_three_forms() {
 fn a_write_that_settles_an_attempt_records_the_annotation_as_handled() {
     let covered = || untouched().sub_job_list("j1/a Running j1/b Running");
     for (seen, value) in [
-        (doubt().expired(), "n1=retry"),
-        (doubt(), "n1=abandon"),
+        (unknown_outcome().expired(), "n1=retry"),
+        (unknown_outcome(), "n1=abandon"),
         (covered(), "n1=adopt:j1"),
     ] {
         let Step::RecordOutcome(outcome_update) = plan(&seen.resolve(value).0) else {
@@ -335,8 +339,8 @@ fn a_write_that_settles_an_attempt_records_the_annotation_as_handled() {
 #[test]
 fn a_refused_annotation_is_reported_with_the_reason() {
     for (seen, value, why) in [
-        (doubt(), "n7=retry", "not in the status"),
-        (doubt(), "n1=retry", "can still take effect"),
+        (unknown_outcome(), "n7=retry", "not in the status"),
+        (unknown_outcome(), "n1=retry", "can still take effect"),
         (accepted(), "n1=retry", "already has outcome Accepted"),
         (accepted(), "n1=adopt:j1", "already has outcome Accepted"),
         (accepted(), "n1=abandon", "once the job is overdue"),
@@ -351,7 +355,7 @@ fn a_refused_annotation_is_reported_with_the_reason() {
 
 #[test]
 fn an_annotation_is_handled_once() {
-    for row in answers().into_iter().chain(followed()).chain(refusals()) {
+    for row in resolutions().into_iter().chain(followed()).chain(refusals()) {
         let step = plan(&row.seen.0);
         let Some(status) = rules::written(&row.seen.0.request, &step, &minute(90)) else {
             continue;
@@ -369,14 +373,14 @@ fn an_annotation_is_handled_once() {
             Step::Finish(ending) => ending.handled_annotation.is_none(),
             _ => true,
         };
-        assert!(answered, "{}: {}", row.name, tell(&again));
+        assert!(answered, "{}: {}", row.name, describe(&again));
     }
 }
 
 #[test]
 fn an_annotation_that_is_too_long_for_the_status_is_also_handled_once() {
     let long = "x".repeat(3000);
-    let mut seen = doubt().resolve(&long).0;
+    let mut seen = unknown_outcome().resolve(&long).0;
     let step = plan(&seen);
     seen.request.status = rules::written(&seen.request, &step, &minute(90)).unwrap();
     let length = seen.request.status.last_handled_resolve.as_ref().unwrap().len();
@@ -396,7 +400,9 @@ fn an_attempt_with_unknown_outcome_is_reported_with_the_possible_resolutions() {
             .incomplete()
             .earlier(super::build::evidence("", ""))
             .recovery_timed_out(),
-        doubt().read_failure(ErrorClass::Permission).recovery_timed_out(),
+        unknown_outcome()
+            .read_failure(ErrorClass::Permission)
+            .recovery_timed_out(),
         in_doubt("a b", token).all(DesktopView::Idle).sub_job_list(""),
     ] {
         let Step::RecordProgress(progress) = plan(&seen.0) else {

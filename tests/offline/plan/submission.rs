@@ -33,12 +33,12 @@ pub(crate) fn rows() -> impl Iterator<Item = Row> {
 
 /// Signed, and the intent is not stored yet.
 fn intents() -> Vec<Row> {
-    let armed = || ready("a b").armed(attempt("a b"));
+    let armed = || ready("a b").with_signed_call(attempt("a b"));
     vec![
         row("signed", armed(), "intend a b: Submitting moving until JobChange"),
         row(
             "signed, and some were gone before",
-            ready("a b c").armed(attempt("b")),
+            ready("a b c").with_signed_call(attempt("b")),
             "intend b, absent a c: Submitting moving until JobChange",
         ),
         row(
@@ -48,7 +48,7 @@ fn intents() -> Vec<Row> {
         ),
         row(
             "the signature is too old",
-            ready("a b").armed_long_ago(attempt("a b")),
+            ready("a b").with_old_signed_call(attempt("a b")),
             "start over",
         ),
         row("the process stops", armed().stopping(), "start over"),
@@ -88,13 +88,13 @@ fn posts() -> Vec<Row> {
         };
         in_doubt("a b", attempt)
     };
-    let armed = || stored(Outcome::Pending).armed(attempt("a b"));
+    let armed = || stored(Outcome::Pending).with_signed_call(attempt("a b"));
     let not_sent = "record NotSent: ServiceUnavailable retrying until Retry";
     vec![
         row("the intent is stored", armed(), "post"),
         row(
             "the signature is too old",
-            stored(Outcome::Pending).armed_long_ago(attempt("a b")),
+            stored(Outcome::Pending).with_old_signed_call(attempt("a b")),
             not_sent,
         ),
         row("the process stops", armed().stopping(), not_sent),
@@ -110,17 +110,17 @@ fn posts() -> Vec<Row> {
         row("the clocks differ too much", armed().clock_skewed(), not_sent),
         row(
             "another replica settled the attempt as not sent",
-            stored(Outcome::NotSent).armed(attempt("a b")),
+            stored(Outcome::NotSent).with_signed_call(attempt("a b")),
             "start over",
         ),
         row(
             "a user abandoned it meanwhile",
-            stored(Outcome::Abandoned).armed(attempt("a b")),
+            stored(Outcome::Abandoned).with_signed_call(attempt("a b")),
             "start over",
         ),
         row(
             "evidence settled it meanwhile",
-            stored(Outcome::NoEffect).armed(attempt("a b")),
+            stored(Outcome::NoEffect).with_signed_call(attempt("a b")),
             "start over",
         ),
     ]
@@ -307,7 +307,7 @@ fn the_intent_records_the_project_and_the_signed_body() {
         baseline_job_ids: jobs("j7"),
         ..attempt("a b")
     };
-    let Step::RecordIntent(intent) = plan(&ready("a b").armed(signed.clone()).0) else {
+    let Step::RecordIntent(intent) = plan(&ready("a b").with_signed_call(signed.clone()).0) else {
         panic!("no intent");
     };
     assert_eq!(intent.attempt, signed);
@@ -317,7 +317,7 @@ fn the_intent_records_the_project_and_the_signed_body() {
 
 #[test]
 fn the_intent_records_the_names_of_the_desktops() {
-    let mut seen = ready("a b").armed(attempt("a b"));
+    let mut seen = ready("a b").with_signed_call(attempt("a b"));
     seen.0.desktops.get_mut(&id("a")).unwrap().name = Some("pc-1".to_owned());
     let Step::RecordIntent(intent) = plan(&seen.0) else {
         panic!("no intent");

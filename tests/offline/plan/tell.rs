@@ -37,7 +37,7 @@ pub(crate) fn check(rows: &[Row]) {
                 }
                 step => step,
             };
-            let step = tell(&step);
+            let step = describe(&step);
             (step != row.step).then(|| format!("{}\n  want: {}\n  got:  {step}", row.name, row.step))
         })
         .collect();
@@ -48,7 +48,7 @@ pub(crate) fn check(rows: &[Row]) {
 const PERMIT: &str = "permit";
 
 /// A step as text. A wait and the write that first reports it read the same.
-pub(crate) fn tell(step: &Step) -> String {
+pub(crate) fn describe(step: &Step) -> String {
     match step {
         Step::ReadProject => "read the project".to_owned(),
         Step::ClaimDesktops => "claim".to_owned(),
@@ -95,7 +95,7 @@ pub(crate) fn tell(step: &Step) -> String {
             "finish {} (submitted: {}){}",
             ending.succeeded,
             ending.submitted,
-            fates(&ending.desktops)
+            desktop_states(&ending.desktops)
         ),
         Step::StartOver => "start over".to_owned(),
         Step::Done => "rest".to_owned(),
@@ -115,7 +115,7 @@ fn progress(progress: &Progress) -> String {
     if let Some(error) = &progress.error {
         note(&mut text, "error", error.class.as_str());
     }
-    text += &fates(&progress.desktops);
+    text += &desktop_states(&progress.desktops);
     if let Some(preview) = &progress.preview {
         let reasons = preview.updates.iter().map(|claim| claim.reason.as_str());
         let record = preview.approved.as_ref().map(|_| "recorded");
@@ -125,7 +125,7 @@ fn progress(progress: &Progress) -> String {
     text
 }
 
-fn fates(desktops: &[DesktopStatus]) -> String {
+fn desktop_states(desktops: &[DesktopStatus]) -> String {
     let told: Vec<_> = desktops
         .iter()
         .map(|d| match &d.code {

@@ -13,14 +13,14 @@ use desktop_deletion_operator::plan::memory::RequestMemory;
 use desktop_deletion_operator::plan::observed::{Circuit, Observed, ReadTimes, Request};
 use desktop_deletion_operator::plan::plan;
 use desktop_deletion_operator::plan::step::Step;
-use invariants::history::Rest;
-use invariants::it_comes_to_rest;
+use invariants::every_request_ends;
+use invariants::history::Termination;
 use proptest::prelude::*;
 
 use super::build::{Seen, cases, ids, minute, timing, untouched};
 use super::properties::violations;
 use super::rules;
-use super::tell::tell;
+use super::tell::describe;
 use dice::Dice;
 use world::Cloud;
 
@@ -39,7 +39,7 @@ const MOST_PASSES: usize = 8000;
 /// The state of the project and of other requests as the process sees it.
 #[derive(Debug, Clone, Copy, Default)]
 #[allow(clippy::struct_excessive_bools)] // independent of each other
-struct Runtime {
+struct Environment {
     missing: bool,
     elsewhere: bool,
     project_suspended: bool,
@@ -66,7 +66,7 @@ struct Memory {
 struct Walk {
     dice: Dice,
     cloud: Cloud,
-    around: Runtime,
+    around: Environment,
     /// The object as the API server has it, with a number that each write raises.
     object: Request,
     version: u64,
@@ -82,7 +82,7 @@ struct Walk {
 }
 
 /// One run over the object.
-struct Pass {
+struct Reconciliation {
     seen: Observed,
     version: u64,
     usage_version: u64,
@@ -107,7 +107,7 @@ impl Walk {
         object.not_before = dice.bad().then(|| minute(20).0);
         Self {
             cloud,
-            around: Runtime::default(),
+            around: Environment::default(),
             object,
             version: 0,
             exists: true,
@@ -125,7 +125,7 @@ impl Walk {
     fn run(&mut self) -> Result<(), String> {
         for _ in 0..MOST_PASSES {
             if self.dice.is_used_up() {
-                self.mend();
+                self.fix_everything();
             }
             if !self.exists {
                 return self.gone();
@@ -143,8 +143,8 @@ impl Walk {
         if resolved_by_a_person {
             return Ok(());
         }
-        let restless = Rest::Not(format!("{MOST_PASSES} reconciliations were not enough"));
-        rules::holds(it_comes_to_rest::rest(&restless))
+        let restless = Termination::Not(format!("{MOST_PASSES} reconciliations were not enough"));
+        rules::holds(every_request_ends::rest(&restless))
     }
 
     fn pass(&mut self) -> Result<(), String> {
@@ -166,15 +166,15 @@ impl Walk {
                 self.memory = Memory::default();
                 return self.sleep(0);
             }
-            self.meddle()?;
+            self.act_as_user()?;
         }
         Err("a reconciliation does not end".to_owned())
     }
 
-    fn load(&self) -> Pass {
+    fn load(&self) -> Reconciliation {
         let Seen(mut seen) = untouched("a B c");
         seen.request = self.stored();
-        Pass {
+        Reconciliation {
             seen,
             version: self.version,
             usage_version: 0,
@@ -185,7 +185,7 @@ impl Walk {
     }
 
     /// What the shipped rules make of the time.
-    fn facts(&mut self, pass: &mut Pass) {
+    fn facts(&mut self, pass: &mut Reconciliation) {
         let (clocks, timing) = (self.clocks(), timing());
         if let Some(project) = &mut pass.seen.project {
             daily_usage::expire(&mut project.usage, &clocks, &timing);
@@ -264,10 +264,10 @@ impl Walk {
         self.cloud.pass(least + more, open || none, &mut self.dice)
     }
 
-    fn note(&mut self, pass: &Pass, step: &Step) {
+    fn note(&mut self, pass: &Reconciliation, step: &Step) {
         let facts = if pass.seen.facts.expired { " (dead)" } else { "" };
         self.trace
-            .push(format!("{}{facts}: {}", self.cloud.now, tell(step)));
+            .push(format!("{}{facts}: {}", self.cloud.now, describe(step)));
     }
 }
 

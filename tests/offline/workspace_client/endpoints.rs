@@ -15,7 +15,7 @@ use desktop_deletion_operator::workspace::connector::{Connector, Target};
 use desktop_deletion_operator::workspace::error::Failure;
 use ipnet::IpNet;
 
-use super::server::{Play, Server, answer, authority};
+use super::server::{Behaviour, Server, answer, authority};
 use super::{AK, SK, Stopped, access_key, batch, connector, not_sent, patient, secret, submit, target};
 use sink::{Answers, Sink};
 
@@ -23,7 +23,7 @@ mod corpus;
 pub(super) mod sink;
 
 /// What a program learns that is given this endpoint in each of its places: an error for each place and each use.
-async fn told(connector: &Connector, endpoint: &str) -> Vec<String> {
+async fn errors_of(connector: &Connector, endpoint: &str) -> Vec<String> {
     let mut told = Vec::new();
     let key = SecretCredentials::access_key(&secret(&[("accessKey", AK), ("secretKey", SK)])).unwrap();
     told.extend(used(connector, target(endpoint, &authority()), key).await);
@@ -65,7 +65,7 @@ async fn used(connector: &Connector, target: Target, login: SecretCredentials) -
 }
 
 /// What is wrong with a row: it was reported differently.
-fn unlike(row: &str, told: &[String], wanted: &str) -> Option<String> {
+fn mismatch(row: &str, told: &[String], wanted: &str) -> Option<String> {
     let silent = told.is_empty() || told.iter().any(|text| !text.contains(wanted));
     silent.then(|| format!("{row}: not {wanted:?} but {told:#?}"))
 }
@@ -84,8 +84,8 @@ async fn a_malicious_endpoint_is_refused_without_resolving_it() {
     let mut wrong = Vec::new();
     for (trick, endpoint, what) in corpus::WRITTEN {
         let endpoint = endpoint.replace("PORT", &sink.port.to_string());
-        let told = told(&connector, &endpoint).await;
-        wrong.extend(unlike(&format!("{trick} ({endpoint:?})"), &told, what));
+        let told = errors_of(&connector, &endpoint).await;
+        wrong.extend(mismatch(&format!("{trick} ({endpoint:?})"), &told, what));
     }
     report(&wrong, corpus::WRITTEN.len());
     assert_eq!(
@@ -102,9 +102,9 @@ async fn a_literal_address_needs_a_network_that_holds_it() {
     for (trick, entry, endpoint) in corpus::NAMED {
         let endpoint = endpoint.replace("PORT", &sink.port.to_string());
         let allowed = format!("{};{entry}", "allowed.example=127.0.0.0/8");
-        let told = told(&connector(&allowed, patient()), &endpoint).await;
+        let told = errors_of(&connector(&allowed, patient()), &endpoint).await;
         let what = "an IP address needs an entry of --allowed-endpoints with a network that contains it";
-        wrong.extend(unlike(trick, &told, what));
+        wrong.extend(mismatch(trick, &told, what));
     }
     report(&wrong, corpus::NAMED.len());
     assert_eq!(sink.connections(), 0);
@@ -119,14 +119,14 @@ async fn an_allowed_name_that_resolves_to_a_refused_address_is_not_connected_to(
         let names = Answers::of(&[&[address]]);
         let allowed = "named.example;allowed.example=127.0.0.0/8";
         let connector = connector(allowed, patient()).with_resolver(names.clone());
-        let told = told(&connector, &endpoint).await;
+        let told = errors_of(&connector, &endpoint).await;
         let address: IpAddr = address.parse().unwrap();
         let cure = IpNet::from(address.to_canonical());
         let said = format!(
             "named.example resolves to {address}, {what}, which is not allowed; an administrator can allow it \
              with an entry of --allowed-endpoints such as named.example={cure}"
         );
-        wrong.extend(unlike(&address.to_string(), &told, &said));
+        wrong.extend(mismatch(&address.to_string(), &told, &said));
         if names.asked() == 0 {
             wrong.push(format!("{address}: the name was not resolved"));
         }
@@ -162,7 +162,7 @@ const ACCEPTED: &[u8] = include_bytes!("../../fixtures/workspace/accepted.json")
 /// A cloud whose name leads to it at first and to a sink of the same port afterwards.
 async fn cloud_and_sink() -> (Server, Sink) {
     for _ in 0..100 {
-        let cloud = Server::start(Play::Answer(answer(202, "", ACCEPTED))).await;
+        let cloud = Server::start(Behaviour::Answer(answer(202, "", ACCEPTED))).await;
         let addresses = ["127.0.0.2", "127.1.2.3"].map(|address| address.parse().unwrap());
         if let Some(sink) = Sink::on(cloud.port(), &addresses).await {
             return (cloud, sink);

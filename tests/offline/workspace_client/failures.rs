@@ -7,7 +7,7 @@ use desktop_deletion_operator::workspace::auth::SecretCredentials;
 use desktop_deletion_operator::workspace::transport::Options;
 use tokio::net::TcpSocket;
 
-use super::server::{Play, Server, answer, authority};
+use super::server::{Behaviour, Server, answer, authority};
 use super::{
     access_key, connector, no_answer, not_sent, patient, submit, target, unreadable, workspace,
     workspace_with,
@@ -41,7 +41,7 @@ async fn a_refused_connection_means_not_sent() {
 
 #[tokio::test]
 async fn a_certificate_of_an_unknown_authority_means_not_sent() {
-    let server = Server::start(Play::Answer(answer(202, "", ACCEPTED))).await;
+    let server = Server::start(Behaviour::Answer(answer(202, "", ACCEPTED))).await;
     let stranger = rcgen::generate_simple_self_signed(vec!["stranger.example".to_owned()])
         .unwrap()
         .cert
@@ -59,7 +59,8 @@ async fn a_certificate_of_an_unknown_authority_means_not_sent() {
 
 #[tokio::test]
 async fn a_ca_certificate_that_is_used_as_server_certificate_is_reported_as_such() {
-    let (server, authority) = Server::presenting_an_authority(Play::Answer(answer(202, "", ACCEPTED))).await;
+    let (server, authority) =
+        Server::presenting_an_authority(Behaviour::Answer(answer(202, "", ACCEPTED))).await;
     let workspace = connector("127.0.0.1=127.0.0.0/8", patient())
         .connect(
             &target(&server.endpoint(), &authority),
@@ -76,7 +77,7 @@ async fn a_ca_certificate_that_is_used_as_server_certificate_is_reported_as_such
 
 #[tokio::test]
 async fn a_handshake_that_hangs_means_not_sent() {
-    let server = Server::start(Play::SilentHandshake).await;
+    let server = Server::start(Behaviour::SilentHandshake).await;
     let options = Options {
         connect_timeout: Duration::from_millis(300),
         ..patient()
@@ -90,7 +91,7 @@ async fn a_handshake_that_hangs_means_not_sent() {
 
 #[tokio::test]
 async fn a_handshake_that_is_cut_means_not_sent() {
-    let server = Server::start(Play::NoHandshake).await;
+    let server = Server::start(Behaviour::NoHandshake).await;
     let error = submit(&*workspace(&server)).await.unwrap_err();
     not_sent(&error);
     assert_eq!(server.connections(), 1);
@@ -110,7 +111,7 @@ async fn a_name_without_an_address_means_not_sent() {
 
 #[tokio::test]
 async fn a_name_that_leads_to_a_refused_address_is_not_connected_to() {
-    let server = Server::start(Play::Answer(answer(202, "", ACCEPTED))).await;
+    let server = Server::start(Behaviour::Answer(answer(202, "", ACCEPTED))).await;
     let endpoint = format!("https://localhost:{}", server.port());
     let through = |allowed: &str| {
         connector(allowed, patient())
@@ -134,7 +135,7 @@ async fn a_name_that_leads_to_a_refused_address_is_not_connected_to() {
 
 #[tokio::test]
 async fn a_reset_after_the_request_leaves_the_outcome_unknown_and_is_never_retried() {
-    let server = Server::start(Play::Reset).await;
+    let server = Server::start(Behaviour::Reset).await;
     let error = submit(&*workspace(&server)).await.unwrap_err();
     no_answer(&error);
     assert_eq!((server.requests().len(), server.connections()), (1, 1));
@@ -142,7 +143,7 @@ async fn a_reset_after_the_request_leaves_the_outcome_unknown_and_is_never_retri
 
 #[tokio::test]
 async fn a_connection_that_is_closed_without_a_response_leaves_the_outcome_unknown_and_is_never_retried() {
-    let server = Server::start(Play::AnswerAndClose(Vec::new())).await;
+    let server = Server::start(Behaviour::AnswerAndClose(Vec::new())).await;
     let error = submit(&*workspace(&server)).await.unwrap_err();
     no_answer(&error);
     assert_eq!((server.requests().len(), server.connections()), (1, 1));
@@ -150,7 +151,7 @@ async fn a_connection_that_is_closed_without_a_response_leaves_the_outcome_unkno
 
 #[tokio::test]
 async fn a_missing_response_leaves_the_outcome_unknown() {
-    let server = Server::start(Play::Silence).await;
+    let server = Server::start(Behaviour::Silence).await;
     let options = Options {
         submission_timeout: Duration::from_secs(3),
         ..patient()
@@ -165,7 +166,7 @@ async fn a_missing_response_leaves_the_outcome_unknown() {
 #[tokio::test]
 async fn a_truncated_response_head_leaves_the_outcome_unknown() {
     let head = b"HTTP/1.1 202 Accepted\r\nContent-Le".to_vec();
-    let server = Server::start(Play::AnswerAndClose(head)).await;
+    let server = Server::start(Behaviour::AnswerAndClose(head)).await;
     no_answer(&submit(&*workspace(&server)).await.unwrap_err());
 }
 
@@ -174,7 +175,7 @@ async fn a_truncated_body_leaves_the_outcome_unknown_with_every_status() {
     for status in [202, 400, 500] {
         let mut bytes = answer(status, "", ACCEPTED);
         bytes.truncate(bytes.len() - 1);
-        let server = Server::start(Play::AnswerAndClose(bytes)).await;
+        let server = Server::start(Behaviour::AnswerAndClose(bytes)).await;
         let error = submit(&*workspace(&server)).await.unwrap_err();
         no_answer(&error);
         assert_eq!(error.service_time, None, "it may have come from anywhere");
@@ -183,26 +184,26 @@ async fn a_truncated_body_leaves_the_outcome_unknown_with_every_status() {
 
 #[tokio::test]
 async fn a_response_that_is_not_http_leaves_the_outcome_unknown() {
-    let server = Server::start(Play::AnswerAndClose(b"SSH-2.0-OpenSSH_9.9\r\n\r\n".to_vec())).await;
+    let server = Server::start(Behaviour::AnswerAndClose(b"SSH-2.0-OpenSSH_9.9\r\n\r\n".to_vec())).await;
     no_answer(&submit(&*workspace(&server)).await.unwrap_err());
 }
 
 #[tokio::test]
 async fn an_endless_body_is_abandoned_at_the_size_limit() {
     let head = b"HTTP/1.1 202 Accepted\r\n\r\n".to_vec();
-    let server = Server::start(Play::Endless(head)).await;
+    let server = Server::start(Behaviour::Endless(head)).await;
     let error = submit(&*workspace(&server)).await.unwrap_err();
     assert_eq!(unreadable(&error), (202, "it is longer than 65536 bytes"));
 
     let head = b"HTTP/1.1 200 OK\r\n\r\n".to_vec();
-    let server = Server::start(Play::Endless(head)).await;
+    let server = Server::start(Behaviour::Endless(head)).await;
     let error = workspace(&server).list_desktops(&[]).await.unwrap_err();
     assert_eq!(unreadable(&error), (200, "it is longer than 8388608 bytes"));
 }
 
 #[tokio::test]
 async fn an_endless_error_response_is_an_error_without_a_message() {
-    let server = Server::start(Play::Endless(b"HTTP/1.1 503 Busy\r\n\r\n".to_vec())).await;
+    let server = Server::start(Behaviour::Endless(b"HTTP/1.1 503 Busy\r\n\r\n".to_vec())).await;
     let error = submit(&*workspace(&server)).await.unwrap_err();
     let refusal = error.error_response().unwrap();
     assert_eq!(
@@ -213,7 +214,7 @@ async fn an_endless_error_response_is_an_error_without_a_message() {
 
 #[tokio::test]
 async fn a_body_that_arrives_byte_by_byte_times_out() {
-    let server = Server::start(Play::Drip(UNFINISHED.to_vec(), Duration::from_millis(100))).await;
+    let server = Server::start(Behaviour::Drip(UNFINISHED.to_vec(), Duration::from_millis(100))).await;
     let options = Options {
         submission_timeout: Duration::from_secs(3),
         ..patient()
@@ -227,7 +228,7 @@ async fn a_body_that_arrives_byte_by_byte_times_out() {
 
 #[tokio::test]
 async fn a_body_that_stops_arriving_times_out() {
-    let server = Server::start(Play::Drip(UNFINISHED.to_vec(), Duration::from_secs(3600))).await;
+    let server = Server::start(Behaviour::Drip(UNFINISHED.to_vec(), Duration::from_secs(3600))).await;
     let options = Options {
         submission_timeout: Duration::from_secs(3),
         ..patient()

@@ -14,7 +14,7 @@ use workspace_simulator::cloud::Operation;
 use workspace_simulator::world::World;
 use workspace_simulator::{Options, Running, serve};
 
-use super::server::{Play, Server, authority};
+use super::server::{Behaviour, Server, authority};
 use super::{ALICE, BOB, PROJECT, batch, desktop, patient, secret, target};
 
 /// Another project of the same account.
@@ -237,7 +237,7 @@ async fn the_expiry_of_a_ready_token_is_read_from_iam() {
 #[tokio::test]
 async fn a_ready_token_is_used_even_if_its_expiry_is_unknown() {
     let cloud = cloud(json!({})).await;
-    let silent = Server::start(Play::NoHandshake).await;
+    let silent = Server::start(Behaviour::NoHandshake).await;
     let elsewhere = Some("https://iam.example.com".to_owned());
     for iam_endpoint in [None, Some(silent.endpoint()), elsewhere] {
         let target = Target {
@@ -281,9 +281,9 @@ async fn a_password_is_sent_only_to_an_allowed_iam_endpoint() {
 
 /// Keeps what it hears.
 #[derive(Debug, Default)]
-struct Ear(Mutex<Vec<(Call, Option<u16>)>>);
+struct RecordingObserver(Mutex<Vec<(Call, Option<u16>)>>);
 
-impl CallObserver for Ear {
+impl CallObserver for RecordingObserver {
     fn call_ended(&self, operation: Call, outcome: Result<u16, &Failure>) {
         self.0.lock().unwrap().push((operation, outcome.ok()));
     }
@@ -292,7 +292,7 @@ impl CallObserver for Ear {
 #[tokio::test]
 async fn every_iam_call_is_reported_to_the_call_observer() {
     let cloud = cloud(json!({"tokenExchange": false})).await;
-    let ear = Arc::new(Ear::default());
+    let ear = Arc::new(RecordingObserver::default());
     let connector = connector().with_call_observer(Arc::clone(&ear) as Arc<dyn CallObserver>);
     let workspace = connector.connect(&of(&cloud), right()).unwrap();
     workspace.list_desktops(&[]).await.unwrap();
@@ -309,7 +309,7 @@ async fn every_iam_call_is_reported_to_the_call_observer() {
 /// IAM answers with this head and body, and Workspace is never reached.
 async fn answered(head: &str, body: &str) -> Error {
     let answer = format!("HTTP/1.1 {head}\r\nContent-Length: {}\r\n\r\n{body}", body.len());
-    let iam = Server::start(Play::AnswerAndClose(answer.into_bytes())).await;
+    let iam = Server::start(Behaviour::AnswerAndClose(answer.into_bytes())).await;
     let target = Target {
         iam_endpoint: Some(iam.endpoint()),
         ..target(&iam.endpoint(), &authority())

@@ -8,7 +8,7 @@ use desktop_deletion_operator::ids::{ProjectID, ProjectKey};
 use desktop_deletion_operator::plan::plan_hash::{PlannedDesktop, plan_hash};
 use serde_json::{Value, json};
 
-use super::server::{Play, Server, answer as answered};
+use super::server::{Behaviour, Server, answer as answered};
 use super::{ALICE, BOB, desktop, workspace};
 use crate::plan::build::untouched;
 
@@ -46,7 +46,7 @@ fn computed(request: &Value, project: &Value, answer: &Value) -> String {
 /// What the operator makes of the same response.
 async fn planned(endpoint: &str, answer: &Value) -> String {
     let body = answer.to_string();
-    let server = Server::start(Play::Answer(answered(200, "", body.as_bytes()))).await;
+    let server = Server::start(Behaviour::Answer(answered(200, "", body.as_bytes()))).await;
     let ids = [desktop(BOB), desktop(ALICE)];
     let page = workspace(&server).list_desktops(&ids).await.unwrap().value;
     let desktops: Vec<_> = page

@@ -12,14 +12,14 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt, copy_bidirectional};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 
 use super::endpoints::sink::Answers;
-use super::server::{Play, Server, answer, authority};
+use super::server::{Behaviour, Server, answer, authority};
 use super::{access_key, connector, no_answer, not_sent, patient, submit, target};
 
 const ACCEPTED: &[u8] = include_bytes!("../../fixtures/workspace/accepted.json");
 
 /// What a proxy does once it has read a CONNECT.
 #[derive(Debug, Clone, Copy)]
-enum Conduct {
+enum ProxyBehaviour {
     /// Opens the tunnel, to the server of the test for every requested name.
     Tunnel,
     /// Writes these bytes and closes the connection.
@@ -42,7 +42,7 @@ impl Drop for FakeProxy {
 }
 
 impl FakeProxy {
-    async fn start(conduct: Conduct, server: u16) -> Self {
+    async fn start(conduct: ProxyBehaviour, server: u16) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let heads = Arc::<Mutex<Vec<String>>>::default();
@@ -63,20 +63,20 @@ impl FakeProxy {
     }
 }
 
-async fn serve(mut client: TcpStream, conduct: Conduct, server: u16, seen: Arc<Mutex<Vec<String>>>) {
+async fn serve(mut client: TcpStream, conduct: ProxyBehaviour, server: u16, seen: Arc<Mutex<Vec<String>>>) {
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {
         head.push(client.read_u8().await.unwrap());
     }
     seen.lock().unwrap().push(String::from_utf8(head).unwrap());
     match conduct {
-        Conduct::Tunnel => {
+        ProxyBehaviour::Tunnel => {
             client.write_all(b"HTTP/1.1 200 OK\r\n\r\n").await.unwrap();
             let mut server = TcpStream::connect(("127.0.0.1", server)).await.unwrap();
             copy_bidirectional(&mut client, &mut server).await.ok();
         }
-        Conduct::Say(text) => client.write_all(text.as_bytes()).await.unwrap(),
-        Conduct::SayAndHang(text) => {
+        ProxyBehaviour::Say(text) => client.write_all(text.as_bytes()).await.unwrap(),
+        ProxyBehaviour::SayAndHang(text) => {
             client.write_all(text.as_bytes()).await.unwrap();
             std::future::pending::<()>().await;
         }
@@ -107,8 +107,8 @@ fn beyond(proxy: Option<CloudProxy>, port: u16, options: Options) -> Arc<dyn Wor
 
 #[tokio::test]
 async fn a_request_goes_through_the_proxy_by_name_without_local_resolution() {
-    let server = Server::start(Play::Answer(answer(202, "", ACCEPTED))).await;
-    let tunnels = FakeProxy::start(Conduct::Tunnel, server.port()).await;
+    let server = Server::start(Behaviour::Answer(answer(202, "", ACCEPTED))).await;
+    let tunnels = FakeProxy::start(ProxyBehaviour::Tunnel, server.port()).await;
     let names = Answers::of(&[&["127.0.0.1"]]);
     let connector = connector("named.example;localhost", patient())
         .with_resolver(names.clone())
@@ -143,8 +143,8 @@ async fn a_request_goes_through_the_proxy_by_name_without_local_resolution() {
 
 #[tokio::test]
 async fn each_submission_has_a_tunnel_of_its_own() {
-    let server = Server::start(Play::Answer(answer(202, "", ACCEPTED))).await;
-    let tunnels = FakeProxy::start(Conduct::Tunnel, server.port()).await;
+    let server = Server::start(Behaviour::Answer(answer(202, "", ACCEPTED))).await;
+    let tunnels = FakeProxy::start(ProxyBehaviour::Tunnel, server.port()).await;
     let workspace = beyond(proxy(tunnels.address), server.port(), patient());
     for _ in 0..3 {
         submit(&*workspace).await.unwrap();
@@ -154,7 +154,7 @@ async fn each_submission_has_a_tunnel_of_its_own() {
 
 #[tokio::test]
 async fn a_host_that_is_not_on_the_allow_list_is_not_requested_from_the_proxy() {
-    let tunnels = FakeProxy::start(Conduct::Tunnel, 1).await;
+    let tunnels = FakeProxy::start(ProxyBehaviour::Tunnel, 1).await;
     let connector = connector("allowed.example", patient()).with_proxy(proxy(tunnels.address));
     for endpoint in [
         "https://other.example",
@@ -173,8 +173,8 @@ async fn a_host_that_is_not_on_the_allow_list_is_not_requested_from_the_proxy() 
 
 #[tokio::test]
 async fn proxy_credentials_are_sent_only_to_the_proxy() {
-    let server = Server::start(Play::Answer(answer(202, "", ACCEPTED))).await;
-    let tunnels = FakeProxy::start(Conduct::Tunnel, server.port()).await;
+    let server = Server::start(Behaviour::Answer(answer(202, "", ACCEPTED))).await;
+    let tunnels = FakeProxy::start(ProxyBehaviour::Tunnel, server.port()).await;
     let proxy = proxy_with_credentials(tunnels.address);
     let connector = connector("localhost", patient()).with_proxy(proxy);
     let endpoint = format!("https://localhost:{}", server.port());
@@ -201,29 +201,29 @@ async fn proxy_credentials_are_sent_only_to_the_proxy() {
 
 /// How the proxy fails, and what is said of it besides that it was the proxy.
 #[rustfmt::skip]
-const FAILURES: &[(&str, Conduct, &str)] = &[
-    ("407", Conduct::Say("HTTP/1.1 407 Proxy Authentication Required\r\nProxy-Authenticate: Basic realm=\"a\"\r\n\r\n"), "check --cloud-proxy-credentials-file"),
-    ("403", Conduct::Say("HTTP/1.1 403 Forbidden\r\nContent-Length: 2\r\n\r\nno"), "403: its rules deny this host"),
-    ("502", Conduct::Say("HTTP/1.1 502 Bad Gateway\r\n\r\n"), "502: it cannot reach the host"),
-    ("redirect", Conduct::Say("HTTP/1.1 302 Found\r\nLocation: https://login.example/\r\n\r\n"), "did not answer CONNECT with HTTP 200"),
-    ("no HTTP", Conduct::Say("SSH-2.0-OpenSSH_9.9\r\n\r\n"), "did not answer CONNECT with HTTP 200"),
-    ("no answer", Conduct::Say(""), "closed the connection without a response to CONNECT"),
-    ("a cut head", Conduct::Say("HTTP/1.1 200 OK\r\nVia"), "closed the connection without a response to CONNECT"),
-    ("closed before the handshake", Conduct::Say("HTTP/1.1 200 OK\r\n\r\n"), "no connection: "),
-    ("no TLS in the tunnel", Conduct::Say("HTTP/1.1 200 OK\r\n\r\nHTTP/1.1 500 No\r\n\r\n"), "no connection: "),
-    ("silence", Conduct::SayAndHang(""), "no connection: "),
-    ("a head that never ends", Conduct::SayAndHang("HTTP/1.1 200 OK\r\nVia"), "no connection: "),
-    ("silence in the tunnel", Conduct::SayAndHang("HTTP/1.1 200 OK\r\n\r\n"), "no connection: "),
+const FAILURES: &[(&str, ProxyBehaviour, &str)] = &[
+    ("407", ProxyBehaviour::Say("HTTP/1.1 407 Proxy Authentication Required\r\nProxy-Authenticate: Basic realm=\"a\"\r\n\r\n"), "check --cloud-proxy-credentials-file"),
+    ("403", ProxyBehaviour::Say("HTTP/1.1 403 Forbidden\r\nContent-Length: 2\r\n\r\nno"), "403: its rules deny this host"),
+    ("502", ProxyBehaviour::Say("HTTP/1.1 502 Bad Gateway\r\n\r\n"), "502: it cannot reach the host"),
+    ("redirect", ProxyBehaviour::Say("HTTP/1.1 302 Found\r\nLocation: https://login.example/\r\n\r\n"), "did not answer CONNECT with HTTP 200"),
+    ("no HTTP", ProxyBehaviour::Say("SSH-2.0-OpenSSH_9.9\r\n\r\n"), "did not answer CONNECT with HTTP 200"),
+    ("no answer", ProxyBehaviour::Say(""), "closed the connection without a response to CONNECT"),
+    ("a cut head", ProxyBehaviour::Say("HTTP/1.1 200 OK\r\nVia"), "closed the connection without a response to CONNECT"),
+    ("closed before the handshake", ProxyBehaviour::Say("HTTP/1.1 200 OK\r\n\r\n"), "no connection: "),
+    ("no TLS in the tunnel", ProxyBehaviour::Say("HTTP/1.1 200 OK\r\n\r\nHTTP/1.1 500 No\r\n\r\n"), "no connection: "),
+    ("silence", ProxyBehaviour::SayAndHang(""), "no connection: "),
+    ("a head that never ends", ProxyBehaviour::SayAndHang("HTTP/1.1 200 OK\r\nVia"), "no connection: "),
+    ("silence in the tunnel", ProxyBehaviour::SayAndHang("HTTP/1.1 200 OK\r\n\r\n"), "no connection: "),
 ];
 
 #[tokio::test]
 async fn a_proxy_failure_means_not_sent_and_names_the_proxy() {
-    let server = Server::start(Play::Answer(answer(202, "", ACCEPTED))).await;
+    let server = Server::start(Behaviour::Answer(answer(202, "", ACCEPTED))).await;
     let mut wrong = Vec::new();
     for (how, conduct, words) in FAILURES {
         let fails = FakeProxy::start(*conduct, server.port()).await;
         let connect_timeout = match conduct {
-            Conduct::SayAndHang(_) => Duration::from_millis(500),
+            ProxyBehaviour::SayAndHang(_) => Duration::from_millis(500),
             _ => patient().connect_timeout,
         };
         let options = Options {
@@ -276,8 +276,8 @@ async fn a_proxy_that_cannot_be_resolved_means_not_sent_and_is_named() {
 
 #[tokio::test]
 async fn a_missing_response_through_a_proxy_leaves_the_outcome_unknown() {
-    let server = Server::start(Play::Silence).await;
-    let tunnels = FakeProxy::start(Conduct::Tunnel, server.port()).await;
+    let server = Server::start(Behaviour::Silence).await;
+    let tunnels = FakeProxy::start(ProxyBehaviour::Tunnel, server.port()).await;
     let options = Options {
         submission_timeout: Duration::from_secs(3),
         ..patient()

@@ -8,7 +8,7 @@ use desktop_deletion_operator::workspace::api::{
 };
 use desktop_deletion_operator::workspace::error::{Failure, Operation};
 
-use super::server::{Play, Server, answer};
+use super::server::{Behaviour, Server, answer};
 use super::{
     ALICE, BOB, JOB, PROJECT, TOKEN, desktop, job, not_sent, patient, token, unreadable, workspace,
     workspace_with,
@@ -22,7 +22,7 @@ const SUB_JOBS: &[u8] = include_bytes!("../../fixtures/workspace/sub-jobs.json")
 const JOB_BODY: &[u8] = include_bytes!("../../fixtures/workspace/job.json");
 
 async fn serving(status: u16, body: &[u8]) -> Server {
-    Server::start(Play::Answer(answer(status, "", body))).await
+    Server::start(Behaviour::Answer(answer(status, "", body))).await
 }
 
 /// First line and headers of a request, lower-case names.
@@ -423,7 +423,7 @@ async fn only_status_200_is_accepted_for_a_read() {
 
 #[tokio::test]
 async fn a_compressed_response_is_unreadable() {
-    let server = Server::start(Play::Answer(answer(
+    let server = Server::start(Behaviour::Answer(answer(
         200,
         "Content-Encoding: gzip\r\n",
         &[0x1f, 0x8b, 8, 0],

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use desktop_deletion_operator::workspace::error::{ErrorResponse, Operation};
 
-use super::server::{Play, Server, answer};
+use super::server::{Behaviour, Server, answer};
 use super::{AK, SK, TOKEN, access_key, patient, submit, token, workspace, workspace_with};
 
 macro_rules! recorded {
@@ -14,7 +14,7 @@ macro_rules! recorded {
 }
 
 async fn refused(status: u16, headers: &str, body: &[u8]) -> ErrorResponse {
-    let server = Server::start(Play::Answer(answer(status, headers, body))).await;
+    let server = Server::start(Behaviour::Answer(answer(status, headers, body))).await;
     let error = submit(&*workspace(&server)).await.unwrap_err();
     assert_eq!(error.operation, Operation::BatchDelete);
     let refusal = error.error_response().unwrap().clone();
@@ -37,7 +37,7 @@ async fn only_a_response_of_the_service_itself_provides_its_time() {
         ("", b"{}", false),
         ("", b"x", false),
     ] {
-        let server = Server::start(Play::Answer(answer(502, headers, body))).await;
+        let server = Server::start(Behaviour::Answer(answer(502, headers, body))).await;
         let error = submit(&*workspace(&server)).await.unwrap_err();
         let body = String::from_utf8_lossy(body);
         assert_eq!(error.service_time.is_some(), tells, "{headers}{body}");
@@ -160,7 +160,7 @@ async fn credentials_that_the_cloud_repeats_are_redacted() {
             (401, format!("<title>{canary}</title>")),
             (202, format!(r#"{{"job_id":"{canary} "}}"#)),
         ] {
-            let server = Server::start(Play::Answer(answer(status, "", body.as_bytes()))).await;
+            let server = Server::start(Behaviour::Answer(answer(status, "", body.as_bytes()))).await;
             let workspace = workspace_with(&server, credentials.clone(), patient());
             let error = submit(&*workspace).await.unwrap_err();
             let shown = format!("{error} {error:?} {workspace:?}");

@@ -13,7 +13,7 @@ use tokio_rustls::TlsAcceptor;
 
 /// What the server does with every connection or request.
 #[derive(Debug, Clone)]
-pub(super) enum Play {
+pub(super) enum Behaviour {
     /// Writes these bytes and keeps the connection open for the next request.
     Answer(Vec<u8>),
     /// Writes these bytes and closes the connection.
@@ -54,12 +54,12 @@ impl Drop for Server {
 
 impl Server {
     /// Starts on a free port.
-    pub(super) async fn start(play: Play) -> Self {
+    pub(super) async fn start(play: Behaviour) -> Self {
         Self::presenting(play, Arc::clone(&IDENTITY.1)).await
     }
 
     /// The same, with the certificate of an authority as its own; gives that certificate too.
-    pub(super) async fn presenting_an_authority(play: Play) -> (Self, String) {
+    pub(super) async fn presenting_an_authority(play: Behaviour) -> (Self, String) {
         let mut params = CertificateParams::new(vec!["127.0.0.1".to_owned()]).unwrap();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         let key = KeyPair::generate().unwrap();
@@ -68,7 +68,7 @@ impl Server {
         (server, certificate.pem())
     }
 
-    async fn presenting(play: Play, tls: Arc<ServerConfig>) -> Self {
+    async fn presenting(play: Behaviour, tls: Arc<ServerConfig>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let seen = Arc::new(Mutex::new(Seen::default()));
@@ -148,7 +148,7 @@ fn tls(certificate: CertificateDer<'static>, key: &KeyPair) -> Arc<ServerConfig>
     Arc::new(config)
 }
 
-async fn accept(listener: TcpListener, play: Play, tls: Arc<ServerConfig>, seen: Arc<Mutex<Seen>>) {
+async fn accept(listener: TcpListener, play: Behaviour, tls: Arc<ServerConfig>, seen: Arc<Mutex<Seen>>) {
     let mut open = tokio::task::JoinSet::new();
     loop {
         let (stream, _) = listener.accept().await.unwrap();
@@ -162,13 +162,13 @@ async fn accept(listener: TcpListener, play: Play, tls: Arc<ServerConfig>, seen:
     }
 }
 
-async fn connection(stream: TcpStream, play: Play, tls: Arc<ServerConfig>, seen: Arc<Mutex<Seen>>) {
+async fn connection(stream: TcpStream, play: Behaviour, tls: Arc<ServerConfig>, seen: Arc<Mutex<Seen>>) {
     match play {
-        Play::SilentHandshake => {
+        Behaviour::SilentHandshake => {
             std::future::pending::<()>().await;
         }
-        Play::NoHandshake => return,
-        Play::Reset => stream.set_zero_linger().unwrap(),
+        Behaviour::NoHandshake => return,
+        Behaviour::Reset => stream.set_zero_linger().unwrap(),
         _ => {}
     }
     // A client that does not trust the certificate ends the handshake.
@@ -177,31 +177,31 @@ async fn connection(stream: TcpStream, play: Play, tls: Arc<ServerConfig>, seen:
     };
     while let Some(request) = read_request(&mut stream).await {
         seen.lock().unwrap().requests.push(request);
-        if perform(&mut stream, &play).await.is_err() {
+        if respond(&mut stream, &play).await.is_err() {
             return;
         }
     }
 }
 
 /// Plays; an error ends the connection, as does a client that went away.
-async fn perform(stream: &mut (impl AsyncWrite + Unpin), play: &Play) -> std::io::Result<()> {
+async fn respond(stream: &mut (impl AsyncWrite + Unpin), play: &Behaviour) -> std::io::Result<()> {
     match play {
-        Play::Answer(bytes) => {
+        Behaviour::Answer(bytes) => {
             stream.write_all(bytes).await?;
             stream.flush().await
         }
-        Play::AnswerAndClose(bytes) => {
+        Behaviour::AnswerAndClose(bytes) => {
             stream.write_all(bytes).await?;
             stream.flush().await?;
             Err(std::io::ErrorKind::ConnectionAborted.into())
         }
-        Play::Endless(head) => {
+        Behaviour::Endless(head) => {
             stream.write_all(head).await?;
             loop {
                 stream.write_all(&[b'x'; 4096]).await?;
             }
         }
-        Play::Drip(head, breaker) => {
+        Behaviour::Drip(head, breaker) => {
             stream.write_all(head).await?;
             loop {
                 stream.write_all(b" ").await?;
@@ -209,8 +209,8 @@ async fn perform(stream: &mut (impl AsyncWrite + Unpin), play: &Play) -> std::io
                 tokio::time::sleep(*breaker).await;
             }
         }
-        Play::Silence => std::future::pending().await,
-        Play::Reset | Play::SilentHandshake | Play::NoHandshake => {
+        Behaviour::Silence => std::future::pending().await,
+        Behaviour::Reset | Behaviour::SilentHandshake | Behaviour::NoHandshake => {
             Err(std::io::ErrorKind::ConnectionReset.into())
         }
     }

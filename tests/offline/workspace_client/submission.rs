@@ -11,7 +11,7 @@ use desktop_deletion_operator::workspace::error::Failure;
 use desktop_deletion_operator::workspace::signature::{Request, sha256_hex, sign};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
-use super::server::{Play, Server, answer, authority};
+use super::server::{Behaviour, Server, answer, authority};
 use super::{
     AK, ALICE, BOB, JOB, PROJECT, SK, Stopped, TOKEN, access_key, batch, connector, desktop, job, not_sent,
     patient, secret, submit, target, token, unreadable, workspace, workspace_with,
@@ -20,7 +20,7 @@ use super::{
 const ACCEPTED: &[u8] = include_bytes!("../../fixtures/workspace/accepted.json");
 
 async fn accepting() -> Server {
-    Server::start(Play::Answer(answer(202, "", ACCEPTED))).await
+    Server::start(Behaviour::Answer(answer(202, "", ACCEPTED))).await
 }
 
 fn body() -> String {
@@ -184,7 +184,7 @@ async fn an_acceptance_without_a_readable_job_id_is_unreadable() {
         ("<html><title>Accepted</title></html>", "not a JSON object"),
         (&long, "it is longer than 65536 bytes"),
     ] {
-        let server = Server::start(Play::Answer(answer(202, "", body.as_bytes()))).await;
+        let server = Server::start(Behaviour::Answer(answer(202, "", body.as_bytes()))).await;
         let error = submit(&*workspace(&server)).await.unwrap_err();
         let (status, reason) = unreadable(&error);
         assert_eq!(status, 202);
@@ -203,7 +203,7 @@ async fn an_error_in_place_of_a_job_id_keeps_its_code_and_message() {
         (r#"{"job_id":null,"code":7,"message":"busy"}"#, "7"),
     ] {
         for status in [200, 202] {
-            let server = Server::start(Play::Answer(answer(status, "", body.as_bytes()))).await;
+            let server = Server::start(Behaviour::Answer(answer(status, "", body.as_bytes()))).await;
             let error = submit(&*workspace(&server)).await.unwrap_err();
             let Failure::Unreadable { code: said, .. } = &error.failure else {
                 panic!("{error:?}");
@@ -224,7 +224,7 @@ async fn an_error_in_place_of_a_job_id_keeps_its_code_and_message() {
 #[tokio::test]
 async fn a_job_id_is_accepted_with_every_success_status() {
     for status in [200, 201, 202] {
-        let server = Server::start(Play::Answer(answer(status, "", ACCEPTED))).await;
+        let server = Server::start(Behaviour::Answer(answer(status, "", ACCEPTED))).await;
         assert_eq!(
             submit(&*workspace(&server)).await.unwrap().value,
             job(JOB),
@@ -235,7 +235,7 @@ async fn a_job_id_is_accepted_with_every_success_status() {
 
 #[tokio::test]
 async fn a_compressed_acceptance_is_unreadable() {
-    let server = Server::start(Play::Answer(answer(
+    let server = Server::start(Behaviour::Answer(answer(
         202,
         "Content-Encoding: gzip\r\n",
         &[0x1f, 0x8b, 8, 0],
@@ -250,7 +250,7 @@ async fn no_redirect_is_followed() {
     let elsewhere = accepting().await;
     for status in [301, 302, 303, 307, 308] {
         let location = format!("Location: {}/\r\n", elsewhere.endpoint());
-        let server = Server::start(Play::Answer(answer(status, &location, b""))).await;
+        let server = Server::start(Behaviour::Answer(answer(status, &location, b""))).await;
         let error = submit(&*workspace(&server)).await.unwrap_err();
         assert_eq!(error.error_response().map(|refusal| refusal.status), Some(status));
         assert_eq!(server.requests().len(), 1);
@@ -261,7 +261,7 @@ async fn no_redirect_is_followed() {
 #[tokio::test]
 async fn a_refused_submission_is_sent_once() {
     for status in [400, 401, 403, 404, 409, 413, 429, 500, 502, 503, 504] {
-        let server = Server::start(Play::Answer(answer(status, "Retry-After: 0\r\n", b"{}"))).await;
+        let server = Server::start(Behaviour::Answer(answer(status, "Retry-After: 0\r\n", b"{}"))).await;
         let error = submit(&*workspace(&server)).await.unwrap_err();
         assert_eq!(error.error_response().map(|refusal| refusal.status), Some(status));
         assert_eq!((server.requests().len(), server.connections()), (1, 1));

@@ -7,7 +7,7 @@ use crate::dice::Dice;
 
 /// An action of a user or a machine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Deed {
+pub enum UserAction {
     /// The operator crashes, and is started again so many milliseconds later.
     Crash(u64),
     /// The operator shuts down, and another one starts at once.
@@ -102,7 +102,7 @@ pub struct Act {
     /// When.
     pub when: Trigger,
     /// What.
-    pub deed: Deed,
+    pub deed: UserAction,
 }
 
 /// Within this time everything begins that is to go wrong.
@@ -114,21 +114,21 @@ impl Act {
         let mut one = |of: usize| usize::try_from(dice.within(0..of.max(1) as u64)).unwrap_or_default();
         let (request, desktop) = (one(requests), one(desktops));
         let deed = match dice.within(0..24) {
-            0..6 => Deed::Crash(*dice.one_of(&[500, 5_000, 60_000, 600_000, 1_500_000])),
-            6 => Deed::HandOver,
-            7 => Deed::SecondLeader,
-            8 => Deed::Suspend(request),
-            9 => Deed::Resume(request),
-            10 | 11 => Deed::Delete(request),
-            12..15 => Deed::Recreate(request),
-            15 => Deed::Abandon(request),
-            16 => Deed::SuspendProject,
-            17 => Deed::BreakSecret,
-            18 => Deed::Console(desktop),
-            19 => Deed::CutWatches,
-            20 | 21 => Deed::FreezeWatches(*dice.one_of(&[3_000, 60_000, 500_000])),
-            22 => Deed::Compact,
-            _ => Deed::MendSecret,
+            0..6 => UserAction::Crash(*dice.one_of(&[500, 5_000, 60_000, 600_000, 1_500_000])),
+            6 => UserAction::HandOver,
+            7 => UserAction::SecondLeader,
+            8 => UserAction::Suspend(request),
+            9 => UserAction::Resume(request),
+            10 | 11 => UserAction::Delete(request),
+            12..15 => UserAction::Recreate(request),
+            15 => UserAction::Abandon(request),
+            16 => UserAction::SuspendProject,
+            17 => UserAction::BreakSecret,
+            18 => UserAction::Console(desktop),
+            19 => UserAction::CutWatches,
+            20 | 21 => UserAction::FreezeWatches(*dice.one_of(&[3_000, 60_000, 500_000])),
+            22 => UserAction::Compact,
+            _ => UserAction::MendSecret,
         };
         Self {
             when: Trigger::draw(dice),
@@ -142,9 +142,9 @@ impl Act {
     pub fn draw_untrue(requests: usize, dice: &mut Dice) -> Self {
         let request = usize::try_from(dice.within(0..requests.max(1) as u64)).unwrap_or_default();
         let deed = if dice.once_in(2) {
-            Deed::SetClock(*dice.one_of(&[0, 200, -200, 900, -900, 86_400, -86_400]))
+            UserAction::SetClock(*dice.one_of(&[0, 200, -200, 900, -900, 86_400, -86_400]))
         } else {
-            Deed::Replace(request)
+            UserAction::Replace(request)
         };
         Self {
             when: Trigger::draw(dice),
@@ -159,15 +159,15 @@ impl Act {
         let mut one = |of: usize| usize::try_from(dice.within(0..of.max(1) as u64)).unwrap_or_default();
         let (request, desktop) = (one(requests), one(desktops));
         let deed = match dice.within(0..16) {
-            0..3 => Deed::Approve(request),
-            3 => Deed::ApproveFormer(request),
-            4 => Deed::ApproveUnseen(request),
-            5 | 6 => Deed::Withdraw(request),
-            7..10 => Deed::Reassign(desktop),
-            10 => Deed::Rename(desktop),
-            11 => Deed::Connect(desktop),
-            12 | 13 => Deed::Vanish(desktop, *dice.one_of(&[200, 20_000, 300_000])),
-            _ => Deed::Guard(Change::draw(dice)),
+            0..3 => UserAction::Approve(request),
+            3 => UserAction::ApproveFormer(request),
+            4 => UserAction::ApproveUnseen(request),
+            5 | 6 => UserAction::Withdraw(request),
+            7..10 => UserAction::Reassign(desktop),
+            10 => UserAction::Rename(desktop),
+            11 => UserAction::Connect(desktop),
+            12 | 13 => UserAction::Vanish(desktop, *dice.one_of(&[200, 20_000, 300_000])),
+            _ => UserAction::Guard(Change::draw(dice)),
         };
         let when = match dice.within(0..4) {
             0 => Trigger::draw(dice),
@@ -182,9 +182,9 @@ impl Act {
     /// An action that applies this request, or approves it, with the approval of another object.
     pub fn draw_carried(request: usize, dice: &mut Dice) -> Self {
         let deed = match dice.within(0..4) {
-            0 => Deed::Reapply(request),
-            1 => Deed::Restore(request),
-            _ => Deed::CarryOver(request),
+            0 => UserAction::Reapply(request),
+            1 => UserAction::Restore(request),
+            _ => UserAction::CarryOver(request),
         };
         let when = if dice.once_in(2) {
             Trigger::At(dice.within(5_000..TROUBLED))
@@ -248,7 +248,7 @@ impl fmt::Display for Act {
     }
 }
 
-impl fmt::Display for Deed {
+impl fmt::Display for UserAction {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Crash(again) => write!(

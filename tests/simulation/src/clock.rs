@@ -11,21 +11,21 @@ use tokio::time::Instant;
 use crate::dice::mix;
 
 /// The time of day at which every world begins: a Monday, at the first second of which nothing happens.
-pub const DAWN: Timestamp = Timestamp::constant(1_767_600_000, 0);
+pub const START: Timestamp = Timestamp::constant(1_767_600_000, 0);
 
 /// The paused clock of the runtime, and the time of day that it began at.
 #[derive(Debug, Clone, Copy)]
-pub struct Era {
+pub struct SimulatedTime {
     began: Instant,
     dawn: Timestamp,
 }
 
-impl Era {
+impl SimulatedTime {
     /// Begins now. Every world begins at the same time of day.
     pub fn begin() -> Self {
         Self {
             began: Instant::now(),
-            dawn: DAWN,
+            dawn: START,
         }
     }
 
@@ -55,16 +55,16 @@ impl Era {
 
 /// The clock and the random numbers of one process.
 #[derive(Debug)]
-pub struct Watch {
+pub struct ProcessClock {
     /// The world's time.
-    pub era: Era,
+    pub era: SimulatedTime,
     /// How many seconds the machine's clock is ahead.
     pub ahead: Arc<AtomicI64>,
     /// Makes the numbers of this process its own.
     pub seed: u64,
 }
 
-impl TimeSource for Watch {
+impl TimeSource for ProcessClock {
     fn now(&self) -> Timestamp {
         let ahead = SignedDuration::from_secs(self.ahead.load(Ordering::Relaxed));
         self.era.now().checked_add(ahead).unwrap_or(Timestamp::MAX)

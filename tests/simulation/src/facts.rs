@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use invariants::history::Grounds;
+use invariants::history::IntentBasis;
 use jiff::Timestamp;
 
 use crate::calls::Call;
@@ -88,7 +88,7 @@ pub struct Facts {
     /// Two operators worked at one time.
     pub two_leaders: bool,
     /// What intents rest on, by the uid of the object and the id of the attempt, where the project has guardrails.
-    pub grounds: BTreeMap<String, BTreeMap<String, Grounds>>,
+    pub grounds: BTreeMap<String, BTreeMap<String, IntentBasis>>,
     /// How many approvals that were given to an object were set in another one.
     pub carried: u64,
     /// Every approval that a person gave to the plan that the object showed.

@@ -7,7 +7,7 @@ use crate::dice::Dice;
 
 /// What happens to a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Fate {
+pub enum Fault {
     /// It goes through.
     Well,
     /// No connection: certainly nothing was sent.
@@ -50,7 +50,7 @@ pub struct Rule {
     /// So many of them.
     pub count: u32,
     /// What happens to them.
-    pub fate: Fate,
+    pub fate: Fault,
 }
 
 impl Rule {
@@ -74,7 +74,7 @@ impl Rule {
             call,
             from: 1 + u32::try_from(dice.within(0..first)).unwrap_or_default(),
             count: *dice.one_of(&[1, 1, 1, 2, 3, 8]),
-            fate: Fate::draw(call, dice),
+            fate: Fault::draw(call, dice),
         }
     }
 }
@@ -85,13 +85,13 @@ impl Rule {
         let seconds = *dice.one_of(&[60, -60, 1_500, -1_500, 86_400, -86_400]);
         let cloud = *dice.one_of(&Call::OF_CLOUD);
         let (call, fate) = match dice.within(0..8) {
-            0 | 1 => (cloud, Fate::Dated(seconds)),
-            2 => (Call::ListSubJobs, Fate::Dated(seconds)),
-            3 => (cloud, Fate::Page(seconds)),
-            4 | 5 => (Call::ListSubJobs, Fate::RowsCut),
-            6 => (Call::ListSubJobs, Fate::CountLow),
+            0 | 1 => (cloud, Fault::Dated(seconds)),
+            2 => (Call::ListSubJobs, Fault::Dated(seconds)),
+            3 => (cloud, Fault::Page(seconds)),
+            4 | 5 => (Call::ListSubJobs, Fault::RowsCut),
+            6 => (Call::ListSubJobs, Fault::CountLow),
             // Long after its signature has run out.
-            _ => (Call::BatchDelete, Fate::Late(2_400_000)),
+            _ => (Call::BatchDelete, Fault::Late(2_400_000)),
         };
         Self {
             call,
@@ -116,12 +116,12 @@ impl Rule {
             call,
             from: 1 + u32::try_from(dice.within(0..8)).unwrap_or_default(),
             count: *dice.one_of(&[1, 1, 2, 3]),
-            fate: Fate::draw(call, dice),
+            fate: Fault::draw(call, dice),
         }
     }
 }
 
-impl Fate {
+impl Fault {
     fn draw(call: Call, dice: &mut Dice) -> Self {
         let late = *dice.one_of(&[2_000, 8_000, 40_000, 90_000, 400_000, 880_000, 1_300_000]);
         match dice.within(0..10) {
@@ -142,7 +142,7 @@ impl Fate {
     }
 }
 
-impl fmt::Display for Fate {
+impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let seconds = |millis: &u64| millis / 1000;
         match self {

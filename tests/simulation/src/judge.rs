@@ -5,14 +5,16 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use invariants::History;
-use invariants::history::{Basis, Came, Login, Object, Post, Request, Rest, Version, Write};
+use invariants::history::{
+    BaseVersion, Login, Object, Post, Request, Termination, Version, Write, WriteResult,
+};
 use invariants::reading::{Frozen, items, texts};
 use serde_json::Value;
 
 use crate::api_server::resource::Resource;
 use crate::facts::{self, Author, IdleWrite};
 use crate::run::Covered;
-use crate::scenario::{self, Home, OWN};
+use crate::scenario::{self, OWN, ProjectSetup};
 use crate::world::World;
 
 /// Everything that is wrong, each in a sentence.
@@ -89,7 +91,7 @@ fn history(world: &World) -> History {
 
 /// What each access key is for.
 fn logins(world: &World) -> Vec<Login> {
-    let login = |credential: &str, home: &Home| Login {
+    let login = |credential: &str, home: &ProjectSetup| Login {
         credential: credential.to_owned(),
         endpoint: home.endpoint(),
         project: home.id.to_owned(),
@@ -154,7 +156,7 @@ fn created(name: &str, object: &Value) -> Request {
         admitted: texts(&object["spec"], "desktopIDs"),
         versions: Vec::new(),
         writes: Vec::new(),
-        rest: Rest::Reached,
+        rest: Termination::Reached,
         quiet_from: None,
         grounds: BTreeMap::new(),
         approvals: None,
@@ -172,9 +174,9 @@ fn store(request: &mut Request, revision: u64, author: Option<Author>, object: &
         request.writes.push(Write {
             name: format!("version {revision}, by {by}"),
             by_operator: matches!(author, Some(Author::Operator(_))),
-            from: Basis::Version(from),
+            from: BaseVersion::Version(from),
             status: Some(version.object.status.clone()),
-            came: Came::Stored,
+            came: WriteResult::Stored,
         });
     }
     request.versions.push(version);
@@ -203,9 +205,9 @@ fn idle_write(write: &IdleWrite) -> Write {
         name: write.what.clone(),
         by_operator: true,
         // It was made from the version that it left as it was.
-        from: Basis::Unheard,
+        from: BaseVersion::Unheard,
         status: None,
-        came: Came::Unchanged,
+        came: WriteResult::Unchanged,
     }
 }
 
@@ -251,14 +253,14 @@ fn unseen(world: &World) -> BTreeSet<String> {
 }
 
 /// Everybody has done what there was to do: a request has ended or is gone.
-fn rest(life: &Life<'_>) -> Rest {
+fn rest(life: &Life<'_>) -> Termination {
     let object = life.last;
     let ended = !object["status"]["completionTime"].is_null();
     let deleting = !object["metadata"]["deletionTimestamp"].is_null();
     if life.request.is_gone() || (ended && !deleting) {
-        Rest::Reached
+        Termination::Reached
     } else {
-        Rest::Not(crate::brief::status(&object["status"]))
+        Termination::Not(crate::brief::status(&object["status"]))
     }
 }
 

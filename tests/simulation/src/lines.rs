@@ -25,7 +25,7 @@ use workspace_simulator::cloud;
 
 use crate::api_server;
 use crate::world::Shared;
-use crate::world::post::{ApiReply, CloudReply, Freight, Reply};
+use crate::world::network::{ApiReply, CallPayload, CloudReply, Reply};
 
 /// The line of one operator.
 #[derive(Clone)]
@@ -65,7 +65,7 @@ impl Line {
         let (reply, answer) = oneshot::channel();
         self.world
             .lock()
-            .send(self.who, Freight::Api(request), Reply::Api(reply));
+            .send(self.who, CallPayload::Api(request), Reply::Api(reply));
         match tokio::time::timeout(process::API_READ_TIMEOUT, answer).await {
             Ok(Ok(Ok(answer))) => Ok(api_response(answer, self.world.lock().era.now())?),
             Ok(Ok(Err(reason))) => Err(io::Error::other(reason).into()),
@@ -130,7 +130,7 @@ impl Transport for Line {
         {
             let mut world = self.world.lock();
             world.facts.signed_calls.extend(signed(&request));
-            world.send(self.who, Freight::Cloud(call), Reply::Cloud(reply));
+            world.send(self.who, CallPayload::Cloud(call), Reply::Cloud(reply));
         }
         let patience = request.timeout().copied().unwrap_or(Duration::MAX);
         match tokio::time::timeout(patience, answer).await {

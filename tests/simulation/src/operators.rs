@@ -19,7 +19,7 @@ use tokio_util::sync::CancellationToken;
 use tower::Layer;
 use tower::util::MapResponseLayer;
 
-use crate::clock::Watch;
+use crate::clock::ProcessClock;
 use crate::dice::mix;
 use crate::lines::Line;
 use crate::scenario::{Login, NAMESPACE, TOKEN_LIFE};
@@ -60,7 +60,7 @@ pub fn start(world: &Shared) {
     if login == Login::Token {
         config.timing.token_life = TOKEN_LIFE;
     }
-    let clock: Clock = Arc::new(Watch {
+    let clock: Clock = Arc::new(ProcessClock {
         era,
         ahead,
         seed: mix(seed ^ mix(who as u64 + 1)),

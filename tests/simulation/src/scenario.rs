@@ -17,7 +17,7 @@ mod neighbour;
 
 pub use answered::TOKEN_LIFE;
 pub use guarded::{ELSEWHERE, Guard};
-pub use neighbour::{Home, OTHER, OWN};
+pub use neighbour::{OTHER, OWN, ProjectSetup};
 
 /// The namespace of everything.
 pub const NAMESPACE: &str = "vdi";
@@ -50,7 +50,7 @@ pub const PASSWORD: &str = "the password of the operator 1";
 pub const ACCOUNT: &str = "test";
 
 /// How long after the last fault everything must have ended: six hours.
-const PATIENCE: u64 = 6 * 3_600_000;
+const SETTLING_LIMIT: u64 = 6 * 3_600_000;
 
 /// Makes the numbers by which untruths are drawn their own.
 const UNTRUTHS: u64 = 0x636c_6f63_6b73;
@@ -75,7 +75,7 @@ pub struct Scenario {
     /// What the owner of the project permits, in worlds in which it is limited.
     pub guard: Option<Guard>,
     /// The projects.
-    pub homes: Vec<&'static Home>,
+    pub homes: Vec<&'static ProjectSetup>,
     /// How the operator logs in.
     pub login: Login,
     /// When nothing goes wrong any more, in milliseconds.
@@ -149,7 +149,7 @@ impl Scenario {
             homes: vec![&OWN],
             login: Login::AccessKey,
             troubled: TROUBLED,
-            patience: PATIENCE,
+            patience: SETTLING_LIMIT,
             ahead,
             mutant,
         }
@@ -191,7 +191,7 @@ impl Scenario {
     }
 
     /// One of the `WorkspaceProject` objects.
-    pub fn project(&self, home: &Home) -> Value {
+    pub fn project(&self, home: &ProjectSetup) -> Value {
         let mut project = home.manifest(self.login);
         if let Some(guard) = self.guard.as_ref().filter(|_| *home == OWN) {
             project["spec"]["guardrails"] = guard.guardrails.clone();

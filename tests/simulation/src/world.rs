@@ -4,12 +4,12 @@
 //! | file | what |
 //! | --- | --- |
 //! | this | the agenda |
-//! | `post` | calls on their way, and what goes wrong with them |
+//! | `network` | calls on their way, and what goes wrong with them |
 //! | `handling` | what the services make of them |
 //! | `watches` | open watches |
-//! | `deeds` | what people and machines do |
+//! | `actions` | what people and machines do |
 //! | `guarded` | what approvers and the owner of the project do, and what happens to desktops meanwhile |
-//! | `looks` | what operators have read, as far as their intents are based on it |
+//! | `observed_reads` | what operators have read, as far as their intents are based on it |
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::AtomicI64;
@@ -25,23 +25,23 @@ use crate::acts::{Act, Trigger};
 use crate::api_server::ApiServer;
 use crate::api_server::resource::Resource;
 use crate::calls::Call;
-use crate::clock::Era;
+use crate::clock::SimulatedTime;
 use crate::dice::Dice;
 use crate::facts::Facts;
 use crate::mutant::Mutant;
 use crate::scenario::{ELSEWHERE, Scenario};
 use crate::story::{Log, Story};
 
-mod deeds;
+mod actions;
 mod guarded;
 mod handling;
-mod looks;
-pub mod post;
+pub mod network;
+mod observed_reads;
 mod watches;
 
 use guarded::Carried;
-use looks::Looks;
-use post::{Parcel, Reply, Returned};
+use network::{CallInFlight, Reply, Returned};
+use observed_reads::ObservedReads;
 use watches::OpenWatch;
 
 /// How long the world is observed after the last request has ended.
@@ -71,7 +71,7 @@ pub(crate) enum Event {
     /// What was sent a moment ago is taken in, in an order of its own.
     TakeIn,
     /// A call arrives.
-    Arrives(Box<Parcel>),
+    Arrives(Box<CallInFlight>),
     /// A response arrives.
     Returns(Box<Returned>),
     /// Events of a watch arrive.
@@ -120,7 +120,7 @@ pub struct World {
     /// What the run is about.
     pub scenario: Scenario,
     /// The time.
-    pub era: Era,
+    pub era: SimulatedTime,
     /// How many seconds the clock of the operators' machine is ahead.
     pub ahead: Arc<AtomicI64>,
     /// The API server.
@@ -139,7 +139,7 @@ pub struct World {
     pub log: Log,
     dice: Dice,
     agenda: BTreeMap<u64, Event>,
-    inbox: Vec<Parcel>,
+    inbox: Vec<CallInFlight>,
     counts: BTreeMap<Call, u32>,
     waiting: Vec<Act>,
     watches: BTreeMap<u64, OpenWatch>,
@@ -150,7 +150,7 @@ pub struct World {
     wanted: Vec<usize>,
     /// What some of them were, of which parts are applied again.
     carried: BTreeMap<usize, Carried>,
-    looks: Looks,
+    observed_reads: ObservedReads,
     healed: bool,
     ends_at: Option<u64>,
     /// How many events there were.
@@ -169,7 +169,7 @@ impl World {
         #[allow(clippy::expect_used)]
         let cloud = Cloud::new(cloud).expect("a world that fits together");
         let mut world = Self {
-            era: Era::begin(),
+            era: SimulatedTime::begin(),
             ahead: Arc::new(AtomicI64::new(scenario.ahead)),
             api: ApiServer::default(),
             cloud,
@@ -188,7 +188,7 @@ impl World {
             limbo: Vec::new(),
             wanted: Vec::new(),
             carried: BTreeMap::new(),
-            looks: Looks::default(),
+            observed_reads: ObservedReads::default(),
             healed: false,
             ends_at: None,
             events: 0,

@@ -12,9 +12,9 @@ use jiff::SignedDuration;
 use serde_json::{Value, json};
 use simulation::answers::{self, Original, Replaced, verdict};
 use simulation::calls::Call;
-use simulation::clock::DAWN;
+use simulation::clock::START;
 use simulation::dice::Dice;
-use simulation::faults::{Fate, Rule};
+use simulation::faults::{Fault, Rule};
 use simulation::mutant::Mutant;
 use simulation::run::{self, Covered, Report};
 use simulation::scenario::Scenario;
@@ -210,11 +210,11 @@ fn a_request_that_does_not_name_the_failing_call_is_detected() {
     let request = |kind: &str, reason: &str, message: &str| {
         let condition = json!({
             "type": kind, "status": "True", "reason": reason, "message": message,
-            "lastTransitionTime": DAWN.to_string(),
+            "lastTransitionTime": START.to_string(),
         });
         json!({"metadata": {"name": "leavers"}, "status": {"conditions": [condition]}})
     };
-    let now = DAWN + SignedDuration::from_mins(20);
+    let now = START + SignedDuration::from_mins(20);
     for (object, is_right) in [
         (
             request("Stalled", "PermissionDenied", "listDesktops: HTTP 403"),
@@ -271,7 +271,7 @@ fn world_with(rules: Vec<Rule>) -> Scenario {
     }
 }
 
-fn rule(call: Call, from: u32, count: u32, fate: Fate) -> Rule {
+fn rule(call: Call, from: u32, count: u32, fate: Fault) -> Rule {
     Rule {
         call,
         from,
@@ -285,8 +285,8 @@ fn rule(call: Call, from: u32, count: u32, fate: Fate) -> Rule {
 fn a_lost_response_is_not_recorded_again_if_only_the_write_response_was_lost() {
     let report = run::scenario(
         world_with(vec![
-            rule(Call::BatchDelete, 1, 1, Fate::AnswerReset),
-            rule(Call::WriteStatus, 2, 1, Fate::AnswerReset),
+            rule(Call::BatchDelete, 1, 1, Fault::AnswerReset),
+            rule(Call::WriteStatus, 2, 1, Fault::AnswerReset),
         ]),
         true,
     );
@@ -355,7 +355,7 @@ fn a_list_request_without_a_response_is_repeated() {
         Call::WatchProjects,
         Call::WatchRequests,
     ] {
-        let report = run::scenario(world_with(vec![rule(call, 1, 2, Fate::Lost)]), false);
+        let report = run::scenario(world_with(vec![rule(call, 1, 2, Fault::Lost)]), false);
         assert!(report.broken.is_empty(), "{call}: {}", tell(&report));
         assert_eq!(report.covered.jobs, 1, "{call}: {}", tell(&report));
     }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use serde_json::json;
 use simulation::calls::Call;
-use simulation::faults::{Fate, Rule};
+use simulation::faults::{Fault, Rule};
 use simulation::run::{self, Report};
 use simulation::scenario::{OWN, RequestPlan, Scenario};
 
@@ -41,7 +41,7 @@ fn lost(numbers: impl Iterator<Item = u32>, count: u32) -> Vec<Rule> {
         call: Call::BatchDelete,
         from,
         count,
-        fate: Fate::AnswerReset,
+        fate: Fault::AnswerReset,
     };
     numbers.map(rule).collect()
 }

@@ -31,7 +31,7 @@ mod watches;
 pub use request::ApiRequest;
 pub use trap::{Caught, Moment, Trap};
 
-use trap::{Traps, Verdict};
+use trap::{Reaction, Traps};
 use watches::Watches;
 
 /// A running proxy; it ends with this value, and with it every connection through it.
@@ -129,13 +129,13 @@ impl ApiServerProxy {
     }
 
     /// From now on the lists that `wanted` selects show the state at `version`, and a watch that follows such a list
-    /// begins there. It lasts until [`ApiServerProxy::come_back`].
-    pub fn travel_to(&self, version: &str, wanted: impl Fn(&ApiRequest) -> bool + Send + 'static) {
+    /// begins there. It lasts until [`ApiServerProxy::show_current_lists`].
+    pub fn show_lists_as_of(&self, version: &str, wanted: impl Fn(&ApiRequest) -> bool + Send + 'static) {
         self.watches.travel(version, Box::new(wanted));
     }
 
     /// Lists show the present again.
-    pub fn come_back(&self) {
+    pub fn show_current_lists(&self) {
         self.watches.come_back();
     }
 }
@@ -221,7 +221,7 @@ impl Upstream {
         let (head, body) = parts(call.send().await)?;
         let body = body.collect().await.map_err(|_| NoAnswer)?.to_bytes();
         match self.traps.spring(Moment::After, &asked).await {
-            Verdict::Cut => Ok(Response::from_parts(head, half(&body))),
+            Reaction::Cut => Ok(Response::from_parts(head, half(&body))),
             other => Ok(verdict(other)?.unwrap_or_else(|| Response::from_parts(head, whole(body)))),
         }
     }
@@ -238,12 +238,12 @@ fn parts(
 }
 
 /// What is answered instead of what the API server answers, if anything.
-fn verdict(verdict: Verdict) -> Result<Option<Response<Body>>, NoAnswer> {
+fn verdict(verdict: Reaction) -> Result<Option<Response<Body>>, NoAnswer> {
     match verdict {
-        Verdict::GoOn => Ok(None),
+        Reaction::GoOn => Ok(None),
         // Before there is a response there is nothing to cut.
-        Verdict::Drop | Verdict::Cut => Err(NoAnswer),
-        Verdict::Answer(answer) => Ok(Some(answer.map(|text| whole(Bytes::from(text))))),
+        Reaction::Drop | Reaction::Cut => Err(NoAnswer),
+        Reaction::Answer(answer) => Ok(Some(answer.map(|text| whole(Bytes::from(text))))),
     }
 }
 

@@ -4,7 +4,7 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use crate::error::{Context, Error};
-use crate::places;
+use crate::paths;
 
 pub(crate) mod build;
 pub(crate) mod source;
@@ -30,8 +30,8 @@ impl Binaries {
         if let Some(folder) = std::env::var_os("KUBEBUILDER_ASSETS").filter(|folder| !folder.is_empty()) {
             return Self::of_assets(PathBuf::from(folder));
         }
-        let source = Source::read(&places::workspace().join("tests/control-plane"))?;
-        let store = places::target().join("control-plane");
+        let source = Source::read(&paths::workspace().join("tests/control-plane"))?;
+        let store = paths::target().join("control-plane");
         std::fs::create_dir_all(&store).context(|| format!("create {}", store.display()))?;
         let folder = store.join(source.key());
         if !folder.is_dir() {

@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::binaries::lock;
 use crate::error::{Context, Error};
 use crate::supervised::{Options, Supervised};
-use crate::{eventually, places};
+use crate::{eventually, paths};
 
 /// Longest time from the start of the process to its port.
 const START: Duration = Duration::from_secs(60);
@@ -28,7 +28,7 @@ impl ConnectProxy {
     pub async fn start(credentials: Option<&str>) -> Result<Self, Error> {
         let binary = provide()?;
         // Its supervisor removes the folder.
-        let folder = places::temporary_folder("proxy")?.keep();
+        let folder = paths::temporary_folder("proxy")?.keep();
         let options = Options {
             name: "the proxy",
             log: folder.join("log"),
@@ -74,11 +74,11 @@ impl ConnectProxy {
 
 /// Builds the module `tests/proxy`, which takes no time if nothing changed, by one process at a time.
 fn provide() -> Result<PathBuf, Error> {
-    let store = places::target().join("proxy");
+    let store = paths::target().join("proxy");
     std::fs::create_dir_all(&store).context(|| format!("create {}", store.display()))?;
     let _alone = lock(&store)?;
     let binary = store.join("proxy");
-    let module = places::workspace().join("tests/proxy");
+    let module = paths::workspace().join("tests/proxy");
     let built = build(&module, &binary).context(|| "start go".to_owned())?;
     if built.status.success() {
         return Ok(binary);

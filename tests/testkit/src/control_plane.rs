@@ -10,7 +10,7 @@ use crate::audit::AuditLog;
 use crate::binaries::Binaries;
 use crate::error::{Context, Error};
 use crate::namespace::Namespace;
-use crate::{kubeconfig, places};
+use crate::{kubeconfig, paths};
 
 mod certificates;
 mod outage;
@@ -195,7 +195,7 @@ impl ControlPlane {
     }
 
     async fn apply_crds(&self) -> Result<(), Error> {
-        let folder = places::workspace().join("crds");
+        let folder = paths::workspace().join("crds");
         let list = || -> Result<Vec<_>, std::io::Error> {
             std::fs::read_dir(&folder)?
                 .map(|entry| Ok(entry?.path()))

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use crate::control_plane::ControlPlane;
 use crate::error::{Context, Error};
-use crate::{kubeconfig, places};
+use crate::{kubeconfig, paths};
 
 /// The service account that `deploy/` makes for the operator.
 pub const SERVICE_ACCOUNT: &str = "desktop-deletion-operator";
@@ -28,7 +28,7 @@ impl ControlPlane {
     /// The kustomization cannot be rendered, the API server refuses a part of it, or it has no such account.
     pub async fn deploy(&self, kustomization: &str, namespace: &str) -> Result<PathBuf, Error> {
         self.install_crds().await?;
-        let folder = places::workspace().join(kustomization);
+        let folder = paths::workspace().join(kustomization);
         let rendered = self
             .kubectl(["kustomize".as_ref(), folder.as_os_str()])
             .await?

@@ -8,7 +8,7 @@ use crate::binaries::build::go;
 use crate::binaries::source::Source;
 use crate::binaries::{build, lock, source};
 use crate::error::{Context, Error};
-use crate::places;
+use crate::paths;
 
 /// Builds the program of the module `tests/NAME`, by one process at a time, and returns its path. Blocks, the first time
 /// for minutes.
@@ -113,7 +113,7 @@ pub fn go_module_folder(name: &str, required: &str) -> Result<PathBuf, Error> {
 }
 
 fn module(name: &str) -> PathBuf {
-    places::workspace().join("tests").join(name)
+    paths::workspace().join("tests").join(name)
 }
 
 /// Builds `package` of a module into the store, unless it is there already.
@@ -126,7 +126,7 @@ fn provide(
 ) -> Result<PathBuf, Error> {
     let folder = store(name, digest, |unfinished| {
         build::run_go(module, arguments, &[package], unfinished, name)?;
-        call_it(name, unfinished)
+        rename_program(name, unfinished)
     })?;
     Ok(folder.join(name))
 }
@@ -137,7 +137,7 @@ pub(crate) fn store(
     digest: &str,
     fill: impl FnOnce(&Path) -> Result<(), Error>,
 ) -> Result<PathBuf, Error> {
-    let store = places::target().join("go-tools");
+    let store = paths::target().join("go-tools");
     std::fs::create_dir_all(&store).context(|| format!("create {}", store.display()))?;
     let folder = store.join(format!("{}{digest}", prefix(name)));
     if !folder.is_dir() {
@@ -157,7 +157,7 @@ pub(crate) fn store(
 /// Removes all but the newest folders of the store that were made under a name. For what is made after each change of the project:
 /// of other tools, a version is made once.
 pub(crate) fn prune(name: &str, keep: usize) -> Result<(), Error> {
-    let store = places::target().join("go-tools");
+    let store = paths::target().join("go-tools");
     let _alone = lock(&store)?;
     remove_oldest(&store, &prefix(name), keep)
         .context(|| format!("remove old folders of {}", store.display()))
@@ -184,7 +184,7 @@ fn prefix(name: &str) -> String {
 }
 
 /// Gives the one program in a folder this name: Go calls it after its package, such as `cmd`.
-fn call_it(name: &str, folder: &Path) -> Result<(), Error> {
+fn rename_program(name: &str, folder: &Path) -> Result<(), Error> {
     let entries =
         || -> std::io::Result<Vec<_>> { folder.read_dir()?.map(|entry| Ok(entry?.path())).collect() };
     let built = entries().context(|| format!("list {}", folder.display()))?;
@@ -233,7 +233,7 @@ mod tests {
             ("proxy", "."),
             ("miniredis", "."),
         ] {
-            let sources = read(&places::workspace().join("tests").join(name)).unwrap();
+            let sources = read(&paths::workspace().join("tests").join(name)).unwrap();
             assert_eq!(package(&sources), expected, "{name}");
             assert!(sources.iter().any(|(file, _)| file == "go.sum"), "{name}");
         }

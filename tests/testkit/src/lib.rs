@@ -32,7 +32,7 @@ mod namespace;
 pub mod node;
 mod operator;
 mod otlp;
-mod places;
+mod paths;
 mod process;
 mod supervised;
 
@@ -49,5 +49,5 @@ pub use kubectl::Output;
 pub use namespace::Namespace;
 pub use operator::{Operator, OperatorOptions};
 pub use otlp::{OtlpCollector, OtlpSpan};
-pub use places::{target, workspace};
+pub use paths::{target, workspace};
 pub use process::Process;

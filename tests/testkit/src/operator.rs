@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::error::Error;
 use crate::supervised::{Options, Supervised, tail};
-use crate::{canary, places};
+use crate::{canary, paths};
 
 /// How to start an operator.
 #[derive(Debug, Clone, Copy, Default)]
@@ -40,7 +40,7 @@ impl Operator {
     /// No temporary folder for its log, or no shell to start it.
     pub fn start(options: OperatorOptions<'_>) -> Result<Self, Error> {
         // Its supervisor removes the folder.
-        let folder = places::temporary_folder("operator")?.keep();
+        let folder = paths::temporary_folder("operator")?.keep();
         let owned = |(name, value): (&str, &str)| (name.to_owned(), value.to_owned());
         let mut environment: Vec<_> = options.environment.iter().copied().map(owned).collect();
         if let Some(kubeconfig) = options.kubeconfig {

@@ -61,7 +61,7 @@ struct Sent {
 
 /// What the collector does with what it is sent.
 #[derive(Clone, Copy)]
-enum Manner {
+enum CollectorBehaviour {
     Keeps,
     NeverAnswers,
 }
@@ -73,7 +73,7 @@ impl OtlpCollector {
     ///
     /// There is no port.
     pub async fn start() -> Result<Self, Error> {
-        Self::listen(Manner::Keeps).await
+        Self::listen(CollectorBehaviour::Keeps).await
     }
 
     /// Starts one that accepts connections and never answers.
@@ -82,10 +82,10 @@ impl OtlpCollector {
     ///
     /// There is no port.
     pub async fn start_silent() -> Result<Self, Error> {
-        Self::listen(Manner::NeverAnswers).await
+        Self::listen(CollectorBehaviour::NeverAnswers).await
     }
 
-    async fn listen(manner: Manner) -> Result<Self, Error> {
+    async fn listen(manner: CollectorBehaviour) -> Result<Self, Error> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await;
         let listener = listener.context(|| "find a free port for a collector".to_owned())?;
         let address = listener.local_addr().context(|| "name the port".to_owned())?;
@@ -131,7 +131,7 @@ fn lock(sent: &Mutex<Sent>) -> std::sync::MutexGuard<'_, Sent> {
     sent.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-async fn accept(listener: TcpListener, sent: Arc<Mutex<Sent>>, manner: Manner) {
+async fn accept(listener: TcpListener, sent: Arc<Mutex<Sent>>, manner: CollectorBehaviour) {
     // Ends with this task, and all connections with it.
     let mut connections = JoinSet::new();
     loop {
@@ -144,7 +144,7 @@ async fn accept(listener: TcpListener, sent: Arc<Mutex<Sent>>, manner: Manner) {
     }
 }
 
-async fn serve(stream: TcpStream, sent: Arc<Mutex<Sent>>, manner: Manner) {
+async fn serve(stream: TcpStream, sent: Arc<Mutex<Sent>>, manner: CollectorBehaviour) {
     let answering = service_fn(move |request| answer(request, sent.clone(), manner));
     let connection = http1::Builder::new().serve_connection(TokioIo::new(stream), answering);
     // However it ended, the client knows.
@@ -154,9 +154,9 @@ async fn serve(stream: TcpStream, sent: Arc<Mutex<Sent>>, manner: Manner) {
 async fn answer(
     request: Request<Incoming>,
     sent: Arc<Mutex<Sent>>,
-    manner: Manner,
+    manner: CollectorBehaviour,
 ) -> Result<Response<Full<Bytes>>, Infallible> {
-    if matches!(manner, Manner::NeverAnswers) {
+    if matches!(manner, CollectorBehaviour::NeverAnswers) {
         std::future::pending::<()>().await;
     }
     let mut response = Response::new(Full::default());

@@ -4,7 +4,7 @@ use std::ffi::OsStr;
 use std::path::Path;
 
 use crate::error::Error;
-use crate::places;
+use crate::paths;
 use crate::supervised::{Options, Supervised, tail};
 
 /// A running program; killed when the value is dropped, and when this process ends in any way.
@@ -26,7 +26,7 @@ impl Process {
         environment: &[(&str, &str)],
     ) -> Result<Self, Error> {
         // Its supervisor removes the folder.
-        let folder = places::temporary_folder(name)?.keep();
+        let folder = paths::temporary_folder(name)?.keep();
         let own = folder.display().to_string();
         let environment: Vec<_> = [("HOME", own.as_str()), ("TMPDIR", own.as_str())]
             .iter()

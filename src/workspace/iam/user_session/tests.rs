@@ -15,7 +15,7 @@ const HOUR: Duration = Duration::from_secs(3600);
 const DAY: Duration = Duration::from_secs(24 * 3600);
 
 /// What happens to a call instead of the usual response.
-type Trouble = Failure;
+type IamFailure = Failure;
 
 #[derive(Debug, Default)]
 struct Fake(Mutex<State>);
@@ -23,8 +23,8 @@ struct Fake(Mutex<State>);
 #[derive(Debug, Default)]
 struct State {
     calls: Vec<Operation>,
-    tokens: VecDeque<Trouble>,
-    exchanges: VecDeque<Trouble>,
+    tokens: VecDeque<IamFailure>,
+    exchanges: VecDeque<IamFailure>,
 }
 
 impl Fake {
@@ -32,11 +32,11 @@ impl Fake {
         std::mem::take(&mut self.0.lock().calls)
     }
 
-    fn refuse_tokens(&self, troubles: &[Trouble]) {
+    fn refuse_tokens(&self, troubles: &[IamFailure]) {
         self.0.lock().tokens.extend(troubles.iter().cloned());
     }
 
-    fn refuse_exchanges(&self, troubles: &[Trouble]) {
+    fn refuse_exchanges(&self, troubles: &[IamFailure]) {
         self.0.lock().exchanges.extend(troubles.iter().cloned());
     }
 
@@ -44,7 +44,7 @@ impl Fake {
     async fn call<T>(
         &self,
         operation: Operation,
-        queue: impl FnOnce(&mut State) -> Option<Trouble>,
+        queue: impl FnOnce(&mut State) -> Option<IamFailure>,
         good: T,
     ) -> Result<T, Error> {
         self.0.lock().calls.push(operation);
@@ -95,14 +95,14 @@ fn issued<T>(value: T, left: Duration) -> Issued<T> {
     }
 }
 
-fn refused(status: u16) -> Trouble {
+fn refused(status: u16) -> IamFailure {
     Failure::ErrorResponse(Box::new(ErrorResponse {
         status,
         ..ErrorResponse::default()
     }))
 }
 
-fn lost() -> Trouble {
+fn lost() -> IamFailure {
     Failure::NoResponse {
         reason: "reset".to_owned(),
     }

@@ -7,14 +7,14 @@ use testkit::{ControlPlane, Namespace, SERVICE_ACCOUNT, eventually};
 use tokio::sync::OnceCell;
 
 use super::{
-    Answer, CREATIONS, Creation, Forgery, OTHER, PLAN, TRANSITIONS, User, answer, approval, bind, grant,
+    CREATIONS, Creation, Forgery, OTHER, PLAN, TRANSITIONS, User, WriteResult, answer, approval, bind, grant,
     known, manifest,
 };
 use crate::attack::finalizer::policed;
-use crate::attack::lies::ROADS;
+use crate::attack::lies::WRITE_METHODS;
 use crate::attack::victims::waiting;
 use crate::fixture::BOUND;
-use crate::plugin::{self, Desk};
+use crate::plugin::{self, PluginUser};
 
 /// What the rights of a user come to.
 struct Person {
@@ -112,7 +112,7 @@ async fn people(cluster: &ControlPlane, namespace: &Namespace, other: &Namespace
 fn names(user: &str) -> Vec<String> {
     let written = TRANSITIONS
         .iter()
-        .flat_map(|(what, ..)| ROADS.map(|road| format!("{user}-{what}-{road:?}").to_lowercase()));
+        .flat_map(|(what, ..)| WRITE_METHODS.map(|road| format!("{user}-{what}-{road:?}").to_lowercase()));
     let created = CREATIONS.map(|creation| format!("{user}-{creation:?}").to_lowercase());
     written.chain(created).collect()
 }
@@ -128,33 +128,36 @@ async fn only_users_with_the_verb_can_approve_and_every_user_can_withdraw_an_app
     let mut number = 0;
     for person in &people {
         let user = &person.user.name;
-        let mut judge =
-            |what: String, name: &str, expected: Answer, plan: Option<&str>, result: &Result<_, String>| {
-                number += 1;
-                match answer(user, name, result) {
-                    Ok(found) if found == expected => {
-                        let kept = result.as_ref().map(approval);
-                        if kept.is_ok_and(|kept| kept != plan) {
-                            wrong.push(format!(
-                                "{user}, {what}: left {:?}",
-                                approval(result.as_ref().unwrap())
-                            ));
-                        }
+        let mut judge = |what: String,
+                         name: &str,
+                         expected: WriteResult,
+                         plan: Option<&str>,
+                         result: &Result<_, String>| {
+            number += 1;
+            match answer(user, name, result) {
+                Ok(found) if found == expected => {
+                    let kept = result.as_ref().map(approval);
+                    if kept.is_ok_and(|kept| kept != plan) {
+                        wrong.push(format!(
+                            "{user}, {what}: left {:?}",
+                            approval(result.as_ref().unwrap())
+                        ));
                     }
-                    found => wrong.push(format!("{user}, {what}: {found:?} instead of {expected:?}")),
                 }
-            };
+                found => wrong.push(format!("{user}, {what}: {found:?} instead of {expected:?}")),
+            }
+        };
         for (transition, before, after) in TRANSITIONS {
-            for road in ROADS {
+            for road in WRITE_METHODS {
                 let name = format!("{user}-{transition}-{road:?}").to_lowercase();
                 let before_it = admin.applies(&name, &manifest(&name, before)).await.unwrap();
                 let result = person.user.writes(road, &before_it, after, Forgery::None).await;
                 let result = result.map_err(|error| error.to_string());
                 let approves = after.is_some() && after != before;
                 let expected = match person.approves {
-                    _ if !person.updates => Answer::NoRight,
-                    Approves::Nothing if approves => Answer::MayNotApprove,
-                    _ => Answer::Allowed,
+                    _ if !person.updates => WriteResult::NoRight,
+                    Approves::Nothing if approves => WriteResult::MayNotApprove,
+                    _ => WriteResult::Allowed,
                 };
                 judge(format!("{transition}, {road:?}"), &name, expected, after, &result);
                 if result.is_err() {
@@ -173,11 +176,11 @@ async fn only_users_with_the_verb_can_approve_and_every_user_can_withdraw_an_app
                 // The API server makes the name up, so it is none of those in the Role.
                 let unnamed = matches!(creation, Creation::GenerateName);
                 let expected = match person.approves {
-                    _ if !person.creates => Answer::NoRight,
-                    _ if plan.is_none() => Answer::Allowed,
-                    Approves::Nothing => Answer::MayNotApprove,
-                    Approves::Named if unnamed => Answer::MayNotApprove,
-                    Approves::Named | Approves::Everything => Answer::Allowed,
+                    _ if !person.creates => WriteResult::NoRight,
+                    _ if plan.is_none() => WriteResult::Allowed,
+                    Approves::Nothing => WriteResult::MayNotApprove,
+                    Approves::Named if unnamed => WriteResult::MayNotApprove,
+                    Approves::Named | Approves::Everything => WriteResult::Allowed,
                 };
                 judge(format!("{creation:?}, {plan:?}"), &name, expected, plan, &result);
             }
@@ -210,7 +213,10 @@ async fn kubectl_cannot_approve_without_the_verb_and_keeps_an_approval_that_is_i
         let refused = requester
             .kubectl(cluster, &create, &manifest(&name, Some(PLAN)))
             .await;
-        assert_eq!(answer("requester", &name, &refused), Ok(Answer::MayNotApprove));
+        assert_eq!(
+            answer("requester", &name, &refused),
+            Ok(WriteResult::MayNotApprove)
+        );
         requester
             .kubectl(cluster, &create, &manifest(&name, None))
             .await
@@ -220,7 +226,7 @@ async fn kubectl_cannot_approve_without_the_verb_and_keeps_an_approval_that_is_i
             .await;
         assert_eq!(
             answer("requester", &name, &refused),
-            Ok(Answer::MayNotApprove),
+            Ok(WriteResult::MayNotApprove),
             "{command:?}"
         );
 
@@ -233,7 +239,7 @@ async fn kubectl_cannot_approve_without_the_verb_and_keeps_an_approval_that_is_i
             .await;
         assert_eq!(
             answer("requester", &name, &refused),
-            Ok(Answer::MayNotApprove),
+            Ok(WriteResult::MayNotApprove),
             "{command:?}"
         );
         let mut suspended = manifest(&name, Some(PLAN));
@@ -274,7 +280,7 @@ async fn the_plugin_has_the_permissions_of_its_user_and_no_others() {
         let user = format!("system:serviceaccount:{}:{role}", namespace.name());
         bind(&namespace, &user, &format!("desktop-deletion-{role}")).await;
         let kubeconfig = cluster.service_account_kubeconfig(namespace.name(), role).await;
-        desks.push(Desk::with(namespace.clone(), kubeconfig.unwrap()));
+        desks.push(PluginUser::with(namespace.clone(), kubeconfig.unwrap()));
     }
     known(cluster, &namespace).await;
     let [requester, approver] = desks.as_slice() else {
@@ -291,7 +297,7 @@ async fn the_plugin_has_the_permissions_of_its_user_and_no_others() {
     );
     let user = format!("system:serviceaccount:{}:requester", namespace.name());
     let refused: Result<(), _> = Err(refused.err);
-    assert_eq!(answer(&user, "leavers", &refused), Ok(Answer::MayNotApprove));
+    assert_eq!(answer(&user, "leavers", &refused), Ok(WriteResult::MayNotApprove));
 
     let done = approver.run(&["approve", "leavers", "--yes"], "").await;
     assert_eq!((done.code, done.err.as_str()), (0, ""));

@@ -8,11 +8,11 @@ use tokio::sync::OnceCell;
 
 use super::approvers::operator_writes;
 use super::{
-    Answer, CREATIONS, CREATOR, Creation, Forgery, OTHER, PLAN, TRANSITIONS, User, answer, approval, bind,
-    creator, known, kubectl, manifest,
+    CREATIONS, CREATOR, Creation, Forgery, OTHER, PLAN, TRANSITIONS, User, WriteResult, answer, approval,
+    bind, creator, known, kubectl, manifest,
 };
 use crate::attack::finalizer::path;
-use crate::attack::lies::{ROADS, Road};
+use crate::attack::lies::{WRITE_METHODS, WriteMethod};
 use crate::fixture::BOUND;
 
 /// The accounts that are exempted, as a GitOps tool has one; the second one lacks the verb `approve`.
@@ -143,13 +143,13 @@ async fn users_cannot_approve_their_own_requests_even_with_a_forged_creator() {
     let mut wrong = Vec::new();
     let mut number = 0;
     for (case, user, by, told) in [
-        ("own", &alice, &alice, Answer::OwnRequest),
-        ("others", &bob, &alice, Answer::Allowed),
-        ("exempt", &gitops, &gitops, Answer::Allowed),
-        ("unable", &unable, &unable, Answer::MayNotApprove),
+        ("own", &alice, &alice, WriteResult::OwnRequest),
+        ("others", &bob, &alice, WriteResult::Allowed),
+        ("exempt", &gitops, &gitops, WriteResult::Allowed),
+        ("unable", &unable, &unable, WriteResult::MayNotApprove),
     ] {
         for (transition, before, after) in TRANSITIONS {
-            for (road, forgery) in ROADS
+            for (road, forgery) in WRITE_METHODS
                 .iter()
                 .flat_map(|road| FORGERIES.map(|forgery| (*road, forgery)))
             {
@@ -159,13 +159,13 @@ async fn users_cannot_approve_their_own_requests_even_with_a_forged_creator() {
                 let result = user.writes(road, &object, after, forgery).await;
                 let result = result.map_err(|error| error.to_string());
                 let approves = after.is_some() && after != before;
-                let expected = if approves { told } else { Answer::Allowed };
+                let expected = if approves { told } else { WriteResult::Allowed };
                 let found = answer(&user.name, &name, &result);
                 if found != Ok(expected) {
                     wrong.push(format!("{case}, {transition}, {road:?}, {forgery:?}: {found:?}"));
                 }
                 let now = user.requests().get(&name).await.unwrap();
-                let plan = if expected == Answer::Allowed {
+                let plan = if expected == WriteResult::Allowed {
                     after
                 } else {
                     before
@@ -187,9 +187,9 @@ async fn a_new_request_is_annotated_with_its_creator_and_has_no_approval() {
     let policed = policed().await;
     let mut wrong = Vec::new();
     for (user, told) in [
-        ("alice", Answer::OwnRequest),
-        (GITOPS, Answer::Allowed),
-        (UNABLE, Answer::MayNotApprove),
+        ("alice", WriteResult::OwnRequest),
+        (GITOPS, WriteResult::Allowed),
+        (UNABLE, WriteResult::MayNotApprove),
     ] {
         let person = policed.user(user).await;
         for creation in CREATIONS {
@@ -198,7 +198,11 @@ async fn a_new_request_is_annotated_with_its_creator_and_has_no_approval() {
                     let short = user.rsplit(':').next().unwrap();
                     let name = format!("{short}-{creation:?}-{number}-{other}").to_lowercase();
                     let result = person.creates(creation, &name, plan, forgery).await;
-                    let expected = if plan.is_some() { told } else { Answer::Allowed };
+                    let expected = if plan.is_some() {
+                        told
+                    } else {
+                        WriteResult::Allowed
+                    };
                     let found = answer(user, &name, &result);
                     if found != Ok(expected) {
                         wrong.push(format!("{user}, {creation:?}, {plan:?}, {forgery:?}: {found:?}"));
@@ -232,14 +236,14 @@ async fn kubectl_replace_neither_approves_nor_removes_the_creator() {
     let refused = alice
         .kubectl(cluster, &replace, &manifest(name, Some(PLAN)))
         .await;
-    assert_eq!(answer("alice", name, &refused), Ok(Answer::OwnRequest));
+    assert_eq!(answer("alice", name, &refused), Ok(WriteResult::OwnRequest));
     bob.kubectl(cluster, &replace, &manifest(name, Some(OTHER)))
         .await
         .unwrap();
     let refused = alice
         .kubectl(cluster, &replace, &manifest(name, Some(PLAN)))
         .await;
-    assert_eq!(answer("alice", name, &refused), Ok(Answer::OwnRequest));
+    assert_eq!(answer("alice", name, &refused), Ok(WriteResult::OwnRequest));
     alice
         .kubectl(cluster, &replace, &manifest(name, None))
         .await
@@ -254,18 +258,18 @@ async fn requests_that_are_older_than_the_policies_cannot_get_a_forged_creator()
     let (alice, bob) = (policed.user("alice").await, policed.user("bob").await);
     for (user, road) in [&alice, &bob]
         .iter()
-        .flat_map(|user| ROADS.map(|road| (*user, road)))
+        .flat_map(|user| WRITE_METHODS.map(|road| (*user, road)))
     {
         for forgery in [Forgery::None, Forgery::Name("zoe")] {
             let before = bob.requests().get("older-plain").await.unwrap();
             let patched = match road {
                 // A JSON patch adds to a map that is there only.
-                Road::JsonPatch if forgery != Forgery::None => continue,
+                WriteMethod::JsonPatch if forgery != Forgery::None => continue,
                 road => user.writes(road, &before, Some(PLAN), forgery).await,
             };
             let patched = patched.map_err(|error| error.to_string());
             let found = answer(&user.name, "older-plain", &patched);
-            assert_eq!(found, Ok(Answer::UnknownCreator), "{road:?}, {forgery:?}");
+            assert_eq!(found, Ok(WriteResult::UnknownCreator), "{road:?}, {forgery:?}");
         }
     }
     let annotations = json!({CREATOR: "zoe", "example.com/note": "a"});

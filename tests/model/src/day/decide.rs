@@ -18,7 +18,7 @@ use desktop_deletion_operator::plan::views::{DesktopObservation, DesktopView, Su
 use desktop_deletion_operator::workspace::api::DesktopFacts;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
-use super::world::{DESKTOPS, LIMIT, Outcome, Pass, Project, Request, Reserved};
+use super::world::{DESKTOPS, LIMIT, Outcome, Project, Reconciliation, Request, Reserved};
 use crate::decide::{epoch, home};
 
 /// What is done next.
@@ -48,7 +48,7 @@ pub enum Act {
 ///
 /// # Panics
 /// It is one that this world does not have.
-pub fn next(pass: &Pass, number: usize) -> Act {
+pub fn next(pass: &Reconciliation, number: usize) -> Act {
     let Some(project) = &pass.project else {
         return Act::Look;
     };
@@ -68,7 +68,7 @@ pub fn next(pass: &Pass, number: usize) -> Act {
     }
 }
 
-fn observed(pass: &Pass, project: &Project, number: usize) -> Observed {
+fn observed(pass: &Reconciliation, project: &Project, number: usize) -> Observed {
     let guardrails = Guardrails {
         max_desktops_per_day: Some(LIMIT.into()),
         prepaid_desktops: Permission::Allow,

@@ -5,7 +5,7 @@ use desktop_deletion_operator::plan::daily_usage::ReservationOwner;
 use invariants::within_the_daily_limit;
 
 use super::decide::{self, Act};
-use super::world::{DESKTOPS, LIMIT, OPERATORS, Outcome, Pass, Reserved, Settling, World};
+use super::world::{DESKTOPS, LIMIT, OPERATORS, Outcome, Reconciliation, Reserved, Settling, World};
 use crate::cache::Cache;
 use crate::config::Config;
 
@@ -63,7 +63,7 @@ pub struct Day {
     /// What is taken away.
     pub mutant: Option<Mutant>,
     /// What was decided already.
-    made: Cache<(Pass, usize), Act>,
+    made: Cache<(Reconciliation, usize), Act>,
 }
 
 impl Day {
@@ -76,7 +76,7 @@ impl Day {
         }
     }
 
-    fn next(&self, pass: &Pass, number: usize) -> Act {
+    fn next(&self, pass: &Reconciliation, number: usize) -> Act {
         let key = (pass.clone(), number);
         self.made.get(&key, || decide::next(pass, number))
     }
@@ -142,7 +142,7 @@ impl Day {
         let mut world = world.clone();
         match action {
             Action::Begin(operator, number) => {
-                let pass = Pass {
+                let pass = Reconciliation {
                     request: world.requests[number].clone(),
                     project: Some(world.project.clone()),
                     permit: false,
@@ -201,7 +201,7 @@ impl Day {
     }
 
     /// Takes the steps in which nothing outside the operator has a part: nothing else can tell when they happened.
-    fn alone(&self, mut pass: Pass, number: usize) -> Pass {
+    fn alone(&self, mut pass: Reconciliation, number: usize) -> Reconciliation {
         while pass.answered.is_none() {
             match self.next(&pass, number) {
                 Act::Permit(held) => pass.permit = held,
@@ -213,7 +213,13 @@ impl Day {
     }
 
     /// One step of a reconciliation; `None` if it ends.
-    fn step(&self, world: &mut World, mut pass: Pass, number: usize, luck: Luck) -> Option<Pass> {
+    fn step(
+        &self,
+        world: &mut World,
+        mut pass: Reconciliation,
+        number: usize,
+        luck: Luck,
+    ) -> Option<Reconciliation> {
         if let Some((attempt, outcome)) = pass.answered {
             // The response is stored regardless of the version of the object.
             world.requests[number].settle(attempt, outcome);
@@ -242,7 +248,13 @@ impl Day {
         Some(pass)
     }
 
-    fn reserve(&self, world: &mut World, mut pass: Pass, number: usize, luck: Luck) -> Option<Pass> {
+    fn reserve(
+        &self,
+        world: &mut World,
+        mut pass: Reconciliation,
+        number: usize,
+        luck: Luck,
+    ) -> Option<Reconciliation> {
         let attempt = pass.reserved.unwrap_or_else(|| {
             world.next += 1;
             world.next - 1
@@ -267,7 +279,13 @@ impl Day {
         (luck == Luck::Good).then_some(pass)
     }
 
-    fn record_intent(&self, world: &mut World, mut pass: Pass, number: usize, luck: Luck) -> Option<Pass> {
+    fn record_intent(
+        &self,
+        world: &mut World,
+        mut pass: Reconciliation,
+        number: usize,
+        luck: Luck,
+    ) -> Option<Reconciliation> {
         let (attempt, _) = pass.armed?;
         let stored = &mut world.requests[number];
         let fits = !stored.gone && stored.version == pass.request.version;
@@ -286,7 +304,12 @@ impl Day {
         Some(pass)
     }
 
-    fn post(world: &mut World, mut pass: Pass, number: usize, luck: Luck) -> Option<Pass> {
+    fn post(
+        world: &mut World,
+        mut pass: Reconciliation,
+        number: usize,
+        luck: Luck,
+    ) -> Option<Reconciliation> {
         let (attempt, _) = pass.armed.take()?;
         if matches!(luck, Luck::Good | Luck::AnswerLost) {
             world.effects.push((attempt, DESKTOPS[number]));

@@ -30,7 +30,7 @@ pub struct World {
     /// The requests, as they are stored.
     pub requests: [Request; 2],
     /// What each operator is about with each request.
-    pub passes: [[Option<Pass>; 2]; OPERATORS],
+    pub passes: [[Option<Reconciliation>; 2]; OPERATORS],
     /// What the first operator has read to settle reservations.
     pub settling: Option<Settling>,
     /// The attempts whose calls took effect, and how many desktops they name.
@@ -82,7 +82,7 @@ pub struct Request {
 
 /// A reconciliation.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct Pass {
+pub struct Reconciliation {
     /// The request as it was read or written last.
     pub request: Request,
     /// The project as it was read or written last, if that was a moment ago.

@@ -9,11 +9,14 @@ use crate::names::{self, ATTEMPTS, Set};
 use crate::requests::RequestId;
 use crate::service_clock::ServiceClock;
 use crate::time::Situation;
-use crate::world::{GUARD, Held, Letter, Memory, Operator, Pass, Post, SETTLE, World};
+use crate::world::{
+    CallState, Held, JOB_VISIBILITY_TIMEOUT, MAX_SIGNATURE_AGE, Memory, Operator, Reconciliation, SignedCall,
+    World,
+};
 
 impl Protocol {
     /// What follows from the time for a reconciliation of an operator.
-    pub fn facts(&self, world: &World, operator: usize, pass: &Pass) -> Facts {
+    pub fn facts(&self, world: &World, operator: usize, pass: &Reconciliation) -> Facts {
         let it = &world.operators[operator];
         let mut situation = self.situation(world, it, pass.request);
         situation.first_saw = it.memory.first_saw;
@@ -24,7 +27,7 @@ impl Protocol {
 
     fn situation(&self, world: &World, it: &Operator, request: RequestId) -> Situation {
         let recorded = self.requests.get(request).outcomes;
-        let age = |attempt: usize| world.letters[attempt].map_or(self.config.oldest(), |letter| letter.age);
+        let age = |attempt: usize| world.calls[attempt].map_or(self.config.oldest(), |letter| letter.age);
         Situation {
             request,
             ages: std::array::from_fn(|attempt| recorded[attempt].map_or(0, |_| age(attempt))),
@@ -64,7 +67,7 @@ impl Protocol {
     }
 
     /// The attempts that depend on when a reconciliation began: those whose expiry it waits for.
-    fn told_by(&self, pass: &Pass) -> Set {
+    fn told_by(&self, pass: &Reconciliation) -> Set {
         self.requests.get(pass.request).doubtful() | pass.submits()
     }
 
@@ -75,11 +78,11 @@ impl Protocol {
             return;
         };
         let ages = names::members(self.told_by(&pass))
-            .map(|attempt| world.letters[attempt].map_or(self.config.oldest(), |letter| letter.age));
+            .map(|attempt| world.calls[attempt].map_or(self.config.oldest(), |letter| letter.age));
         let began = match ages.max() {
             None => 0,
             Some(_) if self.config.clock_faults > 0 => pass.began,
-            Some(_) if self.facts(world, operator, &pass).expired => pass.began.min(SETTLE),
+            Some(_) if self.facts(world, operator, &pass).expired => pass.began.min(JOB_VISIBILITY_TIMEOUT),
             Some(age) => age.unsigned_abs(),
         };
         if let Some(pass) = &mut world.operators[operator].pass {
@@ -92,7 +95,7 @@ impl Protocol {
         if self.config.lacks(Mutant::ShownTooLate) {
             self.config.oldest().unsigned_abs()
         } else {
-            SETTLE
+            JOB_VISIBILITY_TIMEOUT
         }
     }
 
@@ -121,9 +124,9 @@ impl Protocol {
     pub(super) fn tick(&self, world: &mut World) {
         let oldest = self.config.oldest();
         let growing = names::set(
-            (0..ATTEMPTS).filter(|attempt| world.letters[*attempt].is_some_and(|letter| letter.age < oldest)),
+            (0..ATTEMPTS).filter(|attempt| world.calls[*attempt].is_some_and(|letter| letter.age < oldest)),
         );
-        for letter in world.letters.iter_mut().flatten() {
+        for letter in world.calls.iter_mut().flatten() {
             letter.age = (letter.age + 1).min(oldest);
             letter.gateway_age = (letter.gateway_age + 1).min(oldest);
         }
@@ -159,15 +162,15 @@ fn older<const N: usize>(ages: [Option<u8>; N], most: u8) -> [Option<u8>; N] {
 impl Memory {
     fn age(&mut self, longest: u8) {
         self.first_saw = older(self.first_saw, longest);
-        self.idle = older(self.idle, SETTLE);
-        [self.finalizer] = older([self.finalizer], GUARD);
+        self.idle = older(self.idle, JOB_VISIBILITY_TIMEOUT);
+        [self.finalizer] = older([self.finalizer], MAX_SIGNATURE_AGE);
         if let Some(look) = &mut self.look {
-            look.age = (look.age + 1).min(SETTLE);
+            look.age = (look.age + 1).min(JOB_VISIBILITY_TIMEOUT);
         }
     }
 }
 
-impl Pass {
+impl Reconciliation {
     /// The attempt that it is submitting.
     fn submits(&self) -> Set {
         match self.held {
@@ -180,9 +183,9 @@ impl Pass {
     /// A tick later.
     fn age(&mut self, began_counts: bool) {
         self.began += u8::from(began_counts);
-        [self.read] = older([self.read], GUARD);
+        [self.read] = older([self.read], MAX_SIGNATURE_AGE);
         if let Held::Armed(draft) = &mut self.held {
-            draft.age = (draft.age + 1).min(GUARD);
+            draft.age = (draft.age + 1).min(MAX_SIGNATURE_AGE);
         }
     }
 }
@@ -190,15 +193,15 @@ impl Pass {
 impl World {
     /// An operator is slow to send or the network to deliver: a fault, if time passes now.
     pub fn is_slow(&self) -> bool {
-        let signed_now =
-            |attempt: u8| self.letters[usize::from(attempt)].is_some_and(|letter| letter.age == 0);
+        let signed_now = |attempt: u8| self.calls[usize::from(attempt)].is_some_and(|letter| letter.age == 0);
         let armed = |held| matches!(held, Held::Armed(draft) if draft.age == 0 && signed_now(draft.attempt));
         let mut passes = self.operators.iter().filter_map(|it| it.pass);
-        let flying = |(attempt, letter): (usize, &Option<Letter>)| {
-            let new = letter.is_some_and(|letter| letter.post == Post::Flying && letter.gateway_age <= 0);
+        let flying = |(attempt, letter): (usize, &Option<SignedCall>)| {
+            let new =
+                letter.is_some_and(|letter| letter.post == CallState::InFlight && letter.gateway_age <= 0);
             new && self.listener(attempt).is_some()
         };
-        passes.any(|pass| armed(pass.held)) || self.letters.iter().enumerate().any(flying)
+        passes.any(|pass| armed(pass.held)) || self.calls.iter().enumerate().any(flying)
     }
 
     /// What is signed when it is sent is never too old to be sent.

@@ -1,14 +1,14 @@
 //! What the cloud does with a request, and what it shows.
 
 use super::Protocol;
-use crate::action::Fate;
+use crate::action::CallResult;
 use crate::config::Mutant;
 use crate::names::{self, Set};
-use crate::world::{Answer, Cloud, Held, Job, Look, Post, Row, Sighted, SubJobList, World};
+use crate::world::{Answer, CallState, Cloud, DesktopRead, Held, Job, ReadState, Row, SubJobList, World};
 
 impl Protocol {
-    pub(super) fn arrive(&self, world: &mut World, attempt: usize, fate: Fate) {
-        let harmless = matches!(fate, Fate::Accepted | Fate::Expired);
+    pub(super) fn arrive(&self, world: &mut World, attempt: usize, fate: CallResult) {
+        let harmless = matches!(fate, CallResult::Accepted | CallResult::Expired);
         world.faults = world.faults.saturating_sub(u8::from(!harmless));
         if fate.takes_effect() {
             world.judge_effect(attempt);
@@ -16,18 +16,18 @@ impl Protocol {
         }
         let listener = world.listener(attempt);
         let answer = match fate {
-            Fate::Accepted => Answer::Accepted,
-            Fate::NotSent => Answer::NotSent,
-            Fate::Throttled => Answer::Throttled,
-            Fate::Invalid => Answer::Invalid,
-            Fate::Expired => Answer::Expired,
+            CallResult::Accepted => Answer::Accepted,
+            CallResult::NotSent => Answer::NotSent,
+            CallResult::Throttled => Answer::Throttled,
+            CallResult::Invalid => Answer::Invalid,
+            CallResult::Expired => Answer::Expired,
             _ => self.doubt(),
         };
         let again = answer == Answer::Doubt && self.config.lacks(Mutant::ClientRetries);
-        if let Some(letter) = &mut world.letters[attempt]
+        if let Some(letter) = &mut world.calls[attempt]
             && !(again && listener.is_some())
         {
-            letter.post = Post::Over;
+            letter.post = CallState::Over;
         }
         if let (Some(operator), false) = (listener, again) {
             if !matches!(answer, Answer::NotSent | Answer::Doubt) {
@@ -57,7 +57,7 @@ impl World {
     }
 
     pub(super) fn accept(&mut self, attempt: usize) {
-        if let Some(letter) = self.letters[attempt] {
+        if let Some(letter) = self.calls[attempt] {
             self.cloud.jobs[attempt] = Some(Job::new(letter.body & !self.cloud.gone));
         }
     }
@@ -88,30 +88,30 @@ impl World {
 
 impl Cloud {
     /// What a list shows of a desktop.
-    pub(super) fn listed(&self, desktop: usize) -> Look {
+    pub(super) fn listed(&self, desktop: usize) -> ReadState {
         match self.shown(desktop) {
-            Look::Gone => Look::Missing,
+            ReadState::Gone => ReadState::Missing,
             look => look,
         }
     }
 
     /// What a read of one desktop shows.
-    pub(super) fn shown(&self, desktop: usize) -> Look {
+    pub(super) fn shown(&self, desktop: usize) -> ReadState {
         let deleting = |job: &Job| job.visible && names::has(job.open(), desktop);
         if names::has(self.gone, desktop) {
-            Look::Gone
+            ReadState::Gone
         } else if self.jobs.iter().flatten().any(deleting) {
-            Look::Deleting
+            ReadState::Deleting
         } else if names::has(self.failed, desktop) {
-            Look::DeleteFailed
+            ReadState::DeleteFailed
         } else {
-            Look::Idle
+            ReadState::Idle
         }
     }
 
     /// A read of a desktop with what it says of its user.
-    pub(super) fn with_user(&self, desktop: usize, read: Sighted) -> Sighted {
-        Sighted {
+    pub(super) fn with_user(&self, desktop: usize, read: DesktopRead) -> DesktopRead {
+        DesktopRead {
             reassigned: names::has(self.reassigned, desktop),
             ..read
         }

@@ -8,12 +8,12 @@ use crate::action::OBJECTS;
 use crate::config::Mutant;
 use crate::names::{self, ATTEMPTS};
 use crate::world::{
-    DeletedObject, FirstEvidence, Held, Memory, Object, Operator, Pass, Post, World, WriteKind,
+    CallState, DeletedObject, FirstEvidence, Held, Memory, Object, Operator, Reconciliation, World, WriteKind,
 };
 
 impl Protocol {
     /// Forgets what nothing depends on any more.
-    pub(super) fn sanitizer(&self, world: &mut World) {
+    pub(super) fn forget_unneeded(&self, world: &mut World) {
         self.end_claims(world);
         for operator in 0..self.config.operators {
             self.round_beginning(world, operator);
@@ -32,16 +32,16 @@ impl Protocol {
         };
         for attempt in 0..ATTEMPTS {
             let on_its_way = world
-                .stray
+                .delayed_write
                 .is_some_and(|stray| stray.kind == WriteKind::Intent(small(attempt)));
             let claimed = world.operators.iter().filter_map(|it| Some(it.claim?.request));
             let recorded = claimed
                 .chain(world.object.map(|object| object.request))
                 .any(|request| self.requests.get(request).outcomes[attempt].is_some());
-            let flying = world.letters[attempt].is_some_and(|letter| letter.post == Post::Flying);
+            let flying = world.calls[attempt].is_some_and(|letter| letter.post == CallState::InFlight);
             let effect = world.cloud.jobs[attempt].is_some();
             if !recorded && !flying && !effect && !on_its_way && !held(world, attempt) {
-                world.letters[attempt] = None;
+                world.calls[attempt] = None;
             }
         }
         for it in &mut world.operators {
@@ -101,7 +101,7 @@ impl Operator {
     }
 }
 
-impl Pass {
+impl Reconciliation {
     pub(super) fn new(object: Object) -> Self {
         Self {
             uid: object.uid,

@@ -9,7 +9,7 @@ use crate::requests::Known;
 use crate::world::{Job, Noted, Object, World};
 
 impl Protocol {
-    pub(super) fn meddle(&self, world: &mut World, action: Action) {
+    pub(super) fn act_as_user(&self, world: &mut World, action: Action) {
         let edit = match action {
             Action::Delete => Edit::Delete,
             Action::Replace => Edit::DropFinalizer,

@@ -3,12 +3,13 @@
 use desktop_deletion_operator::plan::observed::SendPermit;
 
 use super::{Protocol, small};
-use crate::action::Luck;
+use crate::action::StepResult;
 use crate::config::Mutant;
 use crate::decide::Act;
 use crate::names::{self, ATTEMPTS};
 use crate::world::{
-    Batch, Claim, Draft, FirstEvidence, Held, Letter, Look, Memory, Pass, Post, World, WriteKind,
+    Batch, CallState, Claim, Draft, FirstEvidence, Held, Memory, ReadState, Reconciliation, SignedCall,
+    World, WriteKind,
 };
 
 impl Protocol {
@@ -24,9 +25,9 @@ impl Protocol {
                 ..Memory::default()
             };
         }
-        it.pass = Some(Pass {
+        it.pass = Some(Reconciliation {
             look: it.memory.look,
-            ..Pass::new(object)
+            ..Reconciliation::new(object)
         });
     }
 
@@ -89,7 +90,7 @@ impl Protocol {
         } else {
             self.config.attempts
         };
-        let free = (0..limit).find(|attempt| world.letters[*attempt].is_none());
+        let free = (0..limit).find(|attempt| world.calls[*attempt].is_none());
         let it = &mut world.operators[operator];
         let (Some(attempt), Some(pass)) = (free, &mut it.pass) else {
             it.pass = None;
@@ -107,7 +108,7 @@ impl Protocol {
             names::members(batch.body).filter(|d| pass.desktops[*d].is_some_and(|d| d.reassigned));
         let reassigned = names::set(reassigned);
         world.forget_namesakes(attempt);
-        world.letters[attempt] = Some(Letter {
+        world.calls[attempt] = Some(SignedCall {
             uid,
             body: batch.body,
             reassigned,
@@ -115,11 +116,11 @@ impl Protocol {
             gateway_age: signed,
             stored: false,
             given_up: false,
-            post: Post::Unsent,
+            post: CallState::Unsent,
         });
     }
 
-    pub(super) fn step(&self, world: &mut World, operator: usize, luck: Luck) {
+    pub(super) fn step(&self, world: &mut World, operator: usize, luck: StepResult) {
         if let Some(kind) = world.operators[operator].pass.and_then(|pass| pass.reload) {
             self.reload(world, operator, kind);
             return;
@@ -128,8 +129,8 @@ impl Protocol {
             return;
         };
         let cloud = world.cloud;
-        if act.reads_the_cloud() && luck != Luck::ReadFailure {
-            let date = if let Luck::FalseDate(date) = luck {
+        if act.reads_the_cloud() && luck != StepResult::ReadFailure {
+            let date = if let StepResult::FalseDate(date) = luck {
                 date
             } else {
                 world.cloud_clock
@@ -147,12 +148,16 @@ impl Protocol {
             pass.project_is_fresh = false;
             pass.read = pass.read.or(Some(0));
         }
-        pass.read_failure |= luck == Luck::ReadFailure;
+        pass.read_failure |= luck == StepResult::ReadFailure;
         match act {
-            _ if luck == Luck::ReadFailure => {}
+            _ if luck == StepResult::ReadFailure => {}
             Act::ReadDesktops(set) => {
                 for desktop in names::members(set) {
-                    let look = if blind { Look::Idle } else { cloud.listed(desktop) };
+                    let look = if blind {
+                        ReadState::Idle
+                    } else {
+                        cloud.listed(desktop)
+                    };
                     let read = self.rules.read(desktop, look, &mut it.memory);
                     pass.desktops[desktop] = Some(cloud.with_user(desktop, read));
                 }
@@ -166,7 +171,7 @@ impl Protocol {
                 if blind {
                     sub_job_list.rows = Default::default();
                 }
-                sub_job_list.complete = luck != Luck::Incomplete;
+                sub_job_list.complete = luck != StepResult::Incomplete;
                 pass.sub_job_list = Some(sub_job_list);
             }
             Act::ReadJob(job) => pass.jobs[job] = Some(cloud.row(job)),
@@ -191,8 +196,8 @@ impl Protocol {
             .pass
             .map(|pass| self.requests.get(pass.request));
         world.judge_post(attempt, stored);
-        if let Some(letter) = &mut world.letters[attempt] {
-            letter.post = Post::Flying;
+        if let Some(letter) = &mut world.calls[attempt] {
+            letter.post = CallState::InFlight;
             if self.config.lacks(Mutant::SignedWhenSent) {
                 letter.gateway_age = -world.operators[operator].wall;
             }

@@ -4,12 +4,12 @@ use desktop_deletion_operator::crd::deletion::Outcome;
 use invariants::{one_request_per_desktop, writes_change};
 
 use super::Protocol;
-use crate::action::Luck;
+use crate::action::StepResult;
 use crate::config::Mutant;
 use crate::decide::Act;
 use crate::names;
 use crate::requests::{Edit, RequestId};
-use crate::world::{GUARD, Held, Memory, Stray, World, WriteKind};
+use crate::world::{DelayedWrite, Held, MAX_SIGNATURE_AGE, Memory, World, WriteKind};
 
 impl Protocol {
     pub(super) fn write(
@@ -17,7 +17,7 @@ impl Protocol {
         world: &mut World,
         operator: usize,
         write: (WriteKind, RequestId),
-        luck: Luck,
+        luck: StepResult,
     ) {
         let (kind, to) = write;
         let carried_out = self.would_write(world, operator);
@@ -25,16 +25,16 @@ impl Protocol {
             world.operators[operator].memory.finalizer = Some(0);
         }
         match luck {
-            Luck::Late => {
-                world.stray = Some(Stray { request: to, kind });
+            StepResult::Late => {
+                world.delayed_write = Some(DelayedWrite { request: to, kind });
                 world.failed(operator, kind);
             }
-            Luck::AnswerLost => {
+            StepResult::AnswerLost => {
                 self.store(world, None, kind, to);
                 world.failed(operator, kind);
             }
-            Luck::Well if carried_out => self.written(world, operator, kind, to),
-            Luck::Well if self.goes_over(world, operator, kind) => {
+            StepResult::Well if carried_out => self.written(world, operator, kind, to),
+            StepResult::Well if self.goes_over(world, operator, kind) => {
                 let Some(object) = world.object else { return };
                 let over = self.requests.edit(object.request, Edit::StatusOf(to));
                 self.written(world, operator, kind, over);
@@ -85,12 +85,12 @@ impl Protocol {
         let Some(object) = world.object else { return };
         let (old, new) = (self.requests.get(object.request), self.requests.get(to));
         if let WriteKind::Intent(attempt) = kind
-            && let Some(letter) = &mut world.letters[usize::from(attempt)]
+            && let Some(letter) = &mut world.calls[usize::from(attempt)]
         {
             letter.stored = true;
         }
         for attempt in names::members(new.with(|o| o == Outcome::Abandoned)) {
-            if let Some(letter) = &mut world.letters[attempt] {
+            if let Some(letter) = &mut world.calls[attempt] {
                 letter.given_up = true;
             }
         }
@@ -120,7 +120,7 @@ impl Protocol {
     }
 
     pub(super) fn land(&self, world: &mut World) {
-        if let Some(stray) = world.stray.take() {
+        if let Some(stray) = world.delayed_write.take() {
             self.store(world, None, stray.kind, stray.request);
         }
     }
@@ -158,7 +158,7 @@ impl World {
         if let Some(object) = &mut self.object {
             object.request = to;
         }
-        self.stray = None;
+        self.delayed_write = None;
         for it in &mut self.operators {
             if let Some(pass) = &mut it.pass {
                 pass.current = false;
@@ -174,7 +174,7 @@ impl World {
             pass.reload = Some(kind);
             // A task that has begun to record that it did not send never sends.
             if let (WriteKind::Outcome, Held::Armed(draft)) = (kind, &mut pass.held) {
-                draft.age = GUARD;
+                draft.age = MAX_SIGNATURE_AGE;
             }
         } else {
             it.pass = None;

@@ -152,7 +152,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
         }],
     },
     Mutant {
-        name: "finalizer-dropped-before-the-job-shows",
+        name: "finalizer-dropped-before-job-visible",
         does: "A deleted object is released before the job of its call must be visible, so a new object with the same name would not find the job",
         edits: &[Edit {
             file: "src/plan/finalize.rs",

@@ -19,7 +19,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
         trials: TRIALS,
     },
     Mutant {
-        name: "missing-facts-are-equal",
+        name: "missing-facts-treated-as-equal",
         does: "A fact that is missing from a read is treated as equal to the approved one",
         edits: &[Edit {
             file: "src/plan/approval.rs",
@@ -29,7 +29,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
         trials: TRIALS,
     },
     Mutant {
-        name: "new-desktops-are-approved",
+        name: "new-desktops-treated-as-approved",
         does: "A desktop that did not exist when the plan was approved is deleted with it",
         edits: &[Edit {
             file: "src/plan/approval.rs",
@@ -49,7 +49,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
         trials: TRIALS,
     },
     Mutant {
-        name: "approvals-are-carried-over",
+        name: "approval-valid-for-copies",
         does: "The hash of a plan does not cover the uid of the object, so an approval also counts for a copy or a request that is created again",
         edits: &[Edit {
             file: "src/plan/plan_hash.rs",

@@ -78,7 +78,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
         }],
     },
     Mutant {
-        name: "refused-credentials-repeat-the-call",
+        name: "call-repeated-after-401",
         does: "The client retries the delete request after a 401 response",
         edits: &[Edit {
             file: "src/workspace/http.rs",
@@ -103,7 +103,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
         }],
     },
     Mutant {
-        name: "password-repeated",
+        name: "rejected-password-retried",
         does: "A password that IAM rejects is sent again, which can lock the user",
         edits: &[Edit {
             file: "src/workspace/iam/user_session.rs",
@@ -138,7 +138,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
         }],
     },
     Mutant {
-        name: "lost-counts-as-not-sent",
+        name: "lost-response-treated-as-not-sent",
         does: "A call whose connection breaks after the first byte counts as not sent",
         edits: &[Edit {
             file: "src/workspace/transport.rs",

@@ -29,7 +29,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
         trials: TRIALS,
     },
     Mutant {
-        name: "reservation-kept-after-write",
+        name: "stale-reservation-accepted",
         does: "A reservation counts although the request was written since, so its desktops may already have been released",
         edits: &[Edit {
             file: "src/plan/daily_limit.rs",

@@ -32,7 +32,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
         }],
     },
     Mutant {
-        name: "exit-before-the-record",
+        name: "exit-before-recording",
         does: "The process exits without waiting for the response to a call and its record",
         edits: &[Edit {
             file: "src/controllers/deletion/submission.rs",
@@ -63,7 +63,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
         }],
     },
     Mutant {
-        name: "terminal-overwritten",
+        name: "final-result-overwritten",
         does: "The final result of a finished request is decided again",
         edits: &[Edit {
             file: "src/plan.rs",
@@ -78,7 +78,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
         }],
     },
     Mutant {
-        name: "counted-attempts-removed",
+        name: "attempts-without-effect-removed",
         does: "The record of an attempt with outcome NoEffect is replaced by the next attempt",
         edits: &[Edit {
             file: "src/plan/status.rs",

@@ -17,7 +17,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
         }],
     },
     Mutant {
-        name: "date-of-any-page-accepted",
+        name: "date-of-any-response-accepted",
         does: "The `Date` of a response that is not from the service itself sets the service's clock",
         edits: &[Edit {
             file: "src/workspace/exchange.rs",
@@ -62,7 +62,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
         }],
     },
     Mutant {
-        name: "no-third-clock",
+        name: "third-time-source-ignored",
         does: "A call expires by the service's and the operator's clock, although both may have been wrong one after the other",
         edits: &[Edit {
             file: "src/plan/deadlines.rs",

@@ -15,7 +15,7 @@ use desktop_deletion_operator::workspace::api::{
 
 use super::super::build::{Seen, attempt, minute, ready, untouched};
 use super::super::rules;
-use super::super::tell::{Row, check, row, tell};
+use super::super::tell::{Row, check, describe, row};
 use super::preview::shown;
 
 #[test]
@@ -62,7 +62,7 @@ fn record(shown: Seen) -> Seen {
     let mut seen = approve(shown);
     let step = plan(&seen.0);
     seen.0.request.status = rules::written(&seen.0.request, &step, &minute(6)).unwrap();
-    assert!(seen.0.request.status.approved.is_some(), "{}", tell(&step));
+    assert!(seen.0.request.status.approved.is_some(), "{}", describe(&step));
     seen
 }
 
@@ -131,7 +131,7 @@ fn missing() -> Vec<Row> {
         ),
         row(
             "one that the list lacks is asked for",
-            early().sights("a Idle b Missing"),
+            early().desktop_views("a Idle b Missing"),
             "get b",
         ),
         row("an approval is required", unclaimed(guarded()), AWAITED),
@@ -267,7 +267,7 @@ fn given() -> Vec<Row> {
         row("it is recorded: they are submitted", recorded(), "sign a b"),
         row(
             "one of them is read by itself, which is not announced",
-            recorded().sights("b Missing").progress_due(),
+            recorded().desktop_views("b Missing").progress_due(),
             "get b",
         ),
         row(
@@ -281,7 +281,7 @@ fn given() -> Vec<Row> {
         ),
         row(
             "the last check comes after that",
-            recorded().no_last_look(),
+            recorded().project_not_rechecked(),
             "read the project",
         ),
     ]
@@ -351,7 +351,7 @@ fn less_than_shown() -> Vec<Row> {
         ),
         row(
             "a desktop is blocked, which is shown at once",
-            less(shown(guarded())).sights("a Deleting"),
+            less(shown(guarded())).desktop_views("a Deleting"),
             "AwaitingApproval held until Plan; a Blocked/DeletionInProgress, b Pending [DesktopBlocked, AwaitingApproval]",
         ),
         row(
@@ -364,7 +364,7 @@ fn less_than_shown() -> Vec<Row> {
         ),
         row(
             "a desktop that did not exist does not say everything, which is no less than before",
-            less(shown(guarded().sights("b Gone")).sights("b Idle")),
+            less(shown(guarded().desktop_views("b Gone")).desktop_views("b Idle")),
             AWAITED,
         ),
         row(
@@ -411,20 +411,22 @@ fn changed() -> Vec<Row> {
         ),
         row(
             "a desktop vanished: that makes it smaller",
-            recorded().sights("b Gone"),
+            recorded().desktop_views("b Gone"),
             "sign a",
         ),
         row(
             "and it is back as it was",
             recorded()
-                .sights("b Gone")
-                .sights("b Idle")
+                .desktop_views("b Gone")
+                .desktop_views("b Idle")
                 .facts("b", "pc-2", "ben"),
             "sign a b",
         ),
         row(
             "one that did not exist is there",
-            shown_without("b").sights("b Idle").facts("b", "pc-2", "ben"),
+            shown_without("b")
+                .desktop_views("b Idle")
+                .facts("b", "pc-2", "ben"),
             VOID,
         ),
         row(
@@ -463,7 +465,7 @@ fn changed() -> Vec<Row> {
         ),
         row(
             "another client deletes one of them: that is waited for",
-            recorded().sights("b Deleting").facts("b", "pc-2", "ben"),
+            recorded().desktop_views("b Deleting").facts("b", "pc-2", "ben"),
             "DeletionInProgress retrying until PollInterval; a Pending, b Blocked/DeletionInProgress \
              [DesktopBlocked, PlanApproved, recorded]",
         ),
@@ -605,13 +607,13 @@ fn hash() -> String {
 
 /// A plan without that desktop is approved.
 fn shown_without(desktop: &str) -> Seen {
-    record(shown(guarded().sights(&format!("{desktop} Gone"))))
+    record(shown(guarded().desktop_views(&format!("{desktop} Gone"))))
 }
 
 fn held(seen: &Seen) -> Progress {
     match plan(&seen.0) {
         Step::RecordProgress(progress) | Step::Wait(progress) => progress,
-        step => panic!("{}", tell(&step)),
+        step => panic!("{}", describe(&step)),
     }
 }
 
@@ -682,14 +684,14 @@ fn a_plan_that_is_still_shown_can_be_approved_and_missing_facts_are_named() {
 fn a_new_approval_replaces_one_that_became_invalid() {
     let seen = void();
     let again = plan(&seen.0);
-    assert!(matches!(again, Step::Wait(_)), "{}", tell(&again));
+    assert!(matches!(again, Step::Wait(_)), "{}", describe(&again));
     let hash = seen.0.request.status.plan.clone().unwrap().hash;
     let mut seen = seen.approving(&hash);
     let step = plan(&seen.0);
-    assert_eq!(tell(&step), RECORD);
+    assert_eq!(describe(&step), RECORD);
     seen.0.request.status = rules::written(&seen.0.request, &step, &minute(8)).unwrap();
     assert_eq!(seen.0.request.status.approved.as_ref().unwrap().hash, hash);
-    assert_eq!(tell(&plan(&seen.permit(SendPermit::Held).0)), "sign a b");
+    assert_eq!(describe(&plan(&seen.permit(SendPermit::Held).0)), "sign a b");
 }
 
 #[test]
@@ -719,7 +721,7 @@ fn users_that_are_not_shown_are_still_compared() {
             .all(|d| d.users.is_none() && d.user_name_hash.is_some())
     );
     let seen = seen.permit(SendPermit::Held);
-    assert_eq!(tell(&plan(&seen.0)), "sign a b");
+    assert_eq!(describe(&plan(&seen.0)), "sign a b");
     let seen = seen.permit(SendPermit::None);
     assert_eq!(held(&seen.facts("b", "pc-2", "eve")).reason, Reason::PlanChanged);
     let late = held(&hidden(recorded()).suspended());

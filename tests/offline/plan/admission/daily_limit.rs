@@ -115,7 +115,7 @@ pub(super) fn rows() -> Vec<Row> {
         ),
         row(
             "only one desktop is left of it, for which there is room",
-            used(&[(60, 9)]).sights("b Gone"),
+            used(&[(60, 9)]).desktop_views("b Gone"),
             "reserve 1",
         ),
         row(
@@ -196,7 +196,7 @@ fn the_number_of_reservations_is_limited_by_the_schema_of_the_status() {
 #[test]
 fn nothing_is_stored_or_sent_without_a_reservation() {
     let armed = |seen: Seen| {
-        let seen = seen.permit(SendPermit::Held).armed(attempt("a b"));
+        let seen = seen.permit(SendPermit::Held).with_signed_call(attempt("a b"));
         plan(&seen.0)
     };
     let reserved = |desktops| used(&[]).holding(reservation("n1", "request-1", "7", desktops));
@@ -207,7 +207,7 @@ fn nothing_is_stored_or_sent_without_a_reservation() {
     }
     let stored = |seen: Seen| {
         let seen = seen.attempt(attempt("a b")).begun();
-        plan(&seen.permit(SendPermit::Held).armed(attempt("a b")).0)
+        plan(&seen.permit(SendPermit::Held).with_signed_call(attempt("a b")).0)
     };
     assert_eq!(stored(reserved(2)), Step::Post);
     assert!(!matches!(stored(used(&[])), Step::Post));

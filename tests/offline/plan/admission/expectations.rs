@@ -33,12 +33,12 @@ pub(super) fn rows() -> Vec<Row> {
         row("the cloud does not report its facts", anna(), wrong),
         row(
             "it does not exist any more, so there is nothing to judge",
-            anna().sights("a Gone"),
+            anna().desktop_views("a Gone"),
             "sign b",
         ),
         row(
             "another client deletes it: that is waited for first",
-            anna().sights("a Deleting"),
+            anna().desktop_views("a Deleting"),
             "DeletionInProgress retrying until PollInterval; a Blocked/DeletionInProgress, b Pending [DesktopBlocked, NotRequired]",
         ),
     ]

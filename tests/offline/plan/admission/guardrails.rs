@@ -104,10 +104,14 @@ fn permitted() -> Vec<Row> {
                 .read_failure(ErrorClass::Unreachable),
             "GuardrailViolated stalled until Backoff [Planning]",
         ),
-        row("that desktop is gone", no_servers().sights("b Gone"), "sign a"),
+        row(
+            "that desktop is gone",
+            no_servers().desktop_views("b Gone"),
+            "sign a",
+        ),
         row(
             "another client deletes that desktop: that is waited for first",
-            no_servers().sights("b Deleting"),
+            no_servers().desktop_views("b Deleting"),
             "DeletionInProgress retrying until PollInterval; a Pending, b Blocked/DeletionInProgress [DesktopBlocked, NotRequired]",
         ),
     ]
@@ -127,7 +131,7 @@ fn detailed() -> Vec<Row> {
         ),
         row(
             "it is not asked for of a desktop that does not exist",
-            guarded(|_| {}).details("b", None).sights("b Gone"),
+            guarded(|_| {}).details("b", None).desktop_views("b Gone"),
             "sign a",
         ),
         row(

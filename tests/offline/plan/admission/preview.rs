@@ -11,7 +11,7 @@ use desktop_deletion_operator::workspace::api::{DesktopFacts, DesktopKind, Fact}
 
 use super::super::build::{Seen, minute, ready, untouched};
 use super::super::rules;
-use super::super::tell::{Row, check, row, tell};
+use super::super::tell::{Row, check, describe, row};
 
 #[test]
 fn the_plan_of_a_request_is_shown_before_anything_is_sent() {
@@ -29,7 +29,7 @@ pub(super) fn rows() -> Vec<Row> {
         ),
         row(
             "one that the list lacks is asked for",
-            held().project().sights("a Idle b Missing"),
+            held().project().desktop_views("a Idle b Missing"),
             "get b",
         ),
         row(
@@ -39,7 +39,7 @@ pub(super) fn rows() -> Vec<Row> {
         ),
         row(
             "one of them is gone, another client deletes the other one",
-            held().project().sights("a Gone b Deleting"),
+            held().project().desktop_views("a Gone b Deleting"),
             "Suspended held until Plan; a Absent, b Blocked/DeletionInProgress [DesktopBlocked, NotRequired]",
         ),
         row(
@@ -61,7 +61,7 @@ pub(super) fn rows() -> Vec<Row> {
             "nor can one desktop, and nothing is known of it",
             held()
                 .project()
-                .sights("a Missing b Idle")
+                .desktop_views("a Missing b Idle")
                 .unreadable("a", ErrorClass::InDoubt, 1),
             "Suspended held until Backoff [Planning]",
         ),
@@ -106,7 +106,7 @@ pub(super) fn rows() -> Vec<Row> {
 fn told(seen: &Seen) -> Progress {
     match plan(&seen.0) {
         Step::RecordProgress(progress) => progress,
-        step => panic!("{}", tell(&step)),
+        step => panic!("{}", describe(&step)),
     }
 }
 
@@ -167,7 +167,7 @@ fn the_hash_covers_what_is_deleted_and_nothing_else() {
             "the creation",
             with_facts(&|facts| facts.created = Fact::Given(minute(1).0)),
         ),
-        ("the number of desktops", suspended().sights("b Gone")),
+        ("the number of desktops", suspended().desktop_views("b Gone")),
     ] {
         assert_ne!(content(&other).hash, hash, "{what}");
     }
@@ -182,8 +182,11 @@ fn the_hash_covers_what_is_deleted_and_nothing_else() {
             "tags",
             with_facts(&|facts| facts.tags = Fact::Given([("a".to_owned(), "b".to_owned())].into())),
         ),
-        ("that a desktop is busy", suspended().sights("b Busy")),
-        ("that another client deletes it", suspended().sights("b Deleting")),
+        ("that a desktop is busy", suspended().desktop_views("b Busy")),
+        (
+            "that another client deletes it",
+            suspended().desktop_views("b Deleting"),
+        ),
         (
             "that users are not shown",
             suspended().with(|o| o.facts.hide_users = true),

@@ -7,19 +7,19 @@ use desktop_deletion_operator::plan::plan;
 use desktop_deletion_operator::plan::step::Step;
 
 use super::super::build::{Seen, effective, nonce, ready, refused, untouched};
-use super::super::tell::{Row, check, row, tell};
+use super::super::tell::{Row, check, describe, row};
 
 #[test]
 fn after_the_cloud_rejected_an_attempt() {
     check(&content());
-    check(&mended());
+    check(&fixed_by_user());
     check(&not_found());
     check(&passing());
 }
 
 #[test]
 fn after_a_read_failed() {
-    check(&troubles());
+    check(&read_failures());
     check(&unreadable());
 }
 
@@ -37,7 +37,7 @@ fn desktops_that_cannot_be_read_are_named_with_what_to_do() {
     let all = untouched("a")
         .project()
         .claimed()
-        .sights("a Missing")
+        .desktop_views("a Missing")
         .unreadable("a", ErrorClass::InDoubt, 1);
     assert!(told(all).contains("retrying. Check them in the console (showDesktop"));
 }
@@ -49,16 +49,16 @@ fn the_number_of_desktops_that_are_tried_in_vain_is_limited() {
     let start = untouched(&names.join(" "))
         .project()
         .claimed()
-        .sights(&missing.join(" "));
+        .desktop_views(&missing.join(" "));
     let failed = |count: usize| {
         let failed = names[..count].iter();
         failed.fold(start.clone(), |seen, name| {
             seen.unreadable(name, ErrorClass::InDoubt, 1)
         })
     };
-    assert_eq!(tell(&plan(&failed(9).0)), "get d09");
+    assert_eq!(describe(&plan(&failed(9).0)), "get d09");
     assert_eq!(
-        tell(&plan(&failed(10).0)),
+        describe(&plan(&failed(10).0)),
         "ServiceUnavailable retrying until Backoff, error InDoubt"
     );
 }
@@ -67,10 +67,10 @@ fn the_number_of_desktops_that_are_tried_in_vain_is_limited() {
 pub(super) fn rows() -> impl Iterator<Item = Row> {
     [
         content(),
-        mended(),
+        fixed_by_user(),
         not_found(),
         passing(),
-        troubles(),
+        read_failures(),
         unreadable(),
     ]
     .into_iter()
@@ -115,14 +115,14 @@ fn content() -> Vec<Row> {
         ),
         row(
             "the fresh read narrows the body: tried again",
-            due(Rejected, ErrorClass::InvalidRequest).sights("b Gone"),
+            due(Rejected, ErrorClass::InvalidRequest).desktop_views("b Gone"),
             "sign a",
         ),
     ]
 }
 
 /// Rejected, and a user must fix or check something.
-fn mended() -> Vec<Row> {
+fn fixed_by_user() -> Vec<Row> {
     vec![
         row(
             "the credentials were rejected",
@@ -212,7 +212,7 @@ fn not_found() -> Vec<Row> {
         ),
         row(
             "something is not found, and one has gone: the body narrows",
-            not_found_three_times().sights("a Gone"),
+            not_found_three_times().desktop_views("a Gone"),
             "sign b",
         ),
         row(
@@ -317,7 +317,7 @@ fn with_class(class: ErrorClass) -> Attempt {
 }
 
 /// A read failed.
-fn troubles() -> Vec<Row> {
+fn read_failures() -> Vec<Row> {
     let failed = |class| untouched("a b").project().claimed().read_failure(class);
     vec![
         row(
@@ -388,7 +388,7 @@ fn failing(sights: &str, in_a_row: u32) -> Seen {
     untouched("a b c")
         .project()
         .claimed()
-        .sights(sights)
+        .desktop_views(sights)
         .unreadable("a", ErrorClass::InDoubt, in_a_row)
 }
 

@@ -138,7 +138,7 @@ impl Seen {
         self.with(|o| o.project_is_fresh = true)
     }
 
-    pub(crate) fn no_last_look(self) -> Self {
+    pub(crate) fn project_not_rechecked(self) -> Self {
         self.with(|o| o.project_is_fresh = false)
     }
 
@@ -151,7 +151,7 @@ impl Seen {
     }
 
     /// A request of that name, or of another namespace, comes first for desktop `a`.
-    pub(crate) fn rival(self, name: Option<&str>) -> Self {
+    pub(crate) fn conflicting_request(self, name: Option<&str>) -> Self {
         self.with(|o| {
             o.claim = Some(Claim::Reserved(ConflictingRequest {
                 desktop: id("a"),
@@ -171,11 +171,11 @@ impl Seen {
     }
 
     /// `"a Gone b Idle"`: what reads said.
-    pub(crate) fn sights(self, text: &str) -> Self {
+    pub(crate) fn desktop_views(self, text: &str) -> Self {
         self.with(|o| {
             for (name, view) in pairs(text) {
                 o.desktops
-                    .insert(id(name).folded(), observation(sight_named(view)));
+                    .insert(id(name).folded(), observation(view_named(view)));
             }
         })
     }
@@ -230,7 +230,7 @@ impl Seen {
         })
     }
 
-    pub(crate) fn no_sweep(self) -> Self {
+    pub(crate) fn no_sub_job_list(self) -> Self {
         self.with(|o| o.sub_job_list = None)
     }
 
@@ -240,7 +240,7 @@ impl Seen {
 
     /// `"a Success b Failed"`: what a running job has said.
     pub(crate) fn job(self, name: &str, text: &str) -> Self {
-        let results = pairs(text).map(|(name, word)| (id(name).folded(), word_named(word)));
+        let results = pairs(text).map(|(name, word)| (id(name).folded(), sub_job_result_named(word)));
         let view = JobView {
             results: results.collect(),
             ..JobView::default()
@@ -273,11 +273,11 @@ impl Seen {
 
     /// A read failed.
     pub(crate) fn read_failure(self, class: ErrorClass) -> Self {
-        self.trouble_with(Operation::ListDesktops, class)
+        self.read_failure_of(Operation::ListDesktops, class)
     }
 
     /// That read failed.
-    pub(crate) fn trouble_with(self, operation: Operation, class: ErrorClass) -> Self {
+    pub(crate) fn read_failure_of(self, operation: Operation, class: ErrorClass) -> Self {
         let error = CloudError {
             operation,
             ..failure(class)
@@ -329,12 +329,12 @@ impl Seen {
 
     // What the process holds in memory.
 
-    pub(crate) fn armed(self, attempt: Attempt) -> Self {
+    pub(crate) fn with_signed_call(self, attempt: Attempt) -> Self {
         let fresh = true;
         self.with(|o| o.submission = Submission::Signed { attempt, fresh })
     }
 
-    pub(crate) fn armed_long_ago(self, attempt: Attempt) -> Self {
+    pub(crate) fn with_old_signed_call(self, attempt: Attempt) -> Self {
         let fresh = false;
         self.with(|o| o.submission = Submission::Signed { attempt, fresh })
     }
@@ -471,7 +471,7 @@ fn pairs(text: &str) -> impl Iterator<Item = (&str, &str)> {
     pairs.into_iter()
 }
 
-fn sight_named(name: &str) -> DesktopView {
+fn view_named(name: &str) -> DesktopView {
     match name {
         "Idle" => DesktopView::Idle,
         "Busy" => DesktopView::Busy,
@@ -507,7 +507,7 @@ fn sub_job_status(name: &str) -> SubJobStatus {
     }
 }
 
-fn word_named(name: &str) -> SubJobResult {
+fn sub_job_result_named(name: &str) -> SubJobResult {
     match name {
         "Open" => SubJobResult::Open,
         "Success" => SubJobResult::Success,

@@ -43,32 +43,32 @@ fn overdue() -> Vec<Row> {
         row("the desktops are read regardless of the job", late(), "list a b"),
         row(
             "gone though the job runs: one GET is enough",
-            late().sights("a Gone b Missing").no_finalizer(),
+            late().desktop_views("a Gone b Missing").no_finalizer(),
             "finish AllDeleted (submitted: AllDeleted); a Deleted, b Deleted",
         ),
         row(
             "missing though the job runs: a GET decides",
-            late().sights("a Missing b Missing"),
+            late().desktop_views("a Missing b Missing"),
             "get a",
         ),
         row(
             "the job still runs: user action is required, and it is still followed",
-            late().sights("a Deleting b Missing"),
+            late().desktop_views("a Deleting b Missing"),
             "JobOverdue stalled until JobChange; b Deleted",
         ),
         row(
             "idle although the job runs: no final state while it may still act",
-            late().sights("a Idle b Missing").idle_twice("a"),
+            late().desktop_views("a Idle b Missing").idle_twice("a"),
             "JobOverdue stalled until JobChange; b Deleted",
         ),
         row(
             "success, but the desktop still exists: a list may lag, so one read is not enough",
-            late().sights("a Gone b Idle"),
+            late().desktop_views("a Gone b Idle"),
             "JobOverdue stalled until JobChange; a Deleted",
         ),
         row(
             "success, and still being deleted: no final state",
-            late().sights("a Gone b Deleting"),
+            late().desktop_views("a Gone b Deleting"),
             "JobOverdue stalled until JobChange; a Deleted",
         ),
         row(
@@ -76,7 +76,7 @@ fn overdue() -> Vec<Row> {
             accepted()
                 .overdue()
                 .job("j1", "")
-                .trouble_with(Operation::ShowJob, ErrorClass::InDoubt),
+                .read_failure_of(Operation::ShowJob, ErrorClass::InDoubt),
             "list a b",
         ),
         row(
@@ -84,8 +84,8 @@ fn overdue() -> Vec<Row> {
             accepted()
                 .overdue()
                 .job("j1", "")
-                .trouble_with(Operation::ShowJob, ErrorClass::InDoubt)
-                .sights("a Gone b Idle")
+                .read_failure_of(Operation::ShowJob, ErrorClass::InDoubt)
+                .desktop_views("a Gone b Idle")
                 .idle_twice("b"),
             "JobOverdue stalled until JobChange, error InDoubt; a Deleted",
         ),
@@ -103,7 +103,7 @@ fn overdue() -> Vec<Row> {
                 .overdue()
                 .job("j1", "")
                 .parent_unclear("j1")
-                .sights("a Gone b Idle")
+                .desktop_views("a Gone b Idle")
                 .idle_twice("b")
                 .no_finalizer(),
             "finish PartiallyFailed (submitted: PartiallyFailed); a Deleted, b Failed/NoSubJob",
@@ -113,14 +113,17 @@ fn overdue() -> Vec<Row> {
             accepted()
                 .overdue()
                 .job("j1", "a Other b Success")
-                .sights("a Idle b Missing")
+                .desktop_views("a Idle b Missing")
                 .idle_twice("a")
                 .no_finalizer(),
             "finish PartiallyFailed (submitted: PartiallyFailed); a Failed/SKIPPED, b Deleted",
         ),
         row(
             "success, but the desktop still exists in two reads",
-            late().sights("a Gone b Idle").idle_twice("b").no_finalizer(),
+            late()
+                .desktop_views("a Gone b Idle")
+                .idle_twice("b")
+                .no_finalizer(),
             "finish PartiallyFailed (submitted: PartiallyFailed); a Deleted, b Failed/StillPresent",
         ),
     ]
@@ -132,14 +135,14 @@ fn unreadable() -> Vec<Row> {
         row(
             "one desktop cannot be read: the others are",
             late()
-                .sights("a Unlisted b Unlisted")
+                .desktop_views("a Unlisted b Unlisted")
                 .unreadable("a", ErrorClass::InDoubt, 1),
             "get b",
         ),
         row(
             "one desktop cannot be read, and another one is gone",
             late()
-                .sights("a Unlisted b Gone")
+                .desktop_views("a Unlisted b Gone")
                 .unreadable("a", ErrorClass::InDoubt, 1),
             "ServiceUnavailable retrying until JobChange, error InDoubt; b Deleted",
         ),
@@ -160,22 +163,25 @@ fn recovered() -> Vec<Row> {
         row("without a job the desktops are read", adopted(""), "list a b"),
         row(
             "without a job: gone by a GET",
-            adopted("").sights("a Gone b Gone").no_finalizer(),
+            adopted("").desktop_views("a Gone b Gone").no_finalizer(),
             "finish AllDeleted (submitted: AllDeleted); a Deleted, b Deleted",
         ),
         row(
             "without a job: missing is asked for by its id",
-            adopted("").sights("a Gone b Missing"),
+            adopted("").desktop_views("a Gone b Missing"),
             "get b",
         ),
         row(
             "without a job: still being deleted",
-            adopted("").sights("a Gone b Deleting"),
+            adopted("").desktop_views("a Gone b Deleting"),
             "Verifying moving until PollInterval; a Deleted",
         ),
         row(
             "without a job: idle twice",
-            adopted("").sights("a Gone b Idle").idle_twice("b").no_finalizer(),
+            adopted("")
+                .desktop_views("a Gone b Idle")
+                .idle_twice("b")
+                .no_finalizer(),
             "finish PartiallyFailed (submitted: PartiallyFailed); a Deleted, b Failed/NoSubJob",
         ),
         row("both jobs are read: the first", adopted("j1 j2"), "read j1"),
@@ -196,7 +202,7 @@ fn recovered() -> Vec<Row> {
             adopted("j1 j2")
                 .job("j1", "a Failed b Open")
                 .job("j2", "a Open")
-                .sights("a Idle")
+                .desktop_views("a Idle")
                 .idle_twice("a"),
             RUNNING,
         ),
@@ -205,7 +211,7 @@ fn recovered() -> Vec<Row> {
             adopted("j1 j2")
                 .job("j1", "a Failed b Failed")
                 .job("j2", "")
-                .sights("a Idle b Idle")
+                .desktop_views("a Idle b Idle")
                 .idle_twice("a")
                 .idle_twice("b"),
             RUNNING,
@@ -217,7 +223,7 @@ fn recovered() -> Vec<Row> {
                 .job("j1", "a Failed b Failed")
                 .job("j2", "b Failed")
                 .parent_ended_cut("j2")
-                .sights("a Idle b Idle")
+                .desktop_views("a Idle b Idle")
                 .idle_twice("a")
                 .idle_twice("b")
                 .no_finalizer(),
@@ -229,14 +235,17 @@ fn recovered() -> Vec<Row> {
                 .overdue()
                 .job("j1", "a Open b Success")
                 .parent_ended("j1", None)
-                .sights("a Idle b Missing")
+                .desktop_views("a Idle b Missing")
                 .idle_twice("a")
                 .no_finalizer(),
             "finish PartiallyFailed (submitted: PartiallyFailed); a Failed/StillOpen, b Deleted",
         ),
         row(
             "what was not submitted stays failed",
-            partly().job("j1", "a Success").sights("a Missing").no_finalizer(),
+            partly()
+                .job("j1", "a Success")
+                .desktop_views("a Missing")
+                .no_finalizer(),
             "finish PartiallyFailed (submitted: PartiallyFailed); a Deleted",
         ),
     ]
@@ -302,43 +311,46 @@ fn perhaps_submitted() -> Vec<Row> {
         ),
         row(
             "the job ended and showed every sub-job: the desktop is read",
-            shown().sights("a Missing"),
+            shown().desktop_views("a Missing"),
             "list b",
         ),
         row(
             "and was not submitted if it is idle twice",
-            shown().sights("a Missing b Idle").idle_twice("b").no_finalizer(),
+            shown()
+                .desktop_views("a Missing b Idle")
+                .idle_twice("b")
+                .no_finalizer(),
             "finish PartiallyFailed (submitted: PartiallyFailed); a Deleted, b Failed/NotSubmitted",
         ),
         row(
             "the job ended and not every sub-job was read: no state is reported",
-            cut().sights("a Missing b Idle").idle_twice("b"),
+            cut().desktop_views("a Missing b Idle").idle_twice("b"),
             "JobRunning moving until JobChange; a Deleted",
         ),
         row(
             "until it is overdue: the desktop decides",
             cut()
                 .overdue()
-                .sights("a Missing b Idle")
+                .desktop_views("a Missing b Idle")
                 .idle_twice("b")
                 .no_finalizer(),
             "finish PartiallyFailed (submitted: PartiallyFailed); a Deleted, b Failed/NoSubJob",
         ),
         row(
             "which may be gone",
-            cut().overdue().sights("a Missing b Gone").no_finalizer(),
+            cut().overdue().desktop_views("a Missing b Gone").no_finalizer(),
             "finish AllDeleted (submitted: AllDeleted); a Deleted, b Deleted",
         ),
         row(
             "where no job is known it is open too",
-            perhaps("").sights("a Gone b Idle").idle_twice("b"),
+            perhaps("").desktop_views("a Gone b Idle").idle_twice("b"),
             "JobRunning moving until JobChange; a Deleted",
         ),
         row(
             "and stays unknown once it is overdue",
             perhaps("")
                 .overdue()
-                .sights("a Gone b Idle")
+                .desktop_views("a Gone b Idle")
                 .idle_twice("b")
                 .no_finalizer(),
             "finish PartiallyFailed (submitted: PartiallyFailed); a Deleted, b Unknown",
@@ -348,7 +360,7 @@ fn perhaps_submitted() -> Vec<Row> {
             perhaps("j1")
                 .overdue()
                 .job("j1", "a Open")
-                .sights("a Deleting b Idle")
+                .desktop_views("a Deleting b Idle")
                 .idle_twice("b"),
             "JobOverdue stalled until JobChange",
         ),

@@ -7,14 +7,14 @@ use desktop_deletion_operator::plan::daily_usage::{self, ReservationOwner};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use super::super::build::{minute, timing};
-use super::{Pass, Walk};
+use super::{Reconciliation, Walk};
 
 /// A day in minutes.
 const DAY: i64 = 24 * 60;
 
 impl Walk {
     /// The write may conflict, and the response to it may be lost.
-    pub(super) fn reserve(&mut self, pass: &mut Pass, count: usize) -> Result<(), String> {
+    pub(super) fn reserve(&mut self, pass: &mut Reconciliation, count: usize) -> Result<(), String> {
         let id = match pass.seen.reserved.clone() {
             Some(id) => id,
             None => self.new_attempt(),
@@ -49,7 +49,7 @@ impl Walk {
     }
 
     /// What is sent is reserved, if the project had a limit when it was last read.
-    pub(super) fn is_reserved(&self, pass: &Pass, attempt: &Attempt) -> Result<(), String> {
+    pub(super) fn is_reserved(&self, pass: &Reconciliation, attempt: &Attempt) -> Result<(), String> {
         let guardrails = pass.seen.guardrails();
         let limited = guardrails.is_some_and(|guardrails| guardrails.max_desktops_per_day.is_some());
         let is_it = |r: &Reservation| {

@@ -2,18 +2,18 @@
 
 use super::super::build::here;
 use super::super::rules;
-use super::{Runtime, Walk};
+use super::{Environment, Walk};
 
 impl Walk {
     /// Everything that a user could fix is fixed.
-    pub(super) fn mend(&mut self) {
+    pub(super) fn fix_everything(&mut self) {
         let home = self.object.status.project.as_ref();
-        self.around = Runtime {
+        self.around = Environment {
             elsewhere: home.is_some_and(|home| *home != here()),
             guarded: self.around.guarded,
             limit: self.around.limit,
             renamed: self.around.renamed,
-            ..Runtime::default()
+            ..Environment::default()
         };
         self.set_suspend(false);
         self.free_others();
@@ -25,7 +25,7 @@ impl Walk {
     }
 
     /// A user does something.
-    pub(super) fn meddle(&mut self) -> Result<(), String> {
+    pub(super) fn act_as_user(&mut self) -> Result<(), String> {
         if !self.dice.bad() {
             return Ok(());
         }
@@ -53,7 +53,7 @@ impl Walk {
             15 => self.around.limit = [Some(3), None][usize::from(self.dice.throw(2))],
             16 => self.use_by_others(),
             17 => self.settle(),
-            _ => self.cloud.meddle(&mut self.dice),
+            _ => self.cloud.delete_by_another_client(&mut self.dice),
         }
         let (now, around, object) = (self.cloud.now, self.around, &self.object);
         self.trace.push(format!(

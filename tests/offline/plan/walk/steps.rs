@@ -18,17 +18,17 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use super::super::build::{Seen, attempt, failure, nonce, observation, pay_per_use, timing};
 use super::super::rules;
 use super::world::{Answer, SIGNATURE, TOKEN};
-use super::{Pass, Then, Walk, uptime};
+use super::{Reconciliation, Then, Walk, uptime};
 
 impl Walk {
     /// Carries out a step.
-    pub(super) fn take(&mut self, pass: &mut Pass, step: &Step) -> Result<Then, String> {
+    pub(super) fn take(&mut self, pass: &mut Reconciliation, step: &Step) -> Result<Then, String> {
         match step {
             Step::ReadProject => self.read_project(pass),
             Step::ClaimDesktops => {
                 let seen = Seen(pass.seen.clone());
                 let asked = if self.around.claimed_by_another {
-                    seen.rival(None)
+                    seen.conflicting_request(None)
                 } else {
                     seen.claimed()
                 };
@@ -41,7 +41,7 @@ impl Walk {
             Step::ReadDesktops(ids) => self.read_desktops(pass, ids),
             Step::ReadDesktop(id) => {
                 if self.readable(pass) {
-                    let view = self.cloud.look(id, &mut self.dice);
+                    let view = self.cloud.read_desktop(id, &mut self.dice);
                     self.saw(pass, id, view);
                     pass.seen.single_reads.insert(id.folded(), SingleRead::Succeeded);
                 }
@@ -98,7 +98,7 @@ impl Walk {
         Ok(Then::GoOn)
     }
 
-    fn sign(&mut self, pass: &mut Pass, batch: &Batch) {
+    fn sign(&mut self, pass: &mut Reconciliation, batch: &Batch) {
         let id = match pass.seen.reserved.take() {
             Some(id) => id,
             None => self.new_attempt(),
@@ -132,7 +132,7 @@ impl Walk {
         nonce(&format!("n{}", self.attempts_made))
     }
 
-    fn read_project(&mut self, pass: &mut Pass) {
+    fn read_project(&mut self, pass: &mut Reconciliation) {
         let seen = Seen(pass.seen.clone());
         let seen = if self.around.missing {
             let person = self.dice.throw(2) == 1;
@@ -164,7 +164,7 @@ impl Walk {
     }
 
     /// A read of the cloud, which may fail.
-    fn readable(&mut self, pass: &mut Pass) -> bool {
+    fn readable(&mut self, pass: &mut Reconciliation) -> bool {
         pass.seen.project_is_fresh = false;
         if !self.dice.bad() {
             self.answered();
@@ -176,13 +176,13 @@ impl Walk {
         false
     }
 
-    fn read_desktops(&mut self, pass: &mut Pass, ids: &[DesktopID]) {
+    fn read_desktops(&mut self, pass: &mut Reconciliation, ids: &[DesktopID]) {
         if !self.readable(pass) {
             return;
         }
         let cut = self.dice.bad();
         for id in ids {
-            let view = match self.cloud.look(id, &mut self.dice) {
+            let view = match self.cloud.read_desktop(id, &mut self.dice) {
                 DesktopView::Gone if cut => DesktopView::Unlisted,
                 DesktopView::Gone => DesktopView::Missing,
                 there => there,
@@ -191,7 +191,7 @@ impl Walk {
         }
     }
 
-    fn saw(&mut self, pass: &mut Pass, id: &DesktopID, view: DesktopView) {
+    fn saw(&mut self, pass: &mut Reconciliation, id: &DesktopID, view: DesktopView) {
         let now = uptime(self.cloud.now);
         let mut seen = observation(view);
         seen.details = None;
@@ -205,7 +205,7 @@ impl Walk {
     }
 
     /// The first evidence check is remembered for the second.
-    fn remember(&mut self, pass: &Pass, progress: &Progress) {
+    fn remember(&mut self, pass: &Reconciliation, progress: &Progress) {
         let Some(attempt) = pass
             .seen
             .request
@@ -222,7 +222,7 @@ impl Walk {
     }
 
     /// How long the shipped rules wait, in whole minutes.
-    fn until(&self, pass: &Pass, requeue: Requeue) -> i64 {
+    fn until(&self, pass: &Reconciliation, requeue: Requeue) -> i64 {
         let timing = timing();
         let rules = Deadlines {
             request: &pass.seen.request,
@@ -239,7 +239,7 @@ impl Walk {
         i64::try_from(rules.delay(requeue).as_secs().div_ceil(60)).unwrap()
     }
 
-    fn post(&mut self, pass: &mut Pass) -> Result<(), String> {
+    fn post(&mut self, pass: &mut Reconciliation) -> Result<(), String> {
         let Submission::Signed { attempt, .. } = pass.seen.submission.clone() else {
             return rules::holds(intent_first::sent(false, || "nothing is signed".to_owned()));
         };

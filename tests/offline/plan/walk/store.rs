@@ -6,12 +6,12 @@ use invariants::terminal_is_final;
 
 use super::super::build::minute;
 use super::super::rules;
-use super::super::tell::tell;
-use super::{Pass, Then, Walk};
+use super::super::tell::describe;
+use super::{Reconciliation, Then, Walk};
 
 impl Walk {
     /// Writes the status that a step makes, unless the object changed meanwhile.
-    pub(super) fn write(&mut self, pass: &mut Pass, step: &Step) -> Result<Then, String> {
+    pub(super) fn write(&mut self, pass: &mut Reconciliation, step: &Step) -> Result<Then, String> {
         if self.conflicts(pass) {
             return Ok(Then::End { sleep: 0 });
         }
@@ -23,7 +23,7 @@ impl Walk {
     fn store(&mut self, step: &Step) -> Result<(), String> {
         let now = minute(self.cloud.now);
         let finished = self.object.status.completion_time.is_some();
-        rules::holds(terminal_is_final::write(finished, &tell(step)))?;
+        rules::holds(terminal_is_final::write(finished, &describe(step)))?;
         let wrong = rules::wrongs(&self.object, step, &now);
         if !wrong.is_empty() {
             return Err(wrong.join("\n"));
@@ -41,17 +41,17 @@ impl Walk {
         }
     }
 
-    fn conflicts(&mut self, pass: &Pass) -> bool {
+    fn conflicts(&mut self, pass: &Reconciliation) -> bool {
         !self.exists || pass.version != self.version || self.dice.bad()
     }
 
-    fn reload(&self, pass: &mut Pass) {
+    fn reload(&self, pass: &mut Reconciliation) {
         pass.seen.request = self.stored();
         pass.version = self.version;
     }
 
     /// The response to the intent may be lost; then the object says whether it is there.
-    pub(super) fn store_intent(&mut self, pass: &mut Pass, step: &Step) -> Result<Then, String> {
+    pub(super) fn store_intent(&mut self, pass: &mut Reconciliation, step: &Step) -> Result<Then, String> {
         let Step::RecordIntent(intent) = step else {
             return Ok(Then::GoOn);
         };
@@ -64,7 +64,7 @@ impl Walk {
         }
         if way != 0 {
             // Lost: the object is read again, and another client may have changed it since.
-            self.meddle()?;
+            self.act_as_user()?;
         }
         self.reload(pass);
         let stored = self
@@ -81,7 +81,7 @@ impl Walk {
     }
 
     /// Stored as often as it takes.
-    pub(super) fn store_outcome(&mut self, pass: &mut Pass, step: &Step) -> Result<Then, String> {
+    pub(super) fn store_outcome(&mut self, pass: &mut Reconciliation, step: &Step) -> Result<Then, String> {
         if !self.exists {
             return Ok(Then::End { sleep: 0 });
         }
@@ -100,7 +100,7 @@ impl Walk {
         Ok(Then::GoOn)
     }
 
-    pub(super) fn set_finalizer(&mut self, pass: &mut Pass, on: bool) -> Then {
+    pub(super) fn set_finalizer(&mut self, pass: &mut Reconciliation, on: bool) -> Then {
         if self.conflicts(pass) {
             return Then::End { sleep: 0 };
         }

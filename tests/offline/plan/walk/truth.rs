@@ -4,9 +4,9 @@ use std::collections::BTreeSet;
 
 use desktop_deletion_operator::crd::deletion::Outcome;
 use desktop_deletion_operator::ids::DesktopID;
-use invariants::no_job_is_lost::{self, Account};
+use invariants::final_state_is_correct::{self, ActualState};
+use invariants::no_job_is_lost::{self, JobRecord};
 use invariants::one_request_per_desktop;
-use invariants::true_verdict::{self, ActualState};
 
 use super::super::rules;
 use super::Walk;
@@ -25,7 +25,7 @@ impl Walk {
         let known: BTreeSet<_> = status.attempts.iter().flat_map(|a| &a.job_ids).collect();
         let recovered = rules::condition(status, "Submitted").is_some_and(|c| c.reason == "JobUnknown");
         for (attempt, job, _) in &self.cloud.effects {
-            let account = Account {
+            let account = JobRecord {
                 stored: known.contains(job),
                 declared: recovered,
                 given_up: self.was_abandoned(),
@@ -36,7 +36,11 @@ impl Walk {
         }
         let seen = rules::object(&self.object, status);
         for (said, read) in status.desktops.iter().zip(&seen.status.desktops) {
-            rules::holds(true_verdict::desktop(&read.id, read.state, self.truth(&said.id)))?;
+            rules::holds(final_state_is_correct::desktop(
+                &read.id,
+                read.state,
+                self.truth(&said.id),
+            ))?;
         }
         Ok(())
     }

@@ -15,7 +15,7 @@ use super::super::rules;
 use super::dice::Dice;
 
 /// Time by which an accepted batch shows in the sub-jobs (assumption A2).
-pub(crate) const SETTLE: i64 = 2;
+pub(crate) const JOB_VISIBILITY: i64 = 2;
 /// Life of a signature (assumption A1), and of a token whose end is unknown.
 pub(crate) const SIGNATURE: i64 = 15;
 pub(crate) const TOKEN: i64 = 24 * 60;
@@ -41,7 +41,7 @@ struct Row {
 
 /// A request whose response was lost on the way, and that may still arrive.
 #[derive(Debug, Clone)]
-struct Flight {
+struct CallInFlight {
     attempt: AttemptID,
     body: Vec<DesktopID>,
     until: i64,
@@ -63,7 +63,7 @@ pub(crate) struct Cloud {
     /// Each desktop, and since when it is so; the newest last.
     desktops: BTreeMap<DesktopID, Vec<(i64, State)>>,
     rows: Vec<Row>,
-    flights: Vec<Flight>,
+    flights: Vec<CallInFlight>,
     /// The batches of ours that took effect.
     pub(crate) effects: Vec<(AttemptID, JobID, Vec<DesktopID>)>,
     jobs_made: usize,
@@ -135,7 +135,7 @@ impl Cloud {
         life: i64,
         dice: &mut Dice,
     ) -> Result<Answer, String> {
-        let flight = Flight {
+        let flight = CallInFlight {
             attempt: attempt.clone(),
             body: body.to_vec(),
             until: self.now + life,
@@ -157,7 +157,7 @@ impl Cloud {
     }
 
     /// A batch-delete takes effect, unless some desktop is being deleted already.
-    fn land(&mut self, flight: &Flight, dice: &mut Dice) -> Result<Option<JobID>, String> {
+    fn land(&mut self, flight: &CallInFlight, dice: &mut Dice) -> Result<Option<JobID>, String> {
         if flight.body.iter().any(|id| self.state(id) == State::Deleting) {
             return Ok(None);
         }
@@ -190,7 +190,7 @@ impl Cloud {
         self.jobs_made += 1;
         let job = job(&format!("j{}", self.jobs_made));
         let shows_from = self.now + i64::from(dice.throw(3));
-        assert!(shows_from <= self.now + SETTLE, "A2");
+        assert!(shows_from <= self.now + JOB_VISIBILITY, "A2");
         for id in ids {
             self.set(id, State::Deleting, self.now);
             self.rows.push(Row {
@@ -213,7 +213,7 @@ impl Cloud {
     }
 
     /// Another client deletes a desktop.
-    pub(crate) fn meddle(&mut self, dice: &mut Dice) {
+    pub(crate) fn delete_by_another_client(&mut self, dice: &mut Dice) {
         let idle = |state: State| !matches!(state, State::Deleting | State::Gone);
         let idle: Vec<_> = self
             .desktops
@@ -276,7 +276,7 @@ impl Cloud {
     }
 
     /// What a list, or a GET, says of a desktop; it may lag.
-    pub(crate) fn look(&self, id: &DesktopID, dice: &mut Dice) -> DesktopView {
+    pub(crate) fn read_desktop(&self, id: &DesktopID, dice: &mut Dice) -> DesktopView {
         let at = self.now - i64::from(dice.throw(2));
         match self.state_at(id, at) {
             State::Idle => DesktopView::Idle,

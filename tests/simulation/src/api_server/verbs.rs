@@ -50,7 +50,7 @@ impl ApiServer {
         ] {
             take_off(metadata, field);
         }
-        sanitizer(metadata);
+        remove_empty_fields(metadata);
         metadata["namespace"] = json!(namespace);
         metadata["creationTimestamp"] = json!(whole_seconds(now));
         if resource.is_custom() {
@@ -202,7 +202,7 @@ fn with_content_of(key: &Key, old: &Value, mut object: Value) -> Result<Value, R
     ] {
         copy(before, metadata, field);
     }
-    sanitizer(metadata);
+    remove_empty_fields(metadata);
     let known = finalizers(old);
     let new = finalizers(&object).into_iter().any(|f| !known.contains(&f));
     if new && !before["deletionTimestamp"].is_null() {
@@ -219,7 +219,7 @@ fn with_content_of(key: &Key, old: &Value, mut object: Value) -> Result<Value, R
 }
 
 /// Removes empty fields.
-fn sanitizer(metadata: &mut Value) {
+fn remove_empty_fields(metadata: &mut Value) {
     for field in ["finalizers", "annotations", "labels"] {
         let empty = match &metadata[field] {
             Value::Array(list) => list.is_empty(),

@@ -5,10 +5,10 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::{Login, NEXT_TOKEN, PASSWORD, Scenario, TOKEN, USER};
-use crate::acts::{Act, Deed, Trigger};
+use crate::acts::{Act, Trigger, UserAction};
 use crate::answers::Rule;
 use crate::calls::Call;
-use crate::clock::DAWN;
+use crate::clock::START;
 use crate::dice::Dice;
 
 /// How long the operator's token lives; `--token-life` says the same, since a day would be long to play.
@@ -79,12 +79,12 @@ fn death(dice: &mut Dice) -> Option<Act> {
     ]);
     dice.once_in(6).then_some(Act {
         when,
-        deed: Deed::Crash(500),
+        deed: UserAction::Crash(500),
     })
 }
 
 /// A token of the operator's user.
 fn token(text: &str, life: Duration) -> Value {
-    let end = DAWN.checked_add(life).unwrap_or(DAWN);
+    let end = START.checked_add(life).unwrap_or(START);
     json!({"token": text, "user": USER, "expires": end.to_string()})
 }

@@ -14,7 +14,7 @@ const NEIGHBOUR: u64 = 0x6e65_6967_6862;
 
 /// What belongs together: a project, and who may call for it.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Home {
+pub struct ProjectSetup {
     /// The name of the `WorkspaceProject`.
     pub name: &'static str,
     /// The name of its Secret.
@@ -30,7 +30,7 @@ pub struct Home {
 }
 
 /// The project that each world has.
-pub const OWN: Home = Home {
+pub const OWN: ProjectSetup = ProjectSetup {
     name: PROJECT,
     secret: SECRET,
     id: PROJECT_ID,
@@ -40,7 +40,7 @@ pub const OWN: Home = Home {
 };
 
 /// The second project.
-pub const OTHER: Home = Home {
+pub const OTHER: ProjectSetup = ProjectSetup {
     name: "test",
     secret: "test-login",
     id: "4f60826b4a5c7d8e9f010b5f3a7c9d1e",
@@ -49,7 +49,7 @@ pub const OTHER: Home = Home {
     secret_key: "the-secret-of-the-operator-0000000000002",
 };
 
-impl Home {
+impl ProjectSetup {
     /// The host of the service.
     pub fn endpoint(&self) -> String {
         format!("workspace.{}.myhuaweicloud.com", self.region)

@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 use workspace_simulator::world::Desktop;
 
 use super::{Event, World};
-use crate::acts::{Change, Deed};
+use crate::acts::{Change, UserAction};
 use crate::api_server::resource::Resource;
 use crate::facts::Approval;
 use crate::scenario::{ELSEWHERE, PROJECT, PROJECT_ID};
@@ -27,22 +27,22 @@ pub(super) struct Carried {
 }
 
 impl World {
-    pub(super) fn act_guarded(&mut self, deed: Deed) {
+    pub(super) fn act_guarded(&mut self, deed: UserAction) {
         match deed {
-            Deed::Approve(request) => {
+            UserAction::Approve(request) => {
                 let shown = self.shown(request);
                 self.approve(request, shown);
             }
-            Deed::ApproveFormer(request) => {
+            UserAction::ApproveFormer(request) => {
                 let former = self.former(request);
                 self.approve(request, former);
             }
-            Deed::ApproveUnseen(request) => self.approve(request, Some(UNSEEN.to_owned())),
-            Deed::Withdraw(request) => self.set_approval(request, &Value::Null),
-            Deed::CarryOver(request) => self.carry_over(request),
-            Deed::Reassign(desktop) => self.toggle(desktop, "user", "user", "other"),
-            Deed::Rename(desktop) => self.toggle(desktop, "name", "PC", "KEEP"),
-            Deed::Connect(desktop) => {
+            UserAction::ApproveUnseen(request) => self.approve(request, Some(UNSEEN.to_owned())),
+            UserAction::Withdraw(request) => self.set_approval(request, &Value::Null),
+            UserAction::CarryOver(request) => self.carry_over(request),
+            UserAction::Reassign(desktop) => self.toggle(desktop, "user", "user", "other"),
+            UserAction::Rename(desktop) => self.toggle(desktop, "name", "PC", "KEEP"),
+            UserAction::Connect(desktop) => {
                 self.change(desktop, |now| {
                     let connected = now.login_status == "CONNECTED";
                     (
@@ -51,8 +51,8 @@ impl World {
                     )
                 });
             }
-            Deed::Vanish(desktop, millis) => self.vanish(desktop, millis),
-            Deed::Guard(change) => self.change_guardrails(&match change {
+            UserAction::Vanish(desktop, millis) => self.vanish(desktop, millis),
+            UserAction::Guard(change) => self.change_guardrails(&match change {
                 Change::RequireApprovals => json!({"approval": "Required", "approvalAbove": null}),
                 Change::WaiveApprovals => json!({"approval": "None", "approvalAbove": null}),
                 Change::LimitDay(limit) => json!({"maxDesktopsPerDay": limit}),

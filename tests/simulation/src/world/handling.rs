@@ -5,7 +5,7 @@ use serde_json::Value;
 use workspace_simulator::cloud;
 
 use super::World;
-use super::post::{Answer, ApiReply, CloudReply, Freight, Parcel};
+use super::network::{Answer, ApiReply, CallInFlight, CallPayload, CloudReply};
 use crate::api_server;
 use crate::brief;
 use crate::calls::Call;
@@ -13,14 +13,14 @@ use crate::facts::{Author, IdleWrite, Post};
 
 impl World {
     /// Carries a call out.
-    pub(super) fn handle(&mut self, parcel: &Parcel) -> Answer {
+    pub(super) fn handle(&mut self, parcel: &CallInFlight) -> Answer {
         match &parcel.freight {
-            Freight::Api(request) => self.handle_api(parcel, request),
-            Freight::Cloud(request) => self.handle_cloud(parcel, request),
+            CallPayload::Api(request) => self.handle_api(parcel, request),
+            CallPayload::Cloud(request) => self.handle_cloud(parcel, request),
         }
     }
 
-    fn handle_api(&mut self, parcel: &Parcel, request: &api_server::Request) -> Answer {
+    fn handle_api(&mut self, parcel: &CallInFlight, request: &api_server::Request) -> Answer {
         let before = self.api.store.revision();
         let answer = self.api.handle(self.era.now(), request);
         let after = self.api.store.revision();
@@ -64,7 +64,7 @@ impl World {
         }
     }
 
-    fn handle_cloud(&mut self, parcel: &Parcel, request: &cloud::Request) -> Answer {
+    fn handle_cloud(&mut self, parcel: &CallInFlight, request: &cloud::Request) -> Answer {
         let now = self.era.now();
         // Faults are this world's, not the cloud's.
         let cloud::Delivery::Complete(response) = self.cloud.handle(now, request) else {
@@ -105,7 +105,7 @@ impl World {
         known.last().map(|id| (*id).to_owned())
     }
 
-    fn note_post(&mut self, parcel: &Parcel, request: &cloud::Request) {
+    fn note_post(&mut self, parcel: &CallInFlight, request: &cloud::Request) {
         let entry = self.cloud.ledger().last();
         let body: Value = serde_json::from_slice(&request.body).unwrap_or_default();
         let desktops = body["desktop_ids"].as_array();

@@ -32,11 +32,11 @@ pub struct Trap {
 pub struct Caught {
     /// What was asked.
     pub request: Arc<ApiRequest>,
-    verdict: oneshot::Sender<Verdict>,
+    verdict: oneshot::Sender<Reaction>,
 }
 
 /// What happens to a request.
-pub(super) enum Verdict {
+pub(super) enum Reaction {
     GoOn,
     Drop,
     Cut,
@@ -81,18 +81,18 @@ impl Trap {
 impl Caught {
     /// Lets it pass.
     pub fn go_on(self) {
-        self.say(Verdict::GoOn);
+        self.say(Reaction::GoOn);
     }
 
     /// Closes the connection without a response: the request, or the response to it, is lost.
     pub fn drop_connection(self) {
-        self.say(Verdict::Drop);
+        self.say(Reaction::Drop);
     }
 
     /// Breaks the connection off in the middle of the response's body; before there is a response, as
     /// [`Caught::drop_connection`].
     pub fn cut_answer(self) {
-        self.say(Verdict::Cut);
+        self.say(Reaction::Cut);
     }
 
     /// Answers with this status and the API server's form of an error.
@@ -110,12 +110,12 @@ impl Caught {
         *answer.status_mut() = code;
         let json = header::HeaderValue::from_static("application/json");
         answer.headers_mut().insert(header::CONTENT_TYPE, json);
-        self.say(Verdict::Answer(Box::new(answer)));
+        self.say(Reaction::Answer(Box::new(answer)));
         Ok(())
     }
 
     /// The receiver is gone if the client has timed out or was killed.
-    fn say(self, verdict: Verdict) {
+    fn say(self, verdict: Reaction) {
         self.verdict.send(verdict).ok();
     }
 }
@@ -145,9 +145,9 @@ impl Traps {
     }
 
     /// Springs the oldest trap that is due; all that match count the request.
-    pub(super) async fn spring(&self, moment: Moment, request: &Arc<ApiRequest>) -> Verdict {
+    pub(super) async fn spring(&self, moment: Moment, request: &Arc<ApiRequest>) -> Reaction {
         let Some(sender) = self.due(moment, request) else {
-            return Verdict::GoOn;
+            return Reaction::GoOn;
         };
         let (verdict, said) = oneshot::channel();
         let caught = Caught {
@@ -156,9 +156,9 @@ impl Traps {
         };
         // A test that does not wait for its trap any more wants nothing held.
         if sender.send(caught).is_err() {
-            return Verdict::GoOn;
+            return Reaction::GoOn;
         }
-        said.await.unwrap_or(Verdict::Drop)
+        said.await.unwrap_or(Reaction::Drop)
     }
 
     fn due(&self, moment: Moment, request: &ApiRequest) -> Option<oneshot::Sender<Caught>> {

@@ -107,7 +107,7 @@ mod tests {
 
     #[test]
     fn the_module_pins_kubernetes_and_etcd() {
-        let source = Source::read(&crate::places::workspace().join("tests/control-plane")).unwrap();
+        let source = Source::read(&crate::paths::workspace().join("tests/control-plane")).unwrap();
         let key = source.key();
         assert!(
             key.starts_with("kubernetes-v1.") && key.contains("-etcd-v3."),
@@ -122,7 +122,7 @@ mod tests {
 
     #[test]
     fn nodes_have_the_version_of_the_control_plane() {
-        let tests = crate::places::workspace().join("tests");
+        let tests = crate::paths::workspace().join("tests");
         let versions = ["control-plane", "node-kubernetes"].map(|module| {
             let text = std::fs::read_to_string(tests.join(module).join("go.mod")).unwrap();
             required_version(&text, "k8s.io/kubernetes").unwrap()

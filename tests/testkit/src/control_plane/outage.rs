@@ -54,7 +54,7 @@ impl ControlPlane {
     ///
     /// Its data cannot be copied, or it does not start again.
     pub async fn snapshot(&self) -> Result<Snapshot, Error> {
-        let folder = crate::places::temporary_folder("snapshot")?;
+        let folder = crate::paths::temporary_folder("snapshot")?;
         self.kill_etcd().await?;
         copy(&self.started.etcd.folder().join("data"), folder.path())?;
         self.start_etcd().await?;

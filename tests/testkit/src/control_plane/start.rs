@@ -11,7 +11,7 @@ use super::server::{Command, Server};
 use crate::binaries::Binaries;
 use crate::error::{Context, Error};
 use crate::eventually::eventually;
-use crate::{kubeconfig, places};
+use crate::{kubeconfig, paths};
 
 /// How long a start may take; on an idle machine it takes three seconds.
 const BOUND: Duration = Duration::from_secs(180);
@@ -119,7 +119,7 @@ pub(super) async fn start(binaries: &Binaries, setting: &Setting) -> Result<Star
 }
 
 async fn attempt_start(binaries: &Binaries, setting: &Setting) -> Result<Started, Error> {
-    let folder = places::temporary_folder("control-plane")?;
+    let folder = paths::temporary_folder("control-plane")?;
     let certificates = Certificates::write(folder.path(), &[setting.address, setting.advertised])?;
     let (etcd, etcd_url) = start_etcd(binaries, &certificates, free_port()?)?;
     let setting = Setting {
@@ -156,7 +156,7 @@ fn start_etcd(
     port: u16,
 ) -> Result<(Server, String), Error> {
     // Its supervisor removes the folder, also when this process is killed.
-    let folder = places::temporary_folder("etcd")?.keep();
+    let folder = paths::temporary_folder("etcd")?.keep();
     let url = format!("https://127.0.0.1:{port}");
     let peers = "http://127.0.0.1:0";
     let arguments = [

@@ -10,7 +10,7 @@ use crate::error::{Context, Error};
 /// Removes what a test has left, once all its processes have ended: `$1` is its folder, the rest are its cgroups. It
 /// begins when its input ends, that is, when its owner releases it or is gone. A cgroup can be removed only when it is
 /// empty, so its removal also shows that no process is left that could write to the folder.
-const JANITOR: &str = r#"
+const CLEANUP_SCRIPT: &str = r#"
 folder=$1; shift
 cat >/dev/null
 for _ in $(seq 600); do
@@ -40,7 +40,7 @@ impl Cgroups {
     pub(super) fn make(name: &str, folder: &Path) -> Result<Self, Error> {
         let folders: Vec<_> = own()?.into_iter().map(|own| own.join(name)).collect();
         let janitor = Command::new("sh")
-            .args(["-c", JANITOR, "sh"])
+            .args(["-c", CLEANUP_SCRIPT, "sh"])
             .arg(folder)
             .args(&folders)
             .stdin(Stdio::piped())
@@ -58,7 +58,7 @@ impl Cgroups {
     }
 
     /// The files that a process moves itself by: it writes its process id to each.
-    pub(super) fn doors(&self) -> impl Iterator<Item = PathBuf> {
+    pub(super) fn procs_files(&self) -> impl Iterator<Item = PathBuf> {
         self.folders.iter().map(|folder| folder.join("cgroup.procs"))
     }
 

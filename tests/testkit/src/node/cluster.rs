@@ -24,7 +24,7 @@ use crate::control_plane::{ControlPlane, Setting};
 use crate::error::{Context, Error};
 use crate::eventually::eventually;
 use crate::process::Process;
-use crate::{canary, places};
+use crate::{canary, paths};
 
 /// How long nodes may take to become ready; on an idle machine it takes three seconds.
 const BOUND: std::time::Duration = std::time::Duration::from_secs(300);
@@ -107,7 +107,7 @@ impl Cluster {
             controller_manager(&control_plane, &programs)?,
             scheduler(&control_plane, &programs)?,
         ];
-        let folder = places::temporary_folder("images")?;
+        let folder = paths::temporary_folder("images")?;
         let images = folder.path().to_path_buf();
         link(&programs.pause, &images.join(PAUSE_FILE))?;
         link(&programs.operator, &images.join("operator.tar"))?;

@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 use super::images;
 use crate::error::{Context, Error};
 use crate::go_tools::store;
-use crate::places;
+use crate::paths;
 
 /// The last commit before there were plans and approvals.
 const COMMIT: &str = "82b4069897a635e7b5f2e531268a5411a6cfb6d4";
@@ -18,10 +18,7 @@ pub const EARLIER: &str = "earlier";
 pub(super) fn available() -> bool {
     let mut git = Command::new("git");
     git.args(["cat-file", "-e", &format!("{COMMIT}^{{commit}}")]);
-    let status = git
-        .current_dir(places::workspace())
-        .stderr(Stdio::null())
-        .status();
+    let status = git.current_dir(paths::workspace()).stderr(Stdio::null()).status();
     status.is_ok_and(|status| status.success())
 }
 
@@ -45,7 +42,7 @@ fn checkout(folder: &Path) -> Result<(), Error> {
     let mut git = Command::new("git");
     git.args(["archive", "--output"]).arg(&archive).arg(COMMIT);
     let done = git
-        .current_dir(places::workspace())
+        .current_dir(paths::workspace())
         .status()
         .context(|| "start git".to_owned())?;
     if !done.success() {

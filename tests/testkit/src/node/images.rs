@@ -13,7 +13,7 @@ use super::commands;
 use crate::binaries::build::say;
 use crate::error::{Context, Error};
 use crate::go_tools::{prune, store};
-use crate::places;
+use crate::paths;
 
 /// Name of the image that holds the namespaces of a pod, which does nothing but wait.
 pub const PAUSE: &str = "localhost/pause:1";
@@ -29,7 +29,7 @@ const KEPT: usize = 2;
 
 /// The image of the operator as it stands here, under the name that `deploy/` has for it.
 pub(super) fn operator() -> Result<PathBuf, Error> {
-    let program = build(&places::workspace(), &places::target())?;
+    let program = build(&paths::workspace(), &paths::target())?;
     operator_image(&program, env!("CARGO_PKG_VERSION"))
 }
 

@@ -16,7 +16,7 @@ use crate::error::{Context, Error};
 use crate::eventually::{GENEROUS, eventually};
 use crate::process::Process;
 use crate::supervised::{Options, Supervised, tail};
-use crate::{canary, places};
+use crate::{canary, paths};
 
 /// The port at which kubelet answers without asking who asks.
 const READ_ONLY_PORT: u16 = 10255;
@@ -31,7 +31,7 @@ const BRIDGE: &str = "cni0";
 const ENTER: &str = r#"
 set -e
 name=$1; shift
-for door in /sys/fs/cgroup/*/"$name"/cgroup.procs; do echo $$ >"$door"; done
+for file in /sys/fs/cgroup/*/"$name"/cgroup.procs; do echo $$ >"$file"; done
 exec unshare --mount --net --pid --cgroup --uts --ipc --fork --kill-child --mount-proc "$@"
 "#;
 
@@ -62,7 +62,7 @@ impl Node {
     ) -> Result<Self, Error> {
         let name = format!("node{number}");
         // Its supervisor removes the folder.
-        let folder = places::temporary_folder(&name)?.keep();
+        let folder = paths::temporary_folder(&name)?.keep();
         configure(control_plane, programs, &folder, family, number)?;
         let pod_logs = PodLogs::follow(folder.join(POD_LOGS), folder.join("kept-logs"))?;
         cgroups_of(&name)?;
@@ -148,16 +148,16 @@ impl Node {
     /// # Errors
     ///
     /// The node has failed.
-    pub fn part_pods_from_services(&self) -> Result<(), Error> {
+    pub fn block_services(&self) -> Result<(), Error> {
         self.rule("add")
     }
 
-    /// The end of [`Node::part_pods_from_services`].
+    /// The end of [`Node::block_services`].
     ///
     /// # Errors
     ///
     /// It had not begun.
-    pub fn join_pods_and_services(&self) -> Result<(), Error> {
+    pub fn unblock_services(&self) -> Result<(), Error> {
         self.rule("del")
     }
 

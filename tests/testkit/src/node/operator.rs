@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::cluster::Cluster;
 use super::earlier::EARLIER;
 use crate::error::Error;
-use crate::{deploy, places};
+use crate::{deploy, paths};
 
 /// The namespace that `deploy/` makes for the operator.
 pub const NAMESPACE: &str = "desktop-deletion";
@@ -25,7 +25,7 @@ impl Version {
     /// The one that is tested.
     pub fn current() -> Self {
         Self {
-            source: places::workspace(),
+            source: paths::workspace(),
             tag: env!("CARGO_PKG_VERSION"),
         }
     }

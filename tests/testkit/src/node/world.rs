@@ -13,7 +13,7 @@ use super::{commands, requirements};
 use crate::binaries::Binaries;
 use crate::binaries::build::say;
 use crate::error::{Context, Error};
-use crate::places;
+use crate::paths;
 use crate::supervised::{Options, Supervised};
 
 /// The variable by which the test knows that it is in its namespaces: a file with a [`World`].
@@ -114,7 +114,7 @@ fn note_skip(file: &Path, test: &str, missing: &str) -> Result<(), Error> {
 
 async fn play(test: &str, world: &World) -> Result<(), Error> {
     // The cgroups take the folder with them.
-    let folder = places::temporary_folder("namespaces")?.keep();
+    let folder = paths::temporary_folder("namespaces")?.keep();
     let name = folder
         .file_name()
         .unwrap_or_default()
@@ -138,7 +138,7 @@ async fn run(test: &str, world: &World, folder: &Path, cgroups: &Cgroups) -> Res
     std::fs::write(&file, written).context(|| format!("write {}", file.display()))?;
     let own = std::env::current_exe().context(|| "find this program".to_owned())?;
     let mut arguments = vec!["-c".to_owned(), ENTER.to_owned(), "sh".to_owned()];
-    arguments.extend(cgroups.doors().map(|door| door.display().to_string()));
+    arguments.extend(cgroups.procs_files().map(|file| file.display().to_string()));
     arguments.extend(["", "sh", "-c", SCRIPT, "world"].map(str::to_owned));
     arguments.push(own.display().to_string());
     arguments.extend(["--exact", test, "--nocapture", "--include-ignored"].map(str::to_owned));
@@ -146,7 +146,7 @@ async fn run(test: &str, world: &World, folder: &Path, cgroups: &Cgroups) -> Res
     let mut environment = vec![
         ("PATH".to_owned(), commands::path()),
         (VARIABLE.to_owned(), file.display().to_string()),
-        (places::TEMPORARY.to_owned(), folder.display().to_string()),
+        (paths::TEMPORARY.to_owned(), folder.display().to_string()),
         // Without it, kubectl and Helm keep their caches in the folder they are started in.
         ("HOME".to_owned(), folder.display().to_string()),
     ];
@@ -182,15 +182,15 @@ mod tests {
     #[test]
     fn without_one_of_its_cgroups_nothing_is_started() {
         let folder = tempfile::tempdir().unwrap();
-        let [door, missing] =
+        let [file, missing] =
             ["there/cgroup.procs", "missing/cgroup.procs"].map(|path| folder.path().join(path));
         std::fs::create_dir(folder.path().join("there")).unwrap();
-        let entered = enter(&[&door]);
+        let entered = enter(&[&file]);
         assert!(
             entered.status.success() && !entered.stdout.is_empty(),
             "{entered:?}"
         );
-        let refused = enter(&[&missing, &door]);
+        let refused = enter(&[&missing, &file]);
         assert!(
             !refused.status.success() && refused.stdout.is_empty(),
             "{refused:?}"

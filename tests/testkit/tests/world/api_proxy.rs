@@ -107,7 +107,7 @@ async fn lists_show_the_past_and_a_watch_that_follows_catches_up() -> Result<()>
             .cloned()
     };
 
-    proxy.travel_to(&past, |request| request.resource == "desktopdeletions");
+    proxy.show_lists_as_of(&past, |request| request.resource == "desktopdeletions");
     let listed = through.list(&ListParams::default()).await?;
     assert_eq!(wave(&listed.items[0]), None, "as it was");
     let version = listed.metadata.resource_version.unwrap();
@@ -118,7 +118,7 @@ async fn lists_show_the_past_and_a_watch_that_follows_catches_up() -> Result<()>
         Some(WatchEvent::Modified(object)) => assert_eq!(wave(&object).as_deref(), Some("1")),
         other => panic!("{other:?}"),
     }
-    proxy.come_back();
+    proxy.show_current_lists();
     let listed = through.list(&ListParams::default()).await?;
     assert_eq!(wave(&listed.items[0]).as_deref(), Some("1"), "as it is");
     Ok(())

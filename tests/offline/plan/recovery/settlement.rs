@@ -25,13 +25,13 @@ pub(super) fn rows() -> impl Iterator<Item = Row> {
 }
 
 /// The call has expired, both desktops are idle, no job is visible; this is the first evidence check.
-fn dead() -> Seen {
+fn expired_call() -> Seen {
     nothing_happened().expired()
 }
 
 /// The same, and an earlier evidence check had found nothing.
-fn twice() -> Seen {
-    dead().earlier(evidence("", ""))
+fn two_checks() -> Seen {
+    expired_call().earlier(evidence("", ""))
 }
 
 /// The same, of an attempt that knew more.
@@ -50,7 +50,7 @@ fn one_desktop() -> Seen {
 fn outcome_update(seen: &Seen) -> OutcomeUpdate {
     match plan(&seen.0) {
         Step::RecordOutcome(outcome_update) => outcome_update,
-        step => panic!("{}", super::super::tell::tell(&step)),
+        step => panic!("{}", super::super::tell::describe(&step)),
     }
 }
 
@@ -62,7 +62,7 @@ fn only_a_job_that_names_every_desktop_certainly_belongs_to_the_request() {
         ("j1/a Running", None),
         ("j1/a Running j2/b Running", None),
     ] {
-        let outcome_update = outcome_update(&twice().sub_job_list(sub_job_list));
+        let outcome_update = outcome_update(&two_checks().sub_job_list(sub_job_list));
         assert_eq!(
             outcome_update.job.as_ref().map(ToString::to_string).as_deref(),
             own,
@@ -79,15 +79,19 @@ fn only_desktops_of_the_attempt_are_reported() {
 
 #[test]
 fn without_a_job_incomplete_lists_do_not_mark_a_desktop_as_not_submitted() {
-    let seen = twice().incomplete().recovery_timed_out();
-    let desktops = outcome_update(&seen.sights("a Deleting")).progress.desktops;
+    let seen = two_checks().incomplete().recovery_timed_out();
+    let desktops = outcome_update(&seen.desktop_views("a Deleting"))
+        .progress
+        .desktops;
     let states: Vec<_> = desktops.iter().map(|d| d.state).collect();
     assert_eq!(states, [DesktopState::Deleting, DesktopState::Unknown]);
 }
 
 #[test]
 fn a_desktop_that_was_not_submitted_is_reported_with_the_action_to_take() {
-    let desktops = outcome_update(&twice().sights("a Deleting")).progress.desktops;
+    let desktops = outcome_update(&two_checks().desktop_views("a Deleting"))
+        .progress
+        .desktops;
     let untouched = desktops.iter().find(|d| d.state == DesktopState::Failed).unwrap();
     let message = untouched.message.as_ref().unwrap();
     assert!(message.contains("create a new request"), "{message}");
@@ -98,32 +102,32 @@ fn clear() -> Vec<Row> {
     vec![
         row(
             "two evidence checks show every desktop untouched: no effect",
-            twice(),
+            two_checks(),
             "record NoEffect: NoEffect retrying until Retry",
         ),
         row(
             "a desktop that is busy may turn out to be in a deletion: not settled yet",
-            twice().sights("a Busy"),
+            two_checks().desktop_views("a Busy"),
             "AwaitingEvidence moving until SecondRead",
         ),
         row(
             "a new job that covers the body",
-            twice().sub_job_list("j1/a Running j1/b Waiting"),
+            two_checks().sub_job_list("j1/a Running j1/b Waiting"),
             "record Adopted, job j1: JobRunning moving until JobChange; a Deleting, b Deleting",
         ),
         row(
             "a new job, spelled otherwise",
-            twice().sub_job_list("j1/A Running j1/B Failed"),
+            two_checks().sub_job_list("j1/A Running j1/B Failed"),
             "record Adopted, job j1: JobRunning moving until JobChange; a Deleting, b Deleting",
         ),
         row(
             "two new jobs: both are followed",
-            twice().sub_job_list("j1/a Success j2/b Failed"),
+            two_checks().sub_job_list("j1/a Success j2/b Failed"),
             "record Adopted, job j1 j2: JobRunning moving until JobChange; a Deleting, b Deleting",
         ),
         row(
             "two new jobs, and the later one names every desktop: it comes first",
-            twice().sub_job_list("j1/a Running j2/a Failed j2/b Running"),
+            two_checks().sub_job_list("j1/a Running j2/a Failed j2/b Running"),
             "record Adopted, job j2 j1: JobRunning moving until JobChange; a Deleting, b Deleting",
         ),
         row(
@@ -133,7 +137,7 @@ fn clear() -> Vec<Row> {
         ),
         row(
             "a job of other desktops is no evidence",
-            twice().sub_job_list("j1/c Running"),
+            two_checks().sub_job_list("j1/c Running"),
             "record NoEffect: NoEffect retrying until Retry",
         ),
     ]
@@ -144,42 +148,46 @@ fn partial() -> Vec<Row> {
     vec![
         row(
             "the first evidence check after the expiry settles nothing",
-            dead(),
+            expired_call(),
             "AwaitingEvidence moving until SecondRead",
         ),
         row(
             "not even with evidence",
-            dead().sights("a Deleting").sub_job_list("j1/a Running"),
+            expired_call()
+                .desktop_views("a Deleting")
+                .sub_job_list("j1/a Running"),
             "AwaitingEvidence moving until SecondRead",
         ),
         row(
             "mixed evidence: what the job has not shown yet stays open, and is never sent again",
-            twice().sub_job_list("j1/a Running"),
+            two_checks().sub_job_list("j1/a Running"),
             "record Adopted, job j1: JobRunning moving until JobChange; a Deleting, b Unknown",
         ),
         row(
             "desktops are gone without a job: it took effect, the job is unknown",
-            twice().sights("a Gone b Gone"),
+            two_checks().desktop_views("a Gone b Gone"),
             "record Adopted: JobRunning moving until JobChange; a Deleting, b Deleting",
         ),
         row(
             "one is being deleted without a job",
-            twice().sights("a Deleting"),
+            two_checks().desktop_views("a Deleting"),
             "record Adopted: JobRunning moving until JobChange; a Deleting, b Failed/NotSubmitted",
         ),
         row(
             "evidence of the first check counts even if the second does not find it",
-            dead().earlier(evidence("j1", "a b")),
+            expired_call().earlier(evidence("j1", "a b")),
             "record Adopted, job j1: JobRunning moving until JobChange; a Deleting, b Deleting",
         ),
         row(
             "evidence of either check counts",
-            dead().sub_job_list("j2/b Running").earlier(evidence("j1", "a")),
+            expired_call()
+                .sub_job_list("j2/b Running")
+                .earlier(evidence("j1", "a")),
             "record Adopted, job j1 j2: JobRunning moving until JobChange; a Deleting, b Deleting",
         ),
         row(
             "no evidence, but the list of jobs of the first check was incomplete",
-            dead().earlier(Evidence::default()),
+            expired_call().earlier(Evidence::default()),
             "AwaitingEvidence moving until SecondRead",
         ),
     ]
@@ -190,7 +198,7 @@ fn before() -> Vec<Row> {
     vec![
         row(
             "one failed to be deleted and had not before",
-            twice().sights("b DeleteFailed"),
+            two_checks().desktop_views("b DeleteFailed"),
             "record Adopted: JobRunning moving until JobChange; a Failed/NotSubmitted, b Deleting",
         ),
         row(
@@ -199,7 +207,7 @@ fn before() -> Vec<Row> {
                 baseline_failed_ids: ids("b"),
                 ..attempt("a b")
             })
-            .sights("b DeleteFailed"),
+            .desktop_views("b DeleteFailed"),
             "record NoEffect: NoEffect retrying until Retry",
         ),
         row(
@@ -213,23 +221,23 @@ fn before() -> Vec<Row> {
         ),
         row(
             "a job of another request explains what happened to its desktop",
-            twice()
-                .sights("a Deleting")
+            two_checks()
+                .desktop_views("a Deleting")
                 .sub_job_list("j1/a Running")
                 .of_another("j1"),
             "record NoEffect: NoEffect retrying until Retry",
         ),
         row(
             "but not to another one",
-            twice()
-                .sights("a Deleting b Deleting")
+            two_checks()
+                .desktop_views("a Deleting b Deleting")
                 .sub_job_list("j1/a Running")
                 .of_another("j1"),
             "record Adopted: JobRunning moving until JobChange; a Failed/NotSubmitted, b Deleting",
         ),
         row(
             "a job of another request and one of ours",
-            twice()
+            two_checks()
                 .sub_job_list("j1/a Failed j2/a Running j2/b Running")
                 .of_another("j1"),
             "record Adopted, job j2: JobRunning moving until JobChange; a Deleting, b Deleting",
@@ -242,12 +250,12 @@ fn unsure() -> Vec<Row> {
     vec![
         row(
             "no evidence, but the list of jobs was incomplete: checked again",
-            twice().incomplete(),
+            two_checks().incomplete(),
             "AwaitingEvidence moving until SecondRead",
         ),
         row(
             "the jobs cannot be read to their end for long",
-            twice().incomplete().recovery_timed_out(),
+            two_checks().incomplete().recovery_timed_out(),
             "OutcomeUnknown stalled until SecondRead",
         ),
         row(
@@ -268,22 +276,24 @@ fn unsure() -> Vec<Row> {
         ),
         row(
             "a job for the whole batch counts also in an incomplete list",
-            twice().sub_job_list("j1/a Running j1/b Running").incomplete(),
+            two_checks()
+                .sub_job_list("j1/a Running j1/b Running")
+                .incomplete(),
             "record Adopted, job j1: JobRunning moving until JobChange; a Deleting, b Deleting",
         ),
         row(
             "a job for a part of it may belong to another client: a complete list must show that there is no other",
-            twice().sub_job_list("j1/a Running").incomplete(),
+            two_checks().sub_job_list("j1/a Running").incomplete(),
             "AwaitingEvidence moving until SecondRead",
         ),
         row(
             "and so may the state of a desktop",
-            twice().sights("a Deleting").incomplete(),
+            two_checks().desktop_views("a Deleting").incomplete(),
             "AwaitingEvidence moving until SecondRead",
         ),
         row(
             "a call that may have taken effect is never repeated: the job counts after the recovery timeout",
-            twice()
+            two_checks()
                 .sub_job_list("j1/a Running")
                 .incomplete()
                 .recovery_timed_out(),

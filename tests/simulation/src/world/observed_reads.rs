@@ -1,11 +1,11 @@
 //! What operators have read of desktops and of the project, as far as the intents that they store rest on it.
 
-use invariants::history::{Facts, Grounds};
+use invariants::history::{Facts, IntentBasis};
 use invariants::reading::{items, texts};
 use serde_json::Value;
 
 use super::World;
-use super::post::{Answer, ApiReply, Freight};
+use super::network::{Answer, ApiReply, CallPayload};
 use crate::calls::Call;
 
 /// Reads that are older, in milliseconds, are no ground for an intent: it follows the signature at once, and nothing that is
@@ -14,13 +14,13 @@ const OLD: u64 = 75_000;
 
 /// All that was read, oldest first.
 #[derive(Default)]
-pub(super) struct Looks {
-    desktops: Vec<Look<(String, Facts)>>,
-    projects: Vec<Look<Guardrails>>,
+pub(super) struct ObservedReads {
+    desktops: Vec<ObservedRead<(String, Facts)>>,
+    projects: Vec<ObservedRead<Guardrails>>,
 }
 
 /// What an operator was answered, and when.
-struct Look<T> {
+struct ObservedRead<T> {
     who: usize,
     at: u64,
     shows: T,
@@ -35,7 +35,7 @@ struct Guardrails {
 
 impl World {
     /// Notes what a response shows that arrives at an operator.
-    pub(super) fn note_look(&mut self, who: usize, call: Call, answer: &Answer) {
+    pub(super) fn note_read(&mut self, who: usize, call: Call, answer: &Answer) {
         if self.scenario.guard.is_none() {
             return;
         }
@@ -43,20 +43,20 @@ impl World {
         match (call, answer) {
             (Call::ListDesktops | Call::ShowDesktop, Answer::Cloud(reply)) if !reply.cut => {
                 let shown = desktops(&read(&reply.response.body));
-                let looks = shown.into_iter().map(|shows| Look { who, at, shows });
-                self.looks.desktops.extend(looks);
+                let reads = shown.into_iter().map(|shows| ObservedRead { who, at, shows });
+                self.observed_reads.desktops.extend(reads);
             }
             (Call::GetProject | Call::WriteProjectStatus, Answer::Api(ApiReply::Whole(200, body))) => {
                 let shows = Guardrails::of(&read(body)["spec"]["guardrails"]);
-                self.looks.projects.push(Look { who, at, shows });
+                self.observed_reads.projects.push(ObservedRead { who, at, shows });
             }
             _ => {}
         }
     }
 
     /// Notes what an intent rests on that leaves an operator.
-    pub(super) fn note_intent(&mut self, who: usize, call: Call, freight: &Freight) {
-        let (Call::WriteStatus, Freight::Api(request), Some(_)) = (call, freight, &self.scenario.guard)
+    pub(super) fn note_intent(&mut self, who: usize, call: Call, freight: &CallPayload) {
+        let (Call::WriteStatus, CallPayload::Api(request), Some(_)) = (call, freight, &self.scenario.guard)
         else {
             return;
         };
@@ -76,20 +76,20 @@ impl World {
         known.or_insert(grounds);
     }
 
-    fn grounds(&self, who: usize, named: u64, ids: &[String]) -> Grounds {
+    fn grounds(&self, who: usize, named: u64, ids: &[String]) -> IntentBasis {
         let since = self.era.elapsed().saturating_sub(OLD);
         let projects = || {
-            let looks = self.looks.projects.iter();
-            looks.filter(move |look| look.who == who && look.at >= since)
+            let reads = self.observed_reads.projects.iter();
+            reads.filter(move |look| look.who == who && look.at >= since)
         };
         let shown = ids.iter().filter_map(|id| {
-            let looks = self.looks.desktops.iter();
-            let own = looks.filter(|look| look.who == who && look.at >= since && look.shows.0 == *id);
+            let reads = self.observed_reads.desktops.iter();
+            let own = reads.filter(|look| look.who == who && look.at >= since && look.shows.0 == *id);
             let facts: Vec<_> = own.map(|look| look.shows.1.clone()).collect();
             (!facts.is_empty()).then(|| (id.clone(), facts))
         });
         let limits = projects().map(|look| look.shows.daily_limit);
-        Grounds {
+        IntentBasis {
             approval_required: projects().count() > 0
                 && projects().all(|look| look.shows.required && named > look.shows.above),
             daily_limit: limits.reduce(|a, b| Some(a?.max(b?))).flatten(),

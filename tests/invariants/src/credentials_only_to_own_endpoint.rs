@@ -35,11 +35,11 @@ pub fn judge(history: &History) -> Vec<Violation> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::example::{hows, life};
+    use crate::example::{hows, ordinary_history};
 
     #[test]
     fn calls_with_the_right_credentials_and_without_any_are_allowed() {
-        let mut history = life();
+        let mut history = ordinary_history();
         assert_eq!(judge(&history), []);
         history.calls[0].project = None;
         assert_eq!(judge(&history), [], "a login has no project");
@@ -57,7 +57,7 @@ mod tests {
             |call| call.credential = Some("key-of-another".to_owned()),
         ];
         for change in changes {
-            let mut history = life();
+            let mut history = ordinary_history();
             change(&mut history.calls[0]);
             let how = ["credentials were sent to another endpoint or project"];
             assert_eq!(hows(&judge(&history)), how);

@@ -1,13 +1,13 @@
 //! I5: after faults stop, every request finishes, or waits for a user or a named condition, within bounded time.
 
-use crate::history::{Basis, Came, History, Request, Rest};
+use crate::history::{BaseVersion, History, Request, Termination, WriteResult};
 use crate::invariant::{Invariant::ItComesToRest, Violation};
 
 /// How a request stands once faults have stopped and the time for it is over.
-pub fn rest(rest: &Rest) -> Option<Violation> {
+pub fn rest(rest: &Termination) -> Option<Violation> {
     match rest {
-        Rest::Reached => None,
-        Rest::Not(how) => Some(ItComesToRest.broken("it does not end", how)),
+        Termination::Reached => None,
+        Termination::Not(how) => Some(ItComesToRest.broken("it does not end", how)),
     }
 }
 
@@ -26,8 +26,8 @@ fn late_writes(request: &Request) -> Vec<Violation> {
         .writes
         .iter()
         .skip(request.quiet_from.unwrap_or(usize::MAX));
-    let newest = Basis::Version(request.versions.len().wrapping_sub(1));
-    let restless = late.filter(|w| w.by_operator && (w.came != Came::Refused || w.from == newest));
+    let newest = BaseVersion::Version(request.versions.len().wrapping_sub(1));
+    let restless = late.filter(|w| w.by_operator && (w.came != WriteResult::Refused || w.from == newest));
     restless
         .map(|write| ItComesToRest.broken("a write was made after the end was observed", &write.name))
         .collect()
@@ -36,19 +36,19 @@ fn late_writes(request: &Request) -> Vec<Violation> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::example::{hows, life};
+    use crate::example::{hows, ordinary_history};
 
     #[test]
     fn a_finished_request_without_later_writes_is_allowed() {
-        let mut history = life();
+        let mut history = ordinary_history();
         history.requests[0].quiet_from = Some(history.requests[0].writes.len());
         assert_eq!(judge(&history), []);
     }
 
     #[test]
     fn a_request_that_never_ends_is_reported() {
-        let mut history = life();
-        history.requests[0].rest = Rest::Not("its attempt is still Pending".to_owned());
+        let mut history = ordinary_history();
+        history.requests[0].rest = Termination::Not("its attempt is still Pending".to_owned());
         let broken = judge(&history);
         assert_eq!(hows(&broken), ["it does not end"]);
         assert_eq!(broken[0].about, "leavers: its attempt is still Pending");
@@ -56,16 +56,16 @@ mod tests {
 
     #[test]
     fn a_write_after_the_end_is_reported_unless_it_was_a_conflict() {
-        let mut history = life();
+        let mut history = ordinary_history();
         let request = &mut history.requests[0];
         request.quiet_from = Some(request.writes.len() - 1);
         let how = ["a write was made after the end was observed"];
         assert_eq!(hows(&judge(&history)), how);
         let last = history.requests[0].writes.len() - 1;
-        history.requests[0].writes[last].came = Came::Refused;
+        history.requests[0].writes[last].came = WriteResult::Refused;
         assert_eq!(judge(&history), [], "it was made from an old version");
         let newest = history.requests[0].versions.len() - 1;
-        history.requests[0].writes[last].from = Basis::Version(newest);
+        history.requests[0].writes[last].from = BaseVersion::Version(newest);
         assert_eq!(hows(&judge(&history)), how);
     }
 }

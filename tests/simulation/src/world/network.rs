@@ -14,14 +14,14 @@ use crate::acts::Trigger;
 use crate::answers;
 use crate::api_server;
 use crate::calls::Call;
-use crate::faults::Fate;
+use crate::faults::Fault;
 use crate::mutant::Mutant;
 
 /// Most characters of a replaced response that are shown.
 const SHOWN: usize = 300;
 
 /// A call in flight.
-pub struct Parcel {
+pub struct CallInFlight {
     /// Which operator makes it.
     pub who: usize,
     /// What for.
@@ -29,20 +29,20 @@ pub struct Parcel {
     /// Which call of its kind it is.
     pub number: u32,
     /// What happens to it.
-    pub fate: Fate,
+    pub fate: Fault,
     /// When it left, in milliseconds after the begin.
     pub left: u64,
     /// The attempt that it is of, if it is a submission.
     pub intent: Option<String>,
     /// What is sent.
-    pub freight: Freight,
+    pub freight: CallPayload,
     /// Where the response goes.
     pub reply: Reply,
 }
 
 /// A request.
 #[derive(Debug, Clone)]
-pub enum Freight {
+pub enum CallPayload {
     /// To the API server.
     Api(api_server::Request),
     /// To the cloud.
@@ -92,7 +92,7 @@ pub(super) enum Answer {
     Broken { not_sent: bool, reason: &'static str },
 }
 
-impl Freight {
+impl CallPayload {
     /// By what calls that were made at one time are put in order.
     fn order(&self) -> (String, &[u8]) {
         match self {
@@ -110,24 +110,24 @@ impl Freight {
 
 impl World {
     /// Takes a call from an operator.
-    pub fn send(&mut self, who: usize, freight: Freight, reply: Reply) {
+    pub fn send(&mut self, who: usize, freight: CallPayload, reply: Reply) {
         let call = match &freight {
-            Freight::Api(request) => Call::of_api(request),
-            Freight::Cloud(request) => Call::of_cloud(request),
+            CallPayload::Api(request) => Call::of_api(request),
+            CallPayload::Cloud(request) => Call::of_cloud(request),
         };
         if self.inbox.is_empty() {
             self.schedule_in(1, Event::TakeIn);
         }
         let intent = match &freight {
-            Freight::Cloud(request) if call == Call::BatchDelete => self.intent_of(who, request),
+            CallPayload::Cloud(request) if call == Call::BatchDelete => self.intent_of(who, request),
             _ => None,
         };
         self.note_intent(who, call, &freight);
-        self.inbox.push(Parcel {
+        self.inbox.push(CallInFlight {
             who,
             call,
             number: 0,
-            fate: Fate::Well,
+            fate: Fault::Well,
             left: self.era.elapsed(),
             intent,
             freight,
@@ -158,29 +158,29 @@ impl World {
         }
     }
 
-    fn set_off(&mut self, parcel: Parcel) {
+    fn set_off(&mut self, parcel: CallInFlight) {
         let latency = self.dice.within(1..12);
         let (who, call, number, fate) = (parcel.who, parcel.call, parcel.number, parcel.fate);
-        if fate != Fate::Well {
+        if fate != Fault::Well {
             self.tell("fault", || {
                 format!("{call}, number {number}, of operator-{who}: {fate}")
             });
         }
         match fate {
-            Fate::Unreachable => self.break_off(parcel, true, "connection refused", latency),
-            Fate::Reset => self.break_off(parcel, false, "connection reset", latency),
-            Fate::Lost => self.limbo.push((parcel.who, parcel.reply)),
-            Fate::Late(late) => self.schedule_in(late + latency, Event::Arrives(Box::new(parcel))),
+            Fault::Unreachable => self.break_off(parcel, true, "connection refused", latency),
+            Fault::Reset => self.break_off(parcel, false, "connection reset", latency),
+            Fault::Lost => self.limbo.push((parcel.who, parcel.reply)),
+            Fault::Late(late) => self.schedule_in(late + latency, Event::Arrives(Box::new(parcel))),
             _ => self.schedule_in(latency, Event::Arrives(Box::new(parcel))),
         }
     }
 
-    fn break_off(&mut self, parcel: Parcel, not_sent: bool, reason: &'static str, latency: u64) {
+    fn break_off(&mut self, parcel: CallInFlight, not_sent: bool, reason: &'static str, latency: u64) {
         let answer = Answer::Broken { not_sent, reason };
         self.return_in(latency, parcel, answer);
     }
 
-    fn return_in(&mut self, latency: u64, parcel: Parcel, answer: Answer) {
+    fn return_in(&mut self, latency: u64, parcel: CallInFlight, answer: Answer) {
         let returned = Returned {
             who: parcel.who,
             call: parcel.call,
@@ -192,7 +192,7 @@ impl World {
     }
 
     /// A call arrives at its service.
-    pub(super) fn arrive(&mut self, parcel: Parcel) {
+    pub(super) fn arrive(&mut self, parcel: CallInFlight) {
         let (call, number) = (parcel.call, parcel.number);
         let was_alive = self.operators[parcel.who].alive;
         self.trigger(Trigger::Before(call, number));
@@ -203,9 +203,9 @@ impl World {
             });
             return;
         }
-        let answer = if let Fate::Refused(code) = parcel.fate {
+        let answer = if let Fault::Refused(code) = parcel.fate {
             self.refuse(&parcel, code)
-        } else if let (Fate::Page(ahead), Freight::Cloud(_)) = (parcel.fate, &parcel.freight) {
+        } else if let (Fault::Page(ahead), CallPayload::Cloud(_)) = (parcel.fate, &parcel.freight) {
             self.page(ahead)
         } else if let Some(rule) = self.replacing(&parcel) {
             self.replace_answer(&parcel, &rule)
@@ -217,22 +217,22 @@ impl World {
         self.resend(&parcel);
         let latency = self.dice.within(1..12);
         match parcel.fate {
-            Fate::AnswerLost => self.limbo.push((parcel.who, parcel.reply)),
-            Fate::AnswerLate(late) => self.return_in(late + latency, parcel, answer),
+            Fault::AnswerLost => self.limbo.push((parcel.who, parcel.reply)),
+            Fault::AnswerLate(late) => self.return_in(late + latency, parcel, answer),
             _ => self.return_in(latency, parcel, answer),
         }
     }
 
     /// The rule that replaces the response to this call, if one does.
-    fn replacing(&self, parcel: &Parcel) -> Option<answers::Rule> {
+    fn replacing(&self, parcel: &CallInFlight) -> Option<answers::Rule> {
         let rules = self.scenario.answers.iter().filter(|_| !self.healed);
-        let of_cloud = matches!(parcel.freight, Freight::Cloud(_));
+        let of_cloud = matches!(parcel.freight, CallPayload::Cloud(_));
         let mut striking = rules.filter(|rule| of_cloud && rule.strikes(parcel.call, parcel.number));
         striking.next().cloned()
     }
 
     /// A response that no documentation promises, in place of the true one.
-    fn replace_answer(&mut self, parcel: &Parcel, rule: &answers::Rule) -> Answer {
+    fn replace_answer(&mut self, parcel: &CallInFlight, rule: &answers::Rule) -> Answer {
         let carried_out = rule.is_carried_out(parcel.number);
         let answer = if carried_out {
             self.handle(parcel)
@@ -265,15 +265,15 @@ impl World {
     }
 
     /// What a client does that repeats calls.
-    fn resend(&mut self, parcel: &Parcel) {
+    fn resend(&mut self, parcel: &CallInFlight) {
         let retries = self.scenario.mutant == Some(Mutant::ClientRetries);
-        let lost = matches!(parcel.fate, Fate::AnswerReset | Fate::AnswerLost);
+        let lost = matches!(parcel.fate, Fault::AnswerReset | Fault::AnswerLost);
         if retries && lost && parcel.call == Call::BatchDelete {
-            let again = Parcel {
+            let again = CallInFlight {
                 who: parcel.who,
                 call: parcel.call,
                 number: parcel.number,
-                fate: Fate::Well,
+                fate: Fault::Well,
                 left: parcel.left,
                 intent: parcel.intent.clone(),
                 freight: parcel.freight.clone(),
@@ -283,16 +283,16 @@ impl World {
         }
     }
 
-    fn refuse(&mut self, parcel: &Parcel, code: u16) -> Answer {
+    fn refuse(&mut self, parcel: &CallInFlight, code: u16) -> Answer {
         let call = parcel.call;
         self.tell(&Self::name(parcel.who), || format!("{call} -> {code}"));
         match &parcel.freight {
-            Freight::Api(_) => {
+            CallPayload::Api(_) => {
                 let reason = if code == 409 { "Conflict" } else { "InternalError" };
                 let refusal = api_server::Refusal::new(code, reason, "the simulated API server refuses");
                 Answer::Api(ApiReply::Whole(code, refusal.response().bytes()))
             }
-            Freight::Cloud(_) => Answer::Cloud(CloudReply {
+            CallPayload::Cloud(_) => Answer::Cloud(CloudReply {
                 response: self.refusal_of_cloud(code),
                 cut: false,
             }),
@@ -355,31 +355,31 @@ impl World {
     }
 
     /// The part of a response that arrives.
-    fn spoil(&mut self, parcel: &Parcel, answer: Answer) -> Answer {
+    fn spoil(&mut self, parcel: &CallInFlight, answer: Answer) -> Answer {
         match (parcel.fate, answer) {
-            (Fate::AnswerReset, _) => Answer::Broken {
+            (Fault::AnswerReset, _) => Answer::Broken {
                 not_sent: false,
                 reason: "connection reset",
             },
-            (Fate::AnswerCut, Answer::Api(ApiReply::Whole(code, body))) => {
+            (Fault::AnswerCut, Answer::Api(ApiReply::Whole(code, body))) => {
                 Answer::Api(ApiReply::Whole(code, body.slice(..body.len() / 2)))
             }
-            (Fate::AnswerCut, Answer::Cloud(reply)) => Answer::Cloud(CloudReply { cut: true, ..reply }),
-            (Fate::Denied(code), Answer::Api(ApiReply::Whole(..))) => self.refuse(parcel, code),
-            (Fate::Dated(ahead), Answer::Cloud(mut reply)) => {
+            (Fault::AnswerCut, Answer::Cloud(reply)) => Answer::Cloud(CloudReply { cut: true, ..reply }),
+            (Fault::Denied(code), Answer::Api(ApiReply::Whole(..))) => self.refuse(parcel, code),
+            (Fault::Dated(ahead), Answer::Cloud(mut reply)) => {
                 reply.response.headers.extend(self.dated_ahead(ahead));
                 Answer::Cloud(reply)
             }
-            (Fate::RowsCut, Answer::Cloud(reply)) => Answer::Cloud(relisted(reply, |list| {
+            (Fault::RowsCut, Answer::Cloud(reply)) => Answer::Cloud(relisted(reply, |list| {
                 if let Some(rows) = list["jobs"].as_array_mut() {
                     rows.truncate(rows.len() / 2);
                 }
             })),
-            (Fate::CountLow, Answer::Cloud(reply)) => Answer::Cloud(relisted(reply, |list| {
+            (Fault::CountLow, Answer::Cloud(reply)) => Answer::Cloud(relisted(reply, |list| {
                 let count = list["total_count"].as_u64().unwrap_or_default();
                 list["total_count"] = count.saturating_sub(1).into();
             })),
-            (Fate::Denied(code), Answer::Cloud(_)) => Answer::Cloud(CloudReply {
+            (Fault::Denied(code), Answer::Cloud(_)) => Answer::Cloud(CloudReply {
                 response: cloud::Response {
                     status: StatusCode::from_u16(code).unwrap_or_default(),
                     headers: self.dated(),
@@ -403,7 +403,7 @@ impl World {
         if !self.operators[who].alive {
             return;
         }
-        self.note_look(who, call, &answer);
+        self.note_read(who, call, &answer);
         // The caller may have stopped waiting.
         match (reply, answer) {
             (Reply::Api(reply), Answer::Api(answer)) => drop(reply.send(Ok(answer))),
@@ -422,7 +422,7 @@ impl World {
 
     /// A submission is still in flight.
     pub(super) fn is_submission_under_way(&self) -> bool {
-        let sent = |parcel: &Parcel| parcel.call == Call::BatchDelete;
+        let sent = |parcel: &CallInFlight| parcel.call == Call::BatchDelete;
         let flying = |event: &Event| matches!(event, Event::Arrives(parcel) if sent(parcel));
         self.inbox.iter().any(sent) || self.agenda.values().any(flying)
     }

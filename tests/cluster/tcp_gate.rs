@@ -9,24 +9,24 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
 
 /// The gate; removed when dropped.
-pub(crate) struct Connection {
+pub(crate) struct TcpGate {
     address: SocketAddr,
     open: Arc<AtomicBool>,
-    porter: JoinHandle<()>,
+    task: JoinHandle<()>,
 }
 
-impl Connection {
+impl TcpGate {
     /// An open gate in front of a URL such as `https://127.0.0.1:41234`.
-    pub(crate) async fn to(url: &str) -> Self {
+    pub(crate) async fn in_front_of(url: &str) -> Self {
         let target = url.trim_start_matches("https://").to_owned();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let open = Arc::new(AtomicBool::new(true));
-        let porter = tokio::spawn(attend(listener, target, open.clone()));
+        let porter = tokio::spawn(forward(listener, target, open.clone()));
         Self {
             address,
             open,
-            porter,
+            task: porter,
         }
     }
 
@@ -36,33 +36,33 @@ impl Connection {
     }
 
     /// New connections fail from now on.
-    pub(crate) fn shut(&self) {
+    pub(crate) fn close(&self) {
         self.open.store(false, Ordering::SeqCst);
     }
 
     /// New connections succeed again.
-    pub(crate) fn unlock(&self) {
+    pub(crate) fn reopen(&self) {
         self.open.store(true, Ordering::SeqCst);
     }
 }
 
-impl Drop for Connection {
+impl Drop for TcpGate {
     fn drop(&mut self) {
-        self.porter.abort();
+        self.task.abort();
     }
 }
 
-async fn attend(listener: TcpListener, target: String, open: Arc<AtomicBool>) {
+async fn forward(listener: TcpListener, target: String, open: Arc<AtomicBool>) {
     loop {
-        let (mut visitor, _) = listener.accept().await.unwrap();
+        let (mut client, _) = listener.accept().await.unwrap();
         if !open.load(Ordering::SeqCst) {
             continue;
         }
         let target = target.clone();
         tokio::spawn(async move {
-            let mut house = TcpStream::connect(target).await.unwrap();
+            let mut server = TcpStream::connect(target).await.unwrap();
             // The result does not matter.
-            tokio::io::copy_bidirectional(&mut visitor, &mut house).await.ok();
+            tokio::io::copy_bidirectional(&mut client, &mut server).await.ok();
         });
     }
 }

@@ -56,16 +56,16 @@ pub fn judge(history: &History) -> Vec<Violation> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::example::{hows, life};
+    use crate::example::{hows, ordinary_history};
 
     #[test]
     fn desktops_that_are_gone_may_be_reported_as_deleted() {
-        assert_eq!(judge(&life()), []);
+        assert_eq!(judge(&ordinary_history()), []);
     }
 
     #[test]
     fn a_desktop_that_is_reported_as_deleted_but_exists_is_a_violation() {
-        let mut history = life();
+        let mut history = ordinary_history();
         history.there = Some(["pc-2".to_owned()].into());
         let broken = judge(&history);
         assert_eq!(hows(&broken), ["a desktop is reported as gone, but exists"]);

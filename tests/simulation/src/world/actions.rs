@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use workspace_simulator::cloud;
 
 use super::{Event, World};
-use crate::acts::{Act, Deed, Trigger};
+use crate::acts::{Act, Trigger, UserAction};
 use crate::answers::verdict;
 use crate::api_server::resource::Resource;
 use crate::api_server::store::Key;
@@ -52,59 +52,59 @@ impl World {
         let deed = act.deed;
         self.tell("act", || deed.to_string());
         match deed {
-            Deed::Crash(again) => {
+            UserAction::Crash(again) => {
                 self.crash();
                 self.schedule_in(again, Event::Starts);
             }
-            Deed::HandOver => {
+            UserAction::HandOver => {
                 for process in self.operators.iter().filter(|process| process.alive) {
                     process.stopping.cancel();
                 }
                 self.schedule_in(50, Event::Starts);
             }
-            Deed::SecondLeader => {
+            UserAction::SecondLeader => {
                 self.facts.two_leaders = true;
                 self.schedule_in(5, Event::Starts);
             }
-            Deed::Suspend(request) => self.suspend(request, true),
-            Deed::Resume(request) => self.suspend(request, false),
+            UserAction::Suspend(request) => self.suspend(request, true),
+            UserAction::Resume(request) => self.suspend(request, false),
             // Without the finalizer it would be removed at once, even with calls in flight: only the policy prevents
             // clients from that.
-            Deed::Delete(request)
-            | Deed::Recreate(request)
-            | Deed::Reapply(request)
-            | Deed::Restore(request)
+            UserAction::Delete(request)
+            | UserAction::Recreate(request)
+            | UserAction::Reapply(request)
+            | UserAction::Restore(request)
                 if self.lacks_finalizer_in_flight(request) =>
             {
                 self.schedule_in(5_000, Event::Does(act));
             }
-            Deed::Delete(request) => self.delete_request(request),
-            Deed::Recreate(request) => self.recreate(request),
-            Deed::Reapply(request) | Deed::Restore(request) => {
-                self.keep_approval(request, matches!(deed, Deed::Restore(_)));
+            UserAction::Delete(request) => self.delete_request(request),
+            UserAction::Recreate(request) => self.recreate(request),
+            UserAction::Reapply(request) | UserAction::Restore(request) => {
+                self.keep_approval(request, matches!(deed, UserAction::Restore(_)));
                 self.recreate(request);
             }
-            Deed::Abandon(request) => self.abandon(request),
-            Deed::SuspendProject => self.suspend_project(true),
-            Deed::ResumeProject => self.suspend_project(false),
-            Deed::BreakSecret => self.put_secret(false),
-            Deed::MendSecret => self.put_secret(true),
-            Deed::Console(desktop) => self.delete_in_console(desktop),
-            Deed::CutWatches => self.cut_watches(),
-            Deed::FreezeWatches(millis) => self.freeze_watches(millis),
-            Deed::SetClock(ahead) => self.ahead.store(ahead, Ordering::Relaxed),
-            Deed::Replace(request) => self.replace_request(request),
-            deed @ (Deed::Approve(_)
-            | Deed::ApproveFormer(_)
-            | Deed::ApproveUnseen(_)
-            | Deed::Withdraw(_)
-            | Deed::CarryOver(_)
-            | Deed::Reassign(_)
-            | Deed::Rename(_)
-            | Deed::Connect(_)
-            | Deed::Vanish(..)
-            | Deed::Guard(_)) => self.act_guarded(deed),
-            Deed::Compact => {
+            UserAction::Abandon(request) => self.abandon(request),
+            UserAction::SuspendProject => self.suspend_project(true),
+            UserAction::ResumeProject => self.suspend_project(false),
+            UserAction::BreakSecret => self.put_secret(false),
+            UserAction::MendSecret => self.put_secret(true),
+            UserAction::Console(desktop) => self.delete_in_console(desktop),
+            UserAction::CutWatches => self.cut_watches(),
+            UserAction::FreezeWatches(millis) => self.freeze_watches(millis),
+            UserAction::SetClock(ahead) => self.ahead.store(ahead, Ordering::Relaxed),
+            UserAction::Replace(request) => self.replace_request(request),
+            deed @ (UserAction::Approve(_)
+            | UserAction::ApproveFormer(_)
+            | UserAction::ApproveUnseen(_)
+            | UserAction::Withdraw(_)
+            | UserAction::CarryOver(_)
+            | UserAction::Reassign(_)
+            | UserAction::Rename(_)
+            | UserAction::Connect(_)
+            | UserAction::Vanish(..)
+            | UserAction::Guard(_)) => self.act_guarded(deed),
+            UserAction::Compact => {
                 self.api.store.compact();
                 self.cut_watches();
             }

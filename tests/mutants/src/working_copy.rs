@@ -10,7 +10,7 @@ use crate::{Edit, Mutant};
 
 /// The copy.
 #[derive(Debug)]
-pub struct Workshop {
+pub struct WorkingCopy {
     original: PathBuf,
     /// Where the copy stands.
     pub sources: PathBuf,
@@ -46,23 +46,23 @@ pub enum Error {
     Git(String),
 }
 
-impl Workshop {
-    /// A workshop below `folder` for the project in `original`.
+impl WorkingCopy {
+    /// A working copy below `folder` for the project in `original`.
     ///
     /// # Errors
     /// The folders cannot be made.
     pub fn open(original: &Path, folder: &Path) -> Result<Self, Error> {
-        let workshop = Self {
+        let working_copy = Self {
             original: original.to_owned(),
             sources: folder.join("source"),
             // Made here and not by Cargo, it does not bear Cargo's mark: the test kit finds its control plane in the target
             // folder around this one, and need not build another.
             build: folder.join("build"),
         };
-        for folder in [&workshop.sources, &workshop.build] {
+        for folder in [&working_copy.sources, &working_copy.build] {
             fs::create_dir_all(folder).map_err(at(folder))?;
         }
-        Ok(workshop)
+        Ok(working_copy)
     }
 
     /// Makes the copy the same as the original.
