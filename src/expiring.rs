@@ -10,7 +10,7 @@ use parking_lot::Mutex;
 use tokio::time::Instant;
 
 /// Values that are made when they are first used. One that was not used for a while is removed at the next call of
-/// [`get`](Self::get) for another key. Clones share them.
+/// [`get_or_insert_with`](Self::get_or_insert_with) for another key. Clones share them.
 #[derive(Clone)]
 pub struct ExpiringMap<K, V> {
     idle: Duration,

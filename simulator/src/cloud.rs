@@ -180,8 +180,8 @@ impl Cloud {
         let request_id = self.next_id("request");
         let outcome = self
             .decide(now, request, call)
-            .unwrap_or_else(|refusal| HandledRequest {
-                response: refusal.response(&self.world.switches.gateway_prefix, &request_id),
+            .unwrap_or_else(|error| HandledRequest {
+                response: error.response(&self.world.switches.gateway_prefix, &request_id),
                 took_effect: false,
                 job_id: None,
             });

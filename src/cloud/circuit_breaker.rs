@@ -85,8 +85,8 @@ impl SessionKey {
 }
 
 impl CircuitBreaker {
-    /// Allows each set of credentials this many calls to one endpoint per minute; no call waits after the operator has
-    /// stopped.
+    /// Allows each set of credentials this many calls to one endpoint per minute; no call waits once the operator is
+    /// shutting down.
     pub fn new(calls_per_minute: NonZeroU32, timing: Timing, stopping: CancellationToken) -> Self {
         Self {
             timing,

@@ -95,7 +95,7 @@ pub struct Rate {
 }
 
 impl Rate {
-    /// At most `most` permits in any minute: a quarter of them may be granted in a burst, the others evenly.
+    /// At most `max` permits in any minute: a quarter of them may be granted in a burst, the others evenly.
     pub fn per_minute(max: u32) -> Self {
         let most = max.max(1);
         let burst = (most / 4).max(1);

@@ -143,11 +143,11 @@ impl RequestCache {
     fn record_lag(&self, object: &DesktopDeletion, known: LatestState) {
         let (uid, namespace) = (object.uid(), object.namespace().unwrap_or_default());
         // The watch removes an object from its store before it calls `forget`, so no entry remains.
-        let mut ahead = self.0.lags.lock();
+        let mut lags = self.0.lags.lock();
         let copy = self.get(&namespace, &object.name_any());
         let copy = copy.filter(|copy| copy.metadata.uid == uid);
-        let before = ahead.get(uid.as_deref().unwrap_or_default());
-        let known = match (before.map(|ahead| ahead.known), known) {
+        let before = lags.get(uid.as_deref().unwrap_or_default());
+        let known = match (before.map(|lag| lag.known), known) {
             // Responses may arrive out of order.
             (Some(LatestState::Gone), LatestState::Version(_)) => LatestState::Gone,
             (Some(LatestState::Version(later)), LatestState::Version(version)) => {
@@ -164,10 +164,10 @@ impl RequestCache {
         };
         let uid = uid.unwrap_or_default();
         if shown {
-            ahead.remove(&uid);
+            lags.remove(&uid);
             return;
         }
-        let entry = ahead.entry(uid).or_insert(CacheLag {
+        let entry = lags.entry(uid).or_insert(CacheLag {
             namespace,
             known,
             since: Instant::now(),
@@ -179,15 +179,13 @@ impl RequestCache {
     /// The copy of a request and what a reconciliation of it begins from; `None` if no watch shows it.
     pub fn source(&self, namespace: &str, name: &str) -> Option<(Arc<DesktopDeletion>, Source)> {
         // The copy is taken under the lock, so that a later event of the watch is not confused with this copy.
-        let mut ahead = self.0.lags.lock();
+        let mut lags = self.0.lags.lock();
         let copy = self.get(namespace, name)?;
         let uid = copy.metadata.uid.as_deref().unwrap_or_default();
         if self.0.partial.lock().contains(uid) {
             return Some((copy, Source::Live));
         }
-        let source = ahead
-            .get_mut(uid)
-            .map_or(Source::Cache, |ahead| ahead.source(&copy));
+        let source = lags.get_mut(uid).map_or(Source::Cache, |lag| lag.source(&copy));
         Some((copy, source))
     }
 
@@ -207,13 +205,13 @@ impl RequestCache {
         if !partial {
             self.0.partial.lock().remove(uid);
         }
-        let mut ahead = self.0.lags.lock();
-        let reached = ahead.get(uid).is_some_and(|ahead| match ahead.known {
+        let mut lags = self.0.lags.lock();
+        let reached = lags.get(uid).is_some_and(|lag| match lag.known {
             LatestState::Version(known) => version.is_some_and(|shown| shown >= known),
             // The next live read is compared with the copy.
             LatestState::Uncertain | LatestState::Gone => false,
         });
-        reached && ahead.remove(uid).is_some_and(|ahead| ahead.awaited)
+        reached && lags.remove(uid).is_some_and(|lag| lag.awaited)
     }
 
     /// The store of a watch no longer has that request.
@@ -231,7 +229,7 @@ impl RequestCache {
         self.0
             .lags
             .lock()
-            .retain(|uid, ahead| uids.contains(uid.as_str()) || !here(&ahead.namespace));
+            .retain(|uid, lag| uids.contains(uid.as_str()) || !here(&lag.namespace));
     }
 }
 

@@ -105,7 +105,7 @@ pub async fn run(context: Arc<Context>) {
     running.join_all().await;
 }
 
-/// Reconciles a request and requeues it.
+/// Reconciles a request, and schedules its next reconciliation if there is one.
 async fn process(work: Work, slot: Slot, context: Arc<Context>) {
     let Work { key, since } = work;
     let since = context.process.uptime.at(since);

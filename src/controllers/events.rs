@@ -87,13 +87,13 @@ impl Events {
     }
 
     /// Publishes an Event about an object. Best effort: errors are only logged.
-    pub async fn publish(&self, about: &ObjectReference, news: NewEvent<'_>) {
+    pub async fn publish(&self, about: &ObjectReference, new_event: NewEvent<'_>) {
         let (name, namespace, reason) = (
             about.name.as_deref().unwrap_or_default(),
             about.namespace.as_deref().unwrap_or_default(),
-            news.reason,
+            new_event.reason,
         );
-        match tokio::time::timeout(PUBLISH_TIMEOUT, self.send(about, &news)).await {
+        match tokio::time::timeout(PUBLISH_TIMEOUT, self.send(about, &new_event)).await {
             Ok(Ok(())) => {}
             Ok(Err(error)) => {
                 tracing::debug!(namespace, name, reason, %error, "an Event could not be published");
@@ -107,35 +107,35 @@ impl Events {
         self.published.lock().remove(uid);
     }
 
-    async fn send(&self, about: &ObjectReference, news: &NewEvent<'_>) -> kube::Result<()> {
+    async fn send(&self, about: &ObjectReference, new_event: &NewEvent<'_>) -> kube::Result<()> {
         let namespace = about.namespace.as_deref().unwrap_or_default();
         let events: Api<Event> = Api::namespaced(self.client.clone(), namespace);
         let uid = about.uid.as_deref().unwrap_or_default();
         let now = self.clock.now();
-        let (name, count) = if let Some((name, said)) = self.earlier(uid, news) {
-            let count = said.saturating_add(1);
+        let (name, count) = if let Some((name, earlier_count)) = self.earlier(uid, new_event) {
+            let count = earlier_count.saturating_add(1);
             let series = json!({"series": {"count": count, "lastObservedTime": MicroTime(now)}});
             let (parameters, patch) = (PatchParams::default(), Patch::Merge(&series));
             events.patch_metadata(&name, &parameters, &patch).await?;
             (name, count)
         } else {
-            let event = self.event(about, news, now);
+            let event = self.event(about, new_event, now);
             events.create(&PostParams::default(), &event).await?;
             (event.metadata.name.unwrap_or_default(), 1)
         };
-        self.record(uid, news, name, count);
+        self.record(uid, new_event, name, count);
         Ok(())
     }
 
-    fn event(&self, about: &ObjectReference, news: &NewEvent<'_>, now: Timestamp) -> Event {
+    fn event(&self, about: &ObjectReference, new_event: &NewEvent<'_>, now: Timestamp) -> Event {
         let of = about.name.as_deref().unwrap_or(CONTROLLER);
         Event {
             action: Some("Delete".to_owned()),
-            reason: Some(news.reason.to_owned()),
+            reason: Some(new_event.reason.to_owned()),
             event_time: Some(MicroTime(now)),
             regarding: Some(about.clone()),
-            related: news.related.clone(),
-            note: Some(cut(news.note).to_owned()),
+            related: new_event.related.clone(),
+            note: Some(cut(new_event.note).to_owned()),
             metadata: ObjectMeta {
                 namespace: about.namespace.clone(),
                 name: Some(format!("{of}.{:016x}", self.clock.random())),
@@ -143,7 +143,7 @@ impl Events {
             },
             reporting_controller: Some(CONTROLLER.to_owned()),
             reporting_instance: Some(self.identity.clone()),
-            type_: Some(match news.kind {
+            type_: Some(match new_event.kind {
                 EventType::Normal => "Normal".to_owned(),
                 EventType::Warning => "Warning".to_owned(),
             }),
@@ -152,22 +152,22 @@ impl Events {
     }
 
     /// The name and count of the same Event, if it was published recently.
-    fn earlier(&self, uid: &str, news: &NewEvent<'_>) -> Option<(String, i32)> {
+    fn earlier(&self, uid: &str, new_event: &NewEvent<'_>) -> Option<(String, i32)> {
         let mut published = self.published.lock();
         let of_object = published.get_mut(uid)?;
         of_object.retain(|event| event.last.elapsed() < COUNT_WINDOW);
-        let known = of_object.iter().find(|event| event.matches(news))?;
+        let known = of_object.iter().find(|event| event.matches(new_event))?;
         Some((known.name.clone(), known.count))
     }
 
-    fn record(&self, uid: &str, news: &NewEvent<'_>, name: String, count: i32) {
+    fn record(&self, uid: &str, new_event: &NewEvent<'_>, name: String, count: i32) {
         let mut published = self.published.lock();
         let of_object = published.entry(uid.to_owned()).or_default();
-        of_object.retain(|event| !event.matches(news));
+        of_object.retain(|event| !event.matches(new_event));
         of_object.push(Published {
-            kind: news.kind,
-            reason: news.reason.to_owned(),
-            related: news.related.clone(),
+            kind: new_event.kind,
+            reason: new_event.reason.to_owned(),
+            related: new_event.related.clone(),
             name,
             count,
             last: Instant::now(),
@@ -196,11 +196,11 @@ mod tests {
     use crate::clock::SystemClock;
 
     fn events() -> Events {
-        let nobody = tower::service_fn(|_: Request<Body>| async {
-            Err::<Response<Body>, _>(io::Error::other("nobody listens"))
+        let failing = tower::service_fn(|_: Request<Body>| async {
+            Err::<Response<Body>, _>(io::Error::other("no server"))
         });
         Events::new(
-            Client::new(nobody, "vdi"),
+            Client::new(failing, "vdi"),
             Arc::new(SystemClock),
             "operator".to_owned(),
         )

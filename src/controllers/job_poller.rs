@@ -153,11 +153,11 @@ impl Pollers {
                 },
             })
         });
-        let news = followed.poll_state(entry.read_failure.as_ref());
+        let poll_state = followed.poll_state(entry.read_failure.as_ref());
         if !known {
             tokio::spawn(poll(self.shared.clone(), key.clone()));
         }
-        news
+        poll_state
     }
 
     /// Forgets the jobs of an object that has ended or is gone.
@@ -367,7 +367,7 @@ impl JobPoll {
 fn is_malformed(error: &Error) -> bool {
     error
         .error_response()
-        .is_some_and(|refusal| refusal.status == 400)
+        .is_some_and(|response| response.status == 400)
 }
 
 /// One list of what has ended serves many jobs, as long as it takes fewer calls than a read of each.

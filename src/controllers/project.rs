@@ -363,9 +363,9 @@ fn ready_condition(
                 ..*clocks
             };
             if class == ErrorClass::Authentication
-                && let Some(verdict) = skewed(&clocks_of_error)
+                && let Some(ready) = skewed(&clocks_of_error)
             {
-                return verdict;
+                return ready;
             }
             let error_policy = class.error_policy();
             let reason = match error.failure {

@@ -565,7 +565,7 @@ fn already_absent(observed: &Observed, absent: &[DesktopID]) -> Completion {
     }
 }
 
-/// The final result, if the rejection was repeated after a second read of the desktops.
+/// The final result, if the last rejection is still about the same desktops after they were read again.
 fn final_rejection(observed: &Observed, body: &[DesktopID]) -> Option<Completion> {
     let (attempt, error) = refused(observed).filter(|(a, _)| a.outcome == Outcome::Rejected)?;
     let final_class = match error.class {

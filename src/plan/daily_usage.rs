@@ -1,7 +1,7 @@
 //! Layer 3, time: what counts against maxDesktopsPerDay, and until when.
 //!
-//! Desktops are reserved before a submission is signed. They are released only if it is certain that it had no effect:
-//! the attempt had no effect, or it was never stored and cannot be stored any more.
+//! Desktops are reserved before a submission is signed. They are released only if it certainly had and can have no
+//! effect: its attempt is recorded as without effect, or was never stored and cannot be stored any more.
 
 use std::time::Duration;
 

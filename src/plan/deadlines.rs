@@ -266,7 +266,7 @@ impl Deadlines<'_> {
             .memory
             .last_submission_failure
             .as_ref()
-            .filter(|refusal| refusal.attempt == last.id);
+            .filter(|failure| failure.attempt == last.id);
         let pause = match error.class.error_policy().retry {
             RetryPolicy::Slow => self.timing.retry_max,
             // If the first read of the desktops does not explain the rejection, the cause may take as long to become
@@ -278,16 +278,16 @@ impl Deadlines<'_> {
             }
             RetryPolicy::Soon | RetryPolicy::AfterJobVisibility => self.timing.retry_min,
             RetryPolicy::Backoff => {
-                let refusals = own.map_or(1, |refusal| refusal.in_a_row);
-                let asked = own.and_then(|refusal| refusal.retry_after);
+                let failures = own.map_or(1, |failure| failure.in_a_row);
+                let asked = own.and_then(|failure| failure.retry_after);
                 let asked = asked.map(|asked| asked.clamp(RETRY_AFTER.0, RETRY_AFTER.1));
-                exponential(refusals, self.timing).max(asked.unwrap_or_default())
+                exponential(failures, self.timing).max(asked.unwrap_or_default())
             }
         };
         // The age of a failure that another process had is the time since this process first saw it, or the age by the
         // local clock if that is greater.
         let known_for = self.known_for(
-            own.map(|refusal| refusal.at)
+            own.map(|failure| failure.at)
                 .or(self.memory.first_seen_at(&last.id)),
         );
         let age = match own {
@@ -303,7 +303,7 @@ impl Deadlines<'_> {
             .memory
             .last_submission_failure
             .as_ref()
-            .and_then(|refusal| refusal.credentials.as_deref());
+            .and_then(|failure| failure.credentials.as_deref());
         now.zip(refused).is_some_and(|(now, then)| now != then)
     }
 
@@ -425,9 +425,9 @@ fn must_show_within(timing: &Timing) -> Duration {
 }
 
 /// Until `span` has certainly passed since a request was signed at `signed_at`. Both clocks must be past it, and a
-/// third source as well, since two clocks could be wrong one after the other: the API server's clock, or the time for
-/// which this process has known the request, plus twice the clock allowance. If the service's clock is not known, the
-/// local clock is not used, and both other sources are required.
+/// third source as well, since two clocks could be wrong one after the other: the API server's clock, or this process
+/// must have known the request for `span` and twice the clock allowance more. If the service's clock is not known, the
+/// local clock is not used, and both other sources are required, the API server's clock as far as it is known.
 pub fn until_over(
     signed_at: Timestamp,
     span: Duration,

@@ -49,8 +49,8 @@ pub struct ErrorPolicy {
 impl ErrorPolicy {
     /// The policy for errors that conditions report with that reason; `None` if it is not the reason of an error.
     pub fn because_of(reason: &str) -> Option<Self> {
-        let mut treatments = ErrorClass::ALL.iter().map(|class| class.error_policy());
-        treatments.find(|known| known.reason.as_str() == reason)
+        let mut policies = ErrorClass::ALL.iter().map(|class| class.error_policy());
+        policies.find(|known| known.reason.as_str() == reason)
     }
 }
 
@@ -78,13 +78,13 @@ pub fn classify(error: &Error) -> ErrorClass {
         },
         Failure::NoResponse { .. } | Failure::Unreadable { .. } => ErrorClass::InDoubt,
         // These requests contain nothing from the spec of the request, so the address, or what it names, is wrong.
-        Failure::ErrorResponse(refusal)
-            if error.operation.is_of_iam() && matches!(refusal.status, 400 | 404 | 405) =>
+        Failure::ErrorResponse(response)
+            if error.operation.is_of_iam() && matches!(response.status, 400 | 404 | 405) =>
         {
             ErrorClass::WrongEndpoint
         }
-        Failure::ErrorResponse(refusal) => {
-            let class = by_code(refusal).unwrap_or_else(|| by_status(refusal));
+        Failure::ErrorResponse(response) => {
+            let class = by_code(response).unwrap_or_else(|| by_status(response));
             // The parameters of a read are set by the operator, so a new object would not correct them.
             if class == ErrorClass::InvalidRequest && error.operation != Operation::BatchDelete {
                 ErrorClass::UnknownRefusal
@@ -114,14 +114,14 @@ pub fn is_about_one_desktop(error: &Error) -> bool {
 
 /// Codes with the same meaning in all services. The vendor prefixes gateway codes with `APIGW.` or `APIG.`. A redirect
 /// or an interim response is never a rejection, regardless of its content.
-fn by_code(refusal: &ErrorResponse) -> Option<ErrorClass> {
-    let code = refusal.code.as_deref().filter(|_| refusal.status >= 400)?;
+fn by_code(response: &ErrorResponse) -> Option<ErrorClass> {
+    let code = response.code.as_deref().filter(|_| response.status >= 400)?;
     if let Some(number) = code.strip_prefix("APIGW.").or_else(|| code.strip_prefix("APIG.")) {
-        return by_gateway_code(number, refusal.status);
+        return by_gateway_code(number, response.status);
     }
     match code {
         // Only a code that is known to be about the content is final: other codes may have any meaning.
-        "WKS.0001" if (400..500).contains(&refusal.status) && !leaves_doubt(refusal.status) => {
+        "WKS.0001" if (400..500).contains(&response.status) && !leaves_doubt(response.status) => {
             Some(ErrorClass::InvalidRequest)
         }
         "WKS.00010032" | "WKS.0407" => Some(ErrorClass::Conflict),
@@ -152,20 +152,20 @@ fn by_gateway_code(number: &str, status: u16) -> Option<ErrorClass> {
     }
 }
 
-fn by_status(refusal: &ErrorResponse) -> ErrorClass {
-    match refusal.status {
+fn by_status(response: &ErrorResponse) -> ErrorClass {
+    match response.status {
         401 => ErrorClass::Authentication,
         403 => ErrorClass::Permission,
         // A response without a JSON body is from a proxy or another web server, and one with a code of another service
         // is not from Workspace.
-        404 if refusal.json && refusal.is_of_workspace() => ErrorClass::NotFound,
-        404 if refusal.json => ErrorClass::UnknownRefusal,
+        404 if response.json && response.is_of_workspace() => ErrorClass::NotFound,
+        404 if response.json => ErrorClass::UnknownRefusal,
         404 | 405 => ErrorClass::WrongEndpoint,
         409 => ErrorClass::Conflict,
         429 => ErrorClass::Throttled,
         status if leaves_doubt(status) => ErrorClass::InDoubt,
         407 | 421 | 423 | 425 => ErrorClass::Unavailable,
-        400..=499 if refusal.json => ErrorClass::UnknownRefusal,
+        400..=499 if response.json => ErrorClass::UnknownRefusal,
         413 | 414 => ErrorClass::UnknownRefusal,
         400..=499 => ErrorClass::WrongEndpoint,
         // A redirect, a 5xx without a known code, or an undocumented 2xx.
@@ -179,20 +179,20 @@ pub fn cloud_error(error: &Error, time: Time) -> CloudError {
         message: Some(reason),
         ..ErrorResponse::default()
     };
-    let (status, refusal) = match error.failure.clone() {
-        Failure::ErrorResponse(refusal) => (Some(refusal.status), *refusal),
+    let (status, response) = match error.failure.clone() {
+        Failure::ErrorResponse(response) => (Some(response.status), *response),
         Failure::Unreadable {
             status,
             code,
             request_id,
             reason,
         } => {
-            let refusal = ErrorResponse {
+            let response = ErrorResponse {
                 code,
                 request_id,
                 ..because(reason)
             };
-            (Some(status), refusal)
+            (Some(status), response)
         }
         Failure::NotSent { reason }
         | Failure::CircuitOpen { reason, .. }
@@ -204,11 +204,11 @@ pub fn cloud_error(error: &Error, time: Time) -> CloudError {
         operation: error.operation,
         class: classify(error),
         http_status: status.map(i32::from),
-        code: cut(refusal.code, limits::ERROR_CODE),
-        message: cut(refusal.message, limits::ERROR_TEXT),
-        detail: cut(refusal.detail, limits::ERROR_TEXT),
-        request_id: cut(refusal.request_id, limits::REQUEST_ID),
-        encoded_authorization_message: refusal.encoded_authorization_message,
+        code: cut(response.code, limits::ERROR_CODE),
+        message: cut(response.message, limits::ERROR_TEXT),
+        detail: cut(response.detail, limits::ERROR_TEXT),
+        request_id: cut(response.request_id, limits::REQUEST_ID),
+        encoded_authorization_message: response.encoded_authorization_message,
     }
 }
 

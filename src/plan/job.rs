@@ -38,21 +38,21 @@ pub fn next(observed: &Observed) -> Step {
     {
         return read;
     }
-    let news: Vec<_> = states
+    let ended: Vec<_> = states
         .iter()
         .filter_map(|(_, desktop_progress)| desktop_progress.ended())
         .cloned()
         .collect();
-    if news.len() == states.len() {
-        return finalizer::finish(observed, completion(observed, news));
+    if ended.len() == states.len() {
+        return finalizer::finish(observed, completion(observed, ended));
     }
     match blockers::read_failure(observed).filter(|_| !job_alone) {
         Some(progress) => Step::Wait(Progress {
             requeue: Requeue::JobChange,
-            desktops: news,
+            desktops: ended,
             ..progress
         }),
-        None => Step::Wait(wait(observed, &states, news)),
+        None => Step::Wait(wait(observed, &states, ended)),
     }
 }
 
@@ -283,7 +283,11 @@ fn of<'a>(
         .map(|(id, _)| *id)
 }
 
-fn wait(observed: &Observed, states: &[(&DesktopID, DesktopProgress)], news: Vec<DesktopStatus>) -> Progress {
+fn wait(
+    observed: &Observed,
+    states: &[(&DesktopID, DesktopProgress)],
+    ended: Vec<DesktopStatus>,
+) -> Progress {
     let running = of(states, DesktopProgress::Running).count();
     let second = of(states, DesktopProgress::SecondRead).count();
     let progress = if observed.facts.overdue {
@@ -309,7 +313,7 @@ fn wait(observed: &Observed, states: &[(&DesktopID, DesktopProgress)], news: Vec
     } else if running > 0 {
         Progress::job_running(running)
     } else {
-        let left = desktops(states.len() - news.len());
+        let left = desktops(states.len() - ended.len());
         let message = format!("the job has ended; verifying the state of {left}");
         let requeue = if second > 0 {
             Requeue::SecondRead
@@ -318,19 +322,19 @@ fn wait(observed: &Observed, states: &[(&DesktopID, DesktopProgress)], news: Vec
         };
         Progress::reconciling(Reason::Verifying, message, requeue)
     };
-    progress.with_desktops(news)
+    progress.with_desktops(ended)
 }
 
-fn completion(observed: &Observed, news: Vec<DesktopStatus>) -> Completion {
+fn completion(observed: &Observed, ended: Vec<DesktopStatus>) -> Completion {
     let decided = |id: &DesktopID| {
-        let known = news.iter().chain(&observed.request.status.desktops);
+        let known = ended.iter().chain(&observed.request.status.desktops);
         known.into_iter().find(|d| d.id == *id)
     };
     let all: Vec<_> = observed.request.desktop_ids.iter().filter_map(decided).collect();
     let of = |state: DesktopState| all.iter().filter(|d| d.state == state).collect::<Vec<_>>();
     let (deleted, absent) = (of(DesktopState::Deleted).len(), of(DesktopState::Absent));
     let (failed, unknown) = (of(DesktopState::Failed), of(DesktopState::Unknown));
-    let verdict = match (failed.len() + unknown.len(), deleted) {
+    let reason = match (failed.len() + unknown.len(), deleted) {
         (0, _) => Reason::AllDeleted,
         (_, 0) => Reason::AllFailed,
         _ => Reason::PartiallyFailed,
@@ -353,7 +357,7 @@ fn completion(observed: &Observed, news: Vec<DesktopStatus>) -> Completion {
     }
     let message = parts.join(", ") + &hint_not_an_id(absent.iter().map(|d| &d.id));
     Completion {
-        desktops: news,
-        ..Completion::new(verdict, message)
+        desktops: ended,
+        ..Completion::new(reason, message)
     }
 }

@@ -187,14 +187,14 @@ impl RequestMemory {
     }
 
     /// Records a failed submission.
-    pub fn record_failure(&mut self, refusal: SubmissionFailure) {
+    pub fn record_failure(&mut self, failure: SubmissionFailure) {
         let before = self
             .last_submission_failure
             .as_ref()
-            .filter(|r| r.class == refusal.class);
+            .filter(|r| r.class == failure.class);
         self.last_submission_failure = Some(SubmissionFailure {
             in_a_row: before.map_or(1, |before| before.in_a_row.saturating_add(1)),
-            ..refusal
+            ..failure
         });
     }
 

@@ -1,8 +1,8 @@
 //! Layer 2, data: the facts that a plan holds, and its hash.
 //!
 //! Which facts of a desktop a plan holds, and the hash of a plan. The same facts always give the same hash; it covers
-//! neither times of observation, nor the approval, nor the user. (The page docs/approval.md has a script that computes
-//! it.)
+//! neither times of observation, nor the approval, nor the creator of the request. (The page docs/approval.md has a
+//! script that computes it.)
 
 use std::collections::BTreeSet;
 use std::fmt::Write;

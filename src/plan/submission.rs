@@ -23,10 +23,7 @@ pub fn next(observed: &Observed) -> Option<Step> {
         // The task that sends and records requeues the object when it is done.
         Submission::InProgress => Some(Step::Done),
         Submission::Signed { attempt, fresh } => Some(signed(observed, attempt, *fresh)),
-        Submission::Responded {
-            attempt,
-            result: answer,
-        } => Some(responded(observed, attempt, answer)),
+        Submission::Responded { attempt, result } => Some(responded(observed, attempt, result)),
     }
 }
 
@@ -108,13 +105,13 @@ fn not_sent(attempt: &Attempt) -> Step {
     Step::RecordOutcome(OutcomeUpdate::of(attempt, Outcome::NotSent, progress))
 }
 
-fn responded(observed: &Observed, id: &AttemptID, answer: &PostResult) -> Step {
+fn responded(observed: &Observed, id: &AttemptID, result: &PostResult) -> Step {
     let Some(attempt) = observed.request.attempt(id) else {
         return Step::Done;
     };
     // The outcome may already be stored, and only the response to that write was lost. For an attempt that was settled
     // in the meantime, only a job that it does not have yet is new.
-    let is_new = match answer {
+    let is_new = match result {
         PostResult::Accepted(job) => !attempt.job_ids.contains(job),
         PostResult::OutcomeUnknown(_) => attempt.outcome == Outcome::Pending && attempt.error.is_none(),
         PostResult::NotSent(_) | PostResult::Rejected(_) => attempt.outcome == Outcome::Pending,
@@ -130,7 +127,7 @@ fn responded(observed: &Observed, id: &AttemptID, answer: &PostResult) -> Step {
             ..OutcomeUpdate::of(attempt, outcome, progress)
         })
     };
-    match answer {
+    match result {
         PostResult::Accepted(job) => {
             let deleting = attempt
                 .desktop_ids

@@ -52,16 +52,16 @@ impl Health {
         StartupCheck(self.check(name))
     }
 
-    /// A loop that `/livez` watches: it must call [`Heartbeat::beat`] at least once in `bound`, from now on. Dropping
+    /// A loop that `/livez` watches: it must call [`Heartbeat::beat`] at least once in `max_interval`, from now on. Dropping
     /// the heartbeat means that the loop has ended, which is a failure until [`Health::stopping`].
     #[must_use = "dropping the heartbeat says that the loop has ended"]
-    pub fn register_heartbeat(&self, name: impl Into<String>, bound: Duration) -> Heartbeat {
+    pub fn register_heartbeat(&self, name: impl Into<String>, max_interval: Duration) -> Heartbeat {
         let name = name.into();
         self.0.lock().heartbeats.insert(
             name.clone(),
             HeartbeatState {
                 last: Instant::now(),
-                max_interval: bound,
+                max_interval,
                 ended: false,
             },
         );

@@ -109,7 +109,7 @@ impl Elector {
         let mut ticks = interval(election.retry);
         // After a slow try, the next one follows immediately, and the one after that at the usual interval.
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let bound = (election.retry + call_limit(&election)) * MISSED_HEARTBEATS;
+        let max_interval = (election.retry + call_limit(&election)) * MISSED_HEARTBEATS;
         Self {
             api: Api::namespaced(client, namespace),
             lease: format!("{namespace}/{NAME}"),
@@ -121,7 +121,7 @@ impl Elector {
             term: Term::begin(),
             ticks,
             check: health.check(READINESS_CHECK),
-            heartbeat: health.register_heartbeat(READINESS_CHECK, bound),
+            heartbeat: health.register_heartbeat(READINESS_CHECK, max_interval),
             last_logged: String::new(),
             election,
             clock,

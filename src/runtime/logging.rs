@@ -17,7 +17,7 @@ use tracing_subscriber::{EnvFilter, Layer, Registry};
 use super::traces::is_traced;
 
 /// kube logs each 5xx response as an error; the caller logs the same with its meaning. kube also opens a span for each
-/// reconcile; our lines contain the object themselves. A user's directive for the same module overrides these.
+/// reconcile; our lines name their object themselves. A user's directive for the same module overrides these.
 const DEFAULT_DIRECTIVES: &str = "kube_client::client::builder=off,kube_runtime::controller=warn";
 
 /// Form of the log lines.

@@ -74,9 +74,9 @@ impl Metrics {
     pub fn watch_requests(
         &self,
         cache: Store<DesktopDeletion>,
-        underway: impl Fn(&str) -> bool + Send + Sync + 'static,
+        is_submitting: impl Fn(&str) -> bool + Send + Sync + 'static,
     ) {
-        self.live.0.lock().requests.push((cache, Arc::new(underway)));
+        self.live.0.lock().requests.push((cache, Arc::new(is_submitting)));
     }
 
     /// Adds gauges for the projects of this cache.
@@ -93,8 +93,8 @@ impl Metrics {
     }
 
     /// Adds a gauge for the number of deleted requests that still reserve desktops, evaluated at every scrape.
-    pub fn watch_claims(&self, of_deleted_requests: impl Fn() -> usize + Send + Sync + 'static) {
-        self.live.0.lock().claims = Some(Arc::new(of_deleted_requests));
+    pub fn watch_claims(&self, count_deleted_requests: impl Fn() -> usize + Send + Sync + 'static) {
+        self.live.0.lock().claims = Some(Arc::new(count_deleted_requests));
     }
 
     /// Shows from now on how many watched namespaces cannot be read; evaluated at every scrape.

@@ -45,7 +45,7 @@ pub type SecretData = BTreeMap<String, Vec<u8>>;
 /// The credentials in a Secret.
 #[derive(Debug, Clone)]
 pub enum SecretCredentials {
-    /// Credentials that can be sent directly.
+    /// Credentials that are used for requests as they are.
     Static(Credentials),
     /// A user name and password, which IAM exchanges for other credentials.
     Password(PasswordCredentials),
@@ -81,7 +81,7 @@ impl SecretCredentials {
     pub fn fingerprint(&self) -> String {
         match self {
             Self::Static(credentials) => credentials.fingerprint(),
-            Self::Password(login) => login.fingerprint(),
+            Self::Password(credentials) => credentials.fingerprint(),
         }
     }
 }

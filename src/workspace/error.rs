@@ -54,7 +54,7 @@ impl Error {
     /// The error response of the service, if there is one.
     pub fn error_response(&self) -> Option<&ErrorResponse> {
         match &self.failure {
-            Failure::ErrorResponse(refusal) => Some(refusal),
+            Failure::ErrorResponse(response) => Some(response),
             _ => None,
         }
     }
@@ -62,7 +62,7 @@ impl Error {
     /// Whether the error response has one of these statuses.
     pub(super) fn has_status(&self, statuses: &[u16]) -> bool {
         self.error_response()
-            .is_some_and(|refusal| statuses.contains(&refusal.status))
+            .is_some_and(|response| statuses.contains(&response.status))
     }
 }
 

@@ -181,32 +181,32 @@ mod tests {
                 "m",
             ),
         ] {
-            let refusal = refused(body);
+            let response = refused(body);
             assert_eq!(
-                (refusal.code.as_deref(), refusal.message.as_deref()),
+                (response.code.as_deref(), response.message.as_deref()),
                 (Some(code), Some(message)),
                 "{body}"
             );
-            assert!(refusal.json);
+            assert!(response.json);
         }
     }
 
     #[test]
     fn all_fields_of_the_service_are_kept() {
-        let refusal = refused(
+        let response = refused(
             r#"{"error_code":"WKS.403","error_msg":"denied","error_detail":"policy","encoded_authorization_message":"EXAMPLE+/==","request_id":"r1"}"#,
         );
-        assert_eq!(refusal.detail.as_deref(), Some("policy"));
+        assert_eq!(response.detail.as_deref(), Some("policy"));
         assert_eq!(
-            refusal.encoded_authorization_message.as_deref(),
+            response.encoded_authorization_message.as_deref(),
             Some("EXAMPLE+/==")
         );
-        assert_eq!(refusal.request_id.as_deref(), Some("r1"));
-        let refusal = refused_with(
+        assert_eq!(response.request_id.as_deref(), Some("r1"));
+        let response = refused_with(
             &headers("x-request-id", "r2"),
             r#"{"error_code":"A","request_id":"r1"}"#,
         );
-        assert_eq!(refusal.request_id.as_deref(), Some("r2"));
+        assert_eq!(response.request_id.as_deref(), Some("r2"));
     }
 
     #[test]
@@ -221,9 +221,9 @@ mod tests {
             ("[]", Some("[]")),
             ("null", Some("null")),
         ] {
-            let refusal = refused(body);
+            let response = refused(body);
             assert_eq!(
-                (refusal.json, refusal.code, refusal.message.as_deref()),
+                (response.json, response.code, response.message.as_deref()),
                 (false, None, message),
                 "{body}"
             );
@@ -250,11 +250,11 @@ mod tests {
             "d".repeat(2000),
             "e".repeat(10_241),
         );
-        let refusal = refused(&body);
-        assert_eq!(refusal.code.unwrap().chars().count(), 64);
-        assert_eq!(refusal.message.as_deref(), Some("bad token [redacted] here"));
-        assert_eq!(refusal.detail.unwrap().chars().count(), 1000);
-        assert_eq!(refusal.encoded_authorization_message, None);
+        let response = refused(&body);
+        assert_eq!(response.code.unwrap().chars().count(), 64);
+        assert_eq!(response.message.as_deref(), Some("bad token [redacted] here"));
+        assert_eq!(response.detail.unwrap().chars().count(), 1000);
+        assert_eq!(response.encoded_authorization_message, None);
     }
 
     #[test]
@@ -267,8 +267,8 @@ mod tests {
             ("-1", None),
             ("1.5", None),
         ] {
-            let refusal = refused_with(&headers("retry-after", value), "{}");
-            assert_eq!(refusal.retry_after, expected.map(Duration::from_secs), "{value}");
+            let response = refused_with(&headers("retry-after", value), "{}");
+            assert_eq!(response.retry_after, expected.map(Duration::from_secs), "{value}");
         }
     }
 

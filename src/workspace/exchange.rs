@@ -26,9 +26,9 @@ pub(super) struct Service {
 
 impl Service {
     /// The limits of a call whose success response may have that many bytes.
-    pub(super) fn limits(&self, success: usize) -> Limits {
+    pub(super) fn limits(&self, max_success_body: usize) -> Limits {
         Limits {
-            max_success_body: success,
+            max_success_body,
             max_error_body: self.options.max_small_body,
             timeout: self.options.timeout,
         }
@@ -130,13 +130,13 @@ impl Exchange<'_> {
     pub(super) fn decode<T>(
         &self,
         received: &ReceivedResponse,
-        good: bool,
+        success: bool,
         read: impl FnOnce(&[u8], Sanitizer<'_>) -> Result<T, Unreadable>,
     ) -> Result<ApiResponse<T>, Error> {
-        if good {
+        if success {
             self.readable(received, read)
         } else {
-            Err(self.response_error(received))
+            Err(self.error_from_response(received))
         }
     }
 
@@ -193,13 +193,13 @@ impl Exchange<'_> {
         )
     }
 
-    fn response_error(&self, received: &ReceivedResponse) -> Error {
-        let refusal = self.error_response(received);
+    fn error_from_response(&self, received: &ReceivedResponse) -> Error {
+        let response = self.error_response(received);
         // The page of a proxy or another intermediary has another clock.
-        let of_service = refusal.json && refusal.code.is_some();
+        let of_service = response.json && response.code.is_some();
         Error {
             operation: self.operation,
-            failure: Failure::ErrorResponse(Box::new(refusal)),
+            failure: Failure::ErrorResponse(Box::new(response)),
             service_time: error_response::service_time(&received.headers).filter(|_| of_service),
         }
     }

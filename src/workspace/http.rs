@@ -261,8 +261,8 @@ impl HttpWorkspace {
 
 /// 404 from the service itself. The gateway's own 404 means a wrong address, and a page that is no JSON came from a
 /// proxy.
-fn is_gone(refusal: &ErrorResponse) -> bool {
-    refusal.status == StatusCode::NOT_FOUND.as_u16() && refusal.json && refusal.is_of_workspace()
+fn is_gone(response: &ErrorResponse) -> bool {
+    response.status == StatusCode::NOT_FOUND.as_u16() && response.json && response.is_of_workspace()
 }
 
 fn status_filter(status: SubJobStatus) -> &'static str {

@@ -39,7 +39,7 @@ pub(super) trait Iam: Send + Sync + fmt::Debug {
     /// `POST /v3/auth/tokens`: a token for one project.
     async fn create_token(
         &self,
-        login: &PasswordCredentials,
+        credentials: &PasswordCredentials,
         project: &ProjectID,
     ) -> Result<Issued<SecretString>, Error>;
 

@@ -220,17 +220,17 @@ struct JobBody {
 }
 
 /// A parent job with its sub-jobs.
-pub(super) fn job(body: &[u8], asked: &JobID, sanitizer: Sanitizer<'_>) -> Result<Job, Unreadable> {
+pub(super) fn job(body: &[u8], expected: &JobID, sanitizer: Sanitizer<'_>) -> Result<Job, Unreadable> {
     let body: JobBody = parse(body)?;
-    if !body.id.as_str().eq_ignore_ascii_case(asked.as_str()) {
-        return Err(format!("it describes job {} instead of {asked}", body.id));
+    if !body.id.as_str().eq_ignore_ascii_case(expected.as_str()) {
+        return Err(format!("it describes job {} instead of {expected}", body.id));
     }
     let status = sub_job_status(&body.status);
     let rows = body.sub_jobs.unwrap_or_default();
     let sent = rows.len();
     let sub_jobs: Vec<_> = rows
         .iter()
-        .filter_map(|row| sub_job(row, Some(asked), sanitizer))
+        .filter_map(|row| sub_job(row, Some(expected), sanitizer))
         .collect();
     Ok(Job {
         finished: matches!(status, SubJobStatus::Success | SubJobStatus::Failed),
@@ -240,7 +240,7 @@ pub(super) fn job(body: &[u8], asked: &JobID, sanitizer: Sanitizer<'_>) -> Resul
         // A row that cannot be read may name any desktop.
         complete: body.sub_jobs_total == Some(sent as u64) && sub_jobs.len() == sent,
         sub_jobs,
-        id: asked.clone(),
+        id: expected.clone(),
     })
 }
 

@@ -5,7 +5,7 @@
 //! | file | what |
 //! | --- | --- |
 //! | [`victims`] | the requests that are attacked: with unknown outcome, followed, finished |
-//! | [`lies`] | an edit of a status, and the kinds of write with which it is tried |
+//! | [`forged_edits`] | an edit of a status, and the kinds of write with which it is tried |
 //! | [`log`] | attempts removed, exchanged, put in another order, invented |
 //! | [`record`] | one attempt: its outcome, jobs, error and facts |
 //! | [`verdict`] | the final result, and what is reported about it |
@@ -20,7 +20,7 @@ use testkit::ControlPlane;
 
 mod approval;
 mod finalizer;
-mod lies;
+mod forged_edits;
 mod log;
 mod powers;
 mod reach;
@@ -29,7 +29,7 @@ mod secrets;
 mod verdict;
 mod victims;
 
-use lies::ForgedEdit;
+use forged_edits::ForgedEdit;
 
 /// The refused edits, as a table: the request, the edit, and the error of the API server.
 fn table() -> Vec<ForgedEdit> {
@@ -53,7 +53,7 @@ fn table() -> Vec<ForgedEdit> {
 
 /// The errors of the API server for these edits, to check that each of its rules has a case.
 pub(crate) fn refusals() -> Vec<&'static str> {
-    table().into_iter().map(|lie| lie.refusal).collect()
+    table().into_iter().map(|edit| edit.refusal).collect()
 }
 
 #[tokio::test]
@@ -61,12 +61,17 @@ async fn recorded_facts_cannot_be_rewritten_even_by_an_administrator() {
     let control_plane = ControlPlane::shared().await;
     control_plane.install_crds().await.unwrap();
     let namespace = control_plane.namespace("attack").await.unwrap();
-    let lies = table();
+    let edits = table();
     let mut wrong = Vec::new();
-    for (number, lie) in lies.iter().enumerate() {
-        wrong.extend(lie.try_all(&namespace, &format!("victim-{number}")).await);
+    for (number, edit) in edits.iter().enumerate() {
+        wrong.extend(edit.try_all(&namespace, &format!("victim-{number}")).await);
     }
-    assert!(wrong.is_empty(), "of {} lies:\n{}", lies.len(), wrong.join("\n"));
+    assert!(
+        wrong.is_empty(),
+        "of {} forged edits:\n{}",
+        edits.len(),
+        wrong.join("\n")
+    );
 }
 
 #[test]

@@ -15,7 +15,7 @@ const SECOND: &str = "second-project";
 #[tokio::test]
 async fn the_happy_path_of_one_desktop_costs_five_writes() {
     let fixture = Fixture::set("five-writes", &[desktop("pc-1")]).await;
-    // On a busy machine it may come late.
+    // On a busy machine its reconciliation may begin late, and the first report would be one more write.
     let _operator = fixture.operator(&["--first-report=1h"]);
     fixture.project_says("prod", "CredentialsValid").await;
     fixture.request("leaver", &["pc-1"]).await;

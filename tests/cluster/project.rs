@@ -37,7 +37,7 @@ fn key_pair(id: &'static str, secret: &'static str) -> Values {
 type Values = Vec<(&'static str, &'static str)>;
 
 /// Invalid credentials.
-struct UselessLogin {
+struct InvalidCredentials {
     /// Name of the project, its Secret, the request and its desktop.
     name: &'static str,
     /// What the Secret holds; `None`: there is none.
@@ -48,8 +48,8 @@ struct UselessLogin {
     request: &'static str,
 }
 
-fn useless_logins() -> Vec<UselessLogin> {
-    let case = |name, values, project, request| UselessLogin {
+fn useless_logins() -> Vec<InvalidCredentials> {
+    let case = |name, values, project, request| InvalidCredentials {
         name,
         values,
         project,
@@ -76,7 +76,7 @@ async fn invalid_credentials_are_reported_and_requests_continue_once_they_are_fi
     let fixture = Fixture::without_project("logins", world(), &[]).await;
     // So slow that only a change of the Secret can be why it goes on.
     let _operator = fixture.operator(&["--retry-max=10m"]);
-    for UselessLogin { name, values, .. } in useless_logins() {
+    for InvalidCredentials { name, values, .. } in useless_logins() {
         fixture.cloud.add_desktop(&desktop(name)).unwrap();
         if let Some(values) = values {
             fixture
@@ -93,7 +93,7 @@ async fn invalid_credentials_are_reported_and_requests_continue_once_they_are_fi
         let there = json!({"projectRef": {"name": name}});
         fixture.request_with(name, &[name], there).await;
     }
-    for UselessLogin {
+    for InvalidCredentials {
         name,
         values,
         project,
@@ -120,14 +120,14 @@ async fn invalid_credentials_are_reported_and_requests_continue_once_they_are_fi
     assert_eq!(fixture.posts(), Vec::<Value>::new());
 
     let right = key_pair(ACCESS_KEY, SECRET_KEY);
-    for UselessLogin { name, .. } in useless_logins() {
+    for InvalidCredentials { name, .. } in useless_logins() {
         fixture
             .namespace
             .apply(&manifests::secret(name, &right))
             .await
             .unwrap();
     }
-    for UselessLogin { name, .. } in useless_logins() {
+    for InvalidCredentials { name, .. } in useless_logins() {
         fixture.project_says(name, "CredentialsValid").await;
         let status = fixture.completed(name).await;
         assert_eq!(says(&status, Succeeded), pair("True", "AllDeleted"), "{status:#}");

@@ -22,12 +22,8 @@ impl TcpGate {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let open = Arc::new(AtomicBool::new(true));
-        let porter = tokio::spawn(forward(listener, target, open.clone()));
-        Self {
-            address,
-            open,
-            task: porter,
-        }
+        let task = tokio::spawn(forward(listener, target, open.clone()));
+        Self { address, open, task }
     }
 
     /// Its own URL.

@@ -52,15 +52,15 @@ pub(crate) struct Case {
     pub(crate) name: String,
     call: Call,
     moment: Moment,
-    blow: CallFault,
+    fault: CallFault,
 }
 
 impl Case {
-    fn new(call: Call, moment: Moment, blow: CallFault) -> Self {
+    fn new(call: Call, moment: Moment, fault: CallFault) -> Self {
         let name = match call {
-            Call::Write(effect) => format!("{moment:?} {effect:?} {blow:?}"),
-            Call::Read(read) => format!("{read:?} {blow:?}"),
-            Call::Owner => format!("owner {blow:?}"),
+            Call::Write(effect) => format!("{moment:?} {effect:?} {fault:?}"),
+            Call::Read(read) => format!("{read:?} {fault:?}"),
+            Call::Owner => format!("owner {fault:?}"),
         };
         let name = name
             .replace(|c: char| !c.is_ascii_alphanumeric(), "-")
@@ -70,7 +70,7 @@ impl Case {
             name,
             call,
             moment,
-            blow,
+            fault,
         }
     }
 }
@@ -78,11 +78,11 @@ impl Case {
 fn writes(effects: &[Effect]) -> Vec<Case> {
     let mut cases = Vec::new();
     for effect in effects {
-        for blow in CALL_FAULTS {
-            cases.push(Case::new(Call::Write(*effect), Moment::After, blow));
+        for fault in CALL_FAULTS {
+            cases.push(Case::new(Call::Write(*effect), Moment::After, fault));
             // There is nothing to cut yet.
-            if blow != CallFault::Cut {
-                cases.push(Case::new(Call::Write(*effect), Moment::Before, blow));
+            if fault != CallFault::Cut {
+                cases.push(Case::new(Call::Write(*effect), Moment::Before, fault));
             }
         }
     }
@@ -90,7 +90,7 @@ fn writes(effects: &[Effect]) -> Vec<Case> {
 }
 
 fn reads(call: Call) -> [Case; CALL_FAULTS.len()] {
-    CALL_FAULTS.map(|blow| Case::new(call, Moment::After, blow))
+    CALL_FAULTS.map(|fault| Case::new(call, Moment::After, fault))
 }
 
 /// Calls of a request whose submission is answered.
@@ -155,7 +155,7 @@ async fn run(name: &str, mut cases: Vec<Case>, took_effect: Option<bool>) {
             None => owner_trap(&proxy, &trial.effective_job().await?),
         };
         let caught = trap.sprung().await.map_err(|error| error.to_string())?;
-        let held = cases[number].blow.strike(caught);
+        let held = cases[number].fault.strike(caught);
         let ended = trial.ended().await;
         drop(held);
         ended

@@ -64,11 +64,11 @@ async fn rests(trial: &Trial, effect: Option<bool>) {
         Some(_) => pair("Unknown", "AwaitingEvidence"),
         None => pair("False", "ClockSkew"),
     };
-    let told = |status: &Value| {
+    let reported = |status: &Value| {
         says(status, Submitted) == submitted
             && message(status, Stalled).contains("Fix the clock that is wrong")
     };
-    let status = trial.until("it reports that the clock is wrong", told).await;
+    let status = trial.until("it reports that the clock is wrong", reported).await;
     status.unwrap_or_else(|error| panic!("{}: {error}", trial.name));
     let sent = usize::from(effect.is_some());
     assert_eq!(

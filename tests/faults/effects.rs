@@ -18,7 +18,7 @@ pub(crate) enum Effect {
     AddFinalizer,
     /// The intent to send the POST is stored.
     RecordIntent,
-    /// The outcome of the POST is stored.
+    /// The outcome of the POST, with this value, is stored.
     RecordOutcome(&'static str),
     /// That the response to the POST was lost is stored.
     RecordDoubt,

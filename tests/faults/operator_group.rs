@@ -47,29 +47,29 @@ const ELECTED: &[&str] = &[
 ];
 
 /// The name of a plan.
-pub(crate) fn plan(point: &Point, blow: ProcessFault) -> String {
-    format!("{}-{blow:?}", point.id).to_lowercase()
+pub(crate) fn plan(point: &Point, fault: ProcessFault) -> String {
+    format!("{}-{fault:?}", point.id).to_lowercase()
 }
 
 /// Runs one trial for each point, and strikes the process when they are there.
-pub(crate) async fn run(points: &[&Point], blow: ProcessFault) -> Vec<Run> {
+pub(crate) async fn run(points: &[&Point], fault: ProcessFault) -> Vec<Run> {
     let Some(first) = points.first() else {
         return Vec::new();
     };
-    let mut group = TrialGroup::new(&format!("{}-on", plan(first, blow))).await;
+    let mut group = TrialGroup::new(&format!("{}-on", plan(first, fault))).await;
     for point in points {
-        group.add(&plan(point, blow), &points::desktops()).await;
+        group.add(&plan(point, fault), &points::desktops()).await;
     }
     let mut laid = Vec::new();
     for (trial, point) in group.trials().iter().zip(points) {
-        let too_late = blow == ProcessFault::FreezeExpired && point.is_submission();
+        let too_late = fault == ProcessFault::FreezeExpired && point.is_submission();
         if too_late {
             trial.change_timings(&json!({"signatureWindow": "6s"})).await;
         }
         laid.push(point.lay_for(&group.proxy, trial, if too_late { TOO_LATE } else { IN_FLIGHT }));
     }
     group.begin().await;
-    let mut replicas = OperatorGroup::begin(&group, blow).await;
+    let mut replicas = OperatorGroup::begin(&group, fault).await;
     let (proxy, trials) = group.into_parts();
     let (sender, mut arriving) = mpsc::unbounded_channel();
     let arrivals = arrivals(&trials, laid, sender);
@@ -127,7 +127,7 @@ async fn arrived_together(arriving: &mut mpsc::UnboundedReceiver<Arrival>) -> Op
 struct OperatorGroup {
     namespace: Namespace,
     proxy: Arc<ApiServerProxy>,
-    blow: ProcessFault,
+    fault: ProcessFault,
     /// Those that have worked, the one that works, and with an election one more that stands by.
     operators: Vec<Operator>,
     /// The time before anything was done.
@@ -135,12 +135,12 @@ struct OperatorGroup {
 }
 
 impl OperatorGroup {
-    async fn begin(group: &TrialGroup, blow: ProcessFault) -> Self {
+    async fn begin(group: &TrialGroup, fault: ProcessFault) -> Self {
         let now = group.namespace.deletions().list(&ListParams::default()).await;
         let mut replicas = Self {
             namespace: group.namespace.clone(),
             proxy: group.proxy.clone(),
-            blow,
+            fault,
             operators: Vec::new(),
             past: now.unwrap().metadata.resource_version.unwrap(),
         };
@@ -153,7 +153,7 @@ impl OperatorGroup {
     }
 
     fn is_elected(&self) -> bool {
-        matches!(self.blow, ProcessFault::FreezeLed | ProcessFault::FreezeExpired)
+        matches!(self.fault, ProcessFault::FreezeLed | ProcessFault::FreezeExpired)
     }
 
     fn start(&mut self) {
@@ -203,7 +203,7 @@ impl OperatorGroup {
             held.lose();
             reads.push((trial, points::reads(trial, &self.proxy)));
         }
-        let stale = self.blow == ProcessFault::KillStale;
+        let stale = self.fault == ProcessFault::KillStale;
         if stale {
             self.proxy.freeze_watches();
             self.proxy.show_lists_as_of(&self.past, begins_a_watch);
@@ -229,7 +229,7 @@ impl OperatorGroup {
         let freed = leases.patch(lease::NAME, &PatchParams::default(), &free).await;
         freed.map_err(|error| error.to_string())?;
         self.leads(next).await?;
-        if self.blow == ProcessFault::FreezeExpired {
+        if self.fault == ProcessFault::FreezeExpired {
             tokio::time::sleep(EXPIRY).await;
             join_all(reads.iter().map(|(trial, _)| settled(trial))).await;
         }

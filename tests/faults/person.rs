@@ -32,11 +32,11 @@ enum Resolution {
 /// `--token-life`, `--clock-skew` and `--job-visibility-timeout`, and two seconds for a `Date` in whole seconds.
 const CALL_EXPIRY: Duration = Duration::from_secs(8 + 3 + 1 + 2);
 
-async fn add(group: &mut TrialGroup, answer: Resolution) -> &Trial {
-    let name = format!("{answer:?}").to_lowercase();
+async fn add(group: &mut TrialGroup, resolution: Resolution) -> &Trial {
+    let name = format!("{resolution:?}").to_lowercase();
     let trial = group.add(&name, &[json!({"id": "pc-1"})]).await;
     trial.log_in_by_token().await;
-    let took_effect = !matches!(answer, Resolution::AbandonWhatDidNot | Resolution::Retry);
+    let took_effect = !matches!(resolution, Resolution::AbandonWhatDidNot | Resolution::Retry);
     let lost = lost(took_effect, &json!("reset"));
     trial.cloud.add_fault(&lost).unwrap();
     trial
@@ -217,8 +217,8 @@ async fn run(group: TrialGroup, answers: &[Resolution]) {
 async fn a_user_can_resolve_an_attempt_before_its_long_lived_token_expires() {
     let mut group = TrialGroup::new("person").await;
     let answers = [Resolution::Adopt, Resolution::Nonsense];
-    for answer in answers {
-        add(&mut group, answer).await;
+    for resolution in answers {
+        add(&mut group, resolution).await;
     }
     run(group, &answers).await;
 }
@@ -231,8 +231,8 @@ async fn abandoned_and_retried_attempts_wait_until_the_token_has_expired() {
         Resolution::AbandonWhatDidNot,
         Resolution::Retry,
     ];
-    for answer in answers {
-        hide_the_end(add(&mut group, answer).await);
+    for resolution in answers {
+        hide_the_end(add(&mut group, resolution).await);
     }
     run(group, &answers).await;
 }

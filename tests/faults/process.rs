@@ -14,32 +14,32 @@ const AT_ONCE: usize = 5;
 const NOT_KILLED_ELSEWHERE: [&str; 7] = ["p00", "p01", "p02", "p05", "p12", "p13", "p22"];
 
 /// The points of a blow.
-fn points(blow: ProcessFault) -> Vec<&'static Point> {
-    let killed = |point: &&Point| blow != ProcessFault::Kill || NOT_KILLED_ELSEWHERE.contains(&point.id);
+fn points(fault: ProcessFault) -> Vec<&'static Point> {
+    let killed = |point: &&Point| fault != ProcessFault::Kill || NOT_KILLED_ELSEWHERE.contains(&point.id);
     POINTS.iter().filter(killed).collect()
 }
 
 /// The names of the plans of this file.
 pub(crate) fn plans() -> Vec<String> {
-    let blows = [
+    let faults = [
         ProcessFault::Kill,
         ProcessFault::KillStale,
         ProcessFault::FreezeLed,
         ProcessFault::FreezeExpired,
     ];
-    let each = blows
+    let each = faults
         .iter()
-        .flat_map(|blow| points(*blow).into_iter().map(|point| (*blow, point)));
-    each.map(|(blow, point)| operator_group::plan(point, blow))
+        .flat_map(|fault| points(*fault).into_iter().map(|point| (*fault, point)));
+    each.map(|(fault, point)| operator_group::plan(point, fault))
         .collect()
 }
 
-async fn run(blow: ProcessFault) {
-    let mut points = points(blow);
-    points.retain(|point| plans::is_wanted(&operator_group::plan(point, blow)));
+async fn run(fault: ProcessFault) {
+    let mut points = points(fault);
+    points.retain(|point| plans::is_wanted(&operator_group::plan(point, fault)));
     let groups = points
         .chunks(AT_ONCE)
-        .map(|group| operator_group::run(group, blow));
+        .map(|group| operator_group::run(group, fault));
     let runs: Vec<Run> = join_all(groups).await.into_iter().flatten().collect();
     let mut broken = oracle::judge(&runs).await;
     let undisturbed = End::one_of_two_failed();

@@ -55,7 +55,7 @@ pub(crate) struct Trial {
     pub(crate) cloud: Cloud,
     desktops: Vec<String>,
     /// What the intents of the request are based on, and since when; nothing if there are no approvals.
-    grounds: Mutex<Vec<(Timestamp, IntentBasis)>>,
+    bases: Mutex<Vec<(Timestamp, IntentBasis)>>,
 }
 
 impl Trial {
@@ -86,7 +86,7 @@ impl Trial {
                 .iter()
                 .map(|d| d["id"].as_str().unwrap().to_owned())
                 .collect(),
-            grounds: Mutex::default(),
+            bases: Mutex::default(),
         };
         trial.put_project_into(namespace).await;
         trial
@@ -143,19 +143,19 @@ impl Trial {
             };
             (desktop.id, vec![facts])
         });
-        let grounds = IntentBasis {
+        let basis = IntentBasis {
             approval_required: true,
             daily_limit: None,
             shown: facts.collect(),
         };
-        self.grounds.lock().unwrap().push((Timestamp::now(), grounds));
+        self.bases.lock().unwrap().push((Timestamp::now(), basis));
     }
 
     /// What an intent rests on that was stored at that time, in microseconds.
-    pub(crate) fn grounds(&self, at: i64) -> Option<IntentBasis> {
-        let grounds = self.grounds.lock().unwrap();
-        let last = grounds.iter().rfind(|(since, _)| since.as_microsecond() <= at);
-        last.map(|(_, grounds)| grounds.clone())
+    pub(crate) fn bases(&self, at: i64) -> Option<IntentBasis> {
+        let bases = self.bases.lock().unwrap();
+        let last = bases.iter().rfind(|(since, _)| since.as_microsecond() <= at);
+        last.map(|(_, bases)| bases.clone())
     }
 
     /// The request names a desktop too that the cloud does not have.

@@ -29,15 +29,15 @@ pub(super) fn handle(
     batch.settle_duplicates(cloud.world.switches.duplicate_ids)?;
     let allowed = permissions::check_desktops(cloud, call, caller, &batch.desktop_ids)?;
     let mut actions = Vec::with_capacity(batch.desktop_ids.len());
-    for (id, allowed) in batch.desktop_ids.iter().zip(allowed) {
-        let action = if allowed {
+    for (id, is_allowed) in batch.desktop_ids.iter().zip(allowed) {
+        let action = if is_allowed {
             decide_action(cloud, now, &call.project, id, batch.force)?
         } else {
             forbidden(id)
         };
         actions.push(action);
     }
-    if actions.iter().all(|fate| matches!(fate, DesktopAction::Skip)) {
+    if actions.iter().all(|action| matches!(action, DesktopAction::Skip)) {
         return Err(not_found(&batch.desktop_ids.join(", ")));
     }
     let job = begin(cloud, now, &call.project, &batch.desktop_ids, actions);
@@ -55,7 +55,7 @@ fn begin(
     now: Timestamp,
     project: &str,
     ids: &[String],
-    fates: Vec<DesktopAction>,
+    actions: Vec<DesktopAction>,
 ) -> String {
     let id = cloud.next_uuid("job");
     let mut job = Job {
@@ -66,14 +66,14 @@ fn begin(
         erased: false,
         sub_jobs: Vec::new(),
     };
-    for (index, (desktop, fate)) in ids.iter().zip(fates).enumerate() {
+    for (index, (desktop, action)) in ids.iter().zip(actions).enumerate() {
         let begins = cloud.world.timings.stagger.times(index).after(now);
         let start = Start {
             project,
             accepted: now,
             begins,
         };
-        job.sub_jobs.extend(begin_one(cloud, start, desktop, fate));
+        job.sub_jobs.extend(begin_one(cloud, start, desktop, action));
     }
     cloud.jobs.push(job);
     id
@@ -88,7 +88,7 @@ struct Start<'a> {
 }
 
 /// Starts the deletion of one desktop; gives its sub-job, if it is to have one.
-fn begin_one(cloud: &mut Cloud, start: Start<'_>, id: &str, fate: DesktopAction) -> Option<SubJob> {
+fn begin_one(cloud: &mut Cloud, start: Start<'_>, id: &str, action: DesktopAction) -> Option<SubJob> {
     let desktop = cloud
         .desktops
         .find(start.project, id)
@@ -100,7 +100,7 @@ fn begin_one(cloud: &mut Cloud, start: Start<'_>, id: &str, fate: DesktopAction)
     let timings = &cloud.world.timings;
     let runs_from = outcome.waiting.unwrap_or(timings.waiting).after(start.begins);
     let mut ends = outcome.running.unwrap_or(timings.running).after(runs_from);
-    let result = match &fate {
+    let result = match &action {
         DesktopAction::Skip => return None,
         DesktopAction::Fail(_) => DeletionResult::Failed,
         DesktopAction::Delete => outcome.result,
@@ -109,7 +109,7 @@ fn begin_one(cloud: &mut Cloud, start: Start<'_>, id: &str, fate: DesktopAction)
             running.result
         }
     };
-    if matches!(fate, DesktopAction::Delete) {
+    if matches!(action, DesktopAction::Delete) {
         let emptied = timings.empty_status.before(ends).max(start.accepted);
         let visible = timings.desktop_visible_after.after(start.accepted);
         let deletion = Deletion {
@@ -121,7 +121,7 @@ fn begin_one(cloud: &mut Cloud, start: Start<'_>, id: &str, fate: DesktopAction)
         };
         cloud.desktops.begin_deletion(id, deletion);
     }
-    let failure = match fate {
+    let failure = match action {
         DesktopAction::Fail(failure) => Some(failure),
         DesktopAction::Delete | DesktopAction::Join(_) | DesktopAction::Skip => {
             planned_failure(result, outcome.error_code, outcome.fail_reason)

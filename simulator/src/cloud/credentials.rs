@@ -50,11 +50,11 @@ pub(super) struct AuthContext<'a> {
 impl CredentialStore {
     /// The credentials of the world file.
     pub(super) fn of(world: &World) -> Self {
-        let mut logins = Self::default();
+        let mut credentials = Self::default();
         for account in &world.accounts {
-            logins.add_account(account);
+            credentials.add_account(account);
         }
-        logins
+        credentials
     }
 
     /// Makes the keys and tokens of an account valid.
@@ -238,7 +238,7 @@ impl Key {
         if window.after(signed_at) < rules.clock || signed_at > window.after(rules.clock) {
             return Err("signature expired, X-Sdk-Date is too far from the time of the gateway");
         }
-        signature::verify(request, authorization, &self.secret).map_err(|flaw| match flaw {
+        signature::verify(request, authorization, &self.secret).map_err(|error| match error {
             SignatureError::HeaderMissing => "verify aksk signature fail, a signed header is missing",
             SignatureError::BodyChanged => {
                 "verify aksk signature fail, the body does not match X-Sdk-Content-Sha256"
@@ -258,11 +258,11 @@ pub(super) struct TemporaryKey {
 }
 
 /// The caller that a request claims, authenticated or not: the access key, or the owner of a known token.
-pub(super) fn claimed_name(logins: &CredentialStore, request: &Request) -> Option<String> {
+pub(super) fn claimed_name(credentials: &CredentialStore, request: &Request) -> Option<String> {
     if let Some(authorization) = request.header("authorization").and_then(Authorization::parse) {
         return Some(authorization.access_key.to_owned());
     }
-    let token = logins.tokens.get(request.header("x-auth-token")?)?;
+    let token = credentials.tokens.get(request.header("x-auth-token")?)?;
     Some(token.caller.name.clone())
 }
 

@@ -81,12 +81,13 @@ async fn serve_connection(stream: TcpStream, acceptor: TlsAcceptor, service: Ser
         return;
     };
     let (break_sender, mut breaks) = mpsc::channel(1);
-    let service = service_fn(move |request| boxed(respond(request, service.clone(), break_sender.clone())));
+    let http_service =
+        service_fn(move |request| boxed(respond(request, service.clone(), break_sender.clone())));
     let mut connection = http1::Builder::new()
         .header_read_timeout(None)
         // The core sets the `Date` of its responses from its own clock, or omits it.
         .auto_date_header(false)
-        .serve_connection(TokioIo::new(stream), service);
+        .serve_connection(TokioIo::new(stream), http_service);
     let how = tokio::select! {
         // However the connection ended, there is nothing left to do.
         _ = &mut connection => return,

@@ -71,7 +71,7 @@ fn main() -> ExitCode {
         return ExitCode::SUCCESS;
     }
     match runtime.block_on(run(Args::parse())) {
-        Ok(verdict) => verdict.into(),
+        Ok(status) => status.into(),
         Err(error) => fail(&error),
     }
 }

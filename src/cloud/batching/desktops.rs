@@ -86,13 +86,13 @@ impl SharedDesktopReads {
             return Ok(known);
         }
         let (ids, upcoming) = (query.ids.clone(), upcoming());
-        let (answer, answered) = oneshot::channel();
+        let (result_sender, result_receiver) = oneshot::channel();
         let first = {
             let mut queue = self.queue.lock();
             queue.waiting.push(PendingQuery {
                 query,
                 upcoming,
-                result_sender: answer,
+                result_sender,
                 span: Span::current(),
             });
             !std::mem::replace(&mut queue.reading, true)
@@ -101,7 +101,7 @@ impl SharedDesktopReads {
         if first {
             tokio::spawn(read(self.queue.clone(), self.pages.clone(), cloud.clone()));
         }
-        match answered.await {
+        match result_receiver.await {
             Ok(result) => result,
             // The reading task ended without a result.
             Err(_) => read_now(&*cloud.with_permit().await, ids).await,

@@ -70,7 +70,7 @@ async fn bisect(cloud: &dyn Workspace, ids: &[DesktopID], error: Error) -> Resul
                     listing.complete &= more.complete;
                     listing.desktops.extend(more.desktops);
                 }
-                Err(refusal) if is_about_the_ids(&refusal) => parts.push(half),
+                Err(error) if is_about_the_ids(&error) => parts.push(half),
                 Err(error) => return Err(error),
             }
         }

@@ -78,14 +78,14 @@ impl Workspace for Fake {
         self.lists.lock().push(queried.clone());
         tokio::time::sleep(self.takes).await;
         if self.refused.iter().any(|id| queried.contains(*id)) {
-            let refusal = ErrorResponse {
+            let response = ErrorResponse {
                 status: 400,
                 json: true,
                 ..ErrorResponse::default()
             };
             return Err(Error {
                 operation: Operation::ListDesktops,
-                failure: Failure::ErrorResponse(Box::new(refusal)),
+                failure: Failure::ErrorResponse(Box::new(response)),
                 service_time: None,
             });
         }

@@ -245,16 +245,13 @@ pub async fn post(reconciliation: &mut Reconciliation, signed: Signed, context: 
         cloud,
     } = signed;
     // Between the guard in `plan` and this call there is no await.
-    let answer = match cloud.send(request).await {
+    let result = match cloud.send(request).await {
         Ok(answer) => PostResult::Accepted(answer.value),
         Err(error) => refused(reconciliation, &attempt, &error, context),
     };
     (reconciliation.permit, reconciliation.half_open_permit) = (None, None);
     reconciliation.observed.permit = SendPermit::None;
-    reconciliation.observed.submission = Submission::Responded {
-        attempt,
-        result: answer,
-    };
+    reconciliation.observed.submission = Submission::Responded { attempt, result };
 }
 
 fn refused(
@@ -264,18 +261,18 @@ fn refused(
     context: &Context,
 ) -> PostResult {
     let stored = cloud_error(error, Time(context.process.clock.now()));
-    let refusal = SubmissionFailure {
+    let failure = SubmissionFailure {
         attempt: attempt.clone(),
         at: context.process.uptime.now(),
         class: classify(error),
         in_a_row: 1,
-        retry_after: error.error_response().and_then(|refusal| refusal.retry_after),
+        retry_after: error.error_response().and_then(|response| response.retry_after),
         credentials: reconciliation
             .project_session
             .as_ref()
             .map(|project_session| project_session.version.clone()),
     };
-    reconciliation.remember(context, |memory| memory.record_failure(refusal));
+    reconciliation.remember(context, |memory| memory.record_failure(failure));
     match classify(error) {
         _ if error.was_not_sent() => PostResult::NotSent(stored),
         ErrorClass::InDoubt => PostResult::OutcomeUnknown(stored),

@@ -98,7 +98,7 @@ enum Entry {
     Running(Project, Trigger),
 }
 
-/// Why a request is added to the queue.
+/// What has become known of a request since it was last decided about; the greatest value counts.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Trigger {
     None,
@@ -156,7 +156,7 @@ impl WorkQueue {
     /// `requeue`.
     pub fn done(&self, key: Key, decided: Option<u64>, requeue: Option<Duration>) {
         let mut state = self.shared.state.lock();
-        let Some(Entry::Running(project, news)) = state.entries.remove(&key) else {
+        let Some(Entry::Running(project, trigger)) = state.entries.remove(&key) else {
             return;
         };
         if let Some(running) = state.running.get_mut(&project) {
@@ -165,7 +165,7 @@ impl WorkQueue {
                 state.running.remove(&project);
             }
         }
-        if news.is_later_than(decided) {
+        if trigger.is_later_than(decided) {
             state.put(key, Trigger::Other, &self.cache);
         } else if let Some(delay) = requeue {
             let at = Instant::now() + delay;
@@ -216,14 +216,14 @@ impl WorkQueue {
 }
 
 impl State {
-    fn put(&mut self, key: Key, news: Trigger, cache: &RequestCache) {
+    fn put(&mut self, key: Key, trigger: Trigger, cache: &RequestCache) {
         match self.entries.get_mut(&key) {
             Some(Entry::Due(_)) => return,
             Some(Entry::Running(_, before)) => {
-                *before = news.max(*before);
+                *before = trigger.max(*before);
                 return;
             }
-            Some(Entry::Scheduled { decided, .. }) if !news.is_later_than(*decided) => return,
+            Some(Entry::Scheduled { decided, .. }) if !trigger.is_later_than(*decided) => return,
             Some(Entry::Scheduled { at, .. }) => {
                 let at = *at;
                 self.timers.remove(&(at, key.clone()));

@@ -24,13 +24,13 @@ pub async fn changed(before: &DesktopDeletionStatus, reconciliation: &Reconcilia
         warn(reconciliation, "SuspendedTooLate", &submitted.message, context).await;
     }
     // No Event for `Queued`: many queued requests would cause as many Events.
-    let is_reported = |news: &&Condition| news.reason != Reason::Queued;
-    let Some(news) = main_change(before, after).filter(is_reported) else {
+    let is_reported = |change: &&Condition| change.reason != Reason::Queued;
+    let Some(change) = main_change(before, after).filter(is_reported) else {
         return;
     };
-    let (reason, message) = (&news.reason, &news.message);
-    let warning = news.type_ == ConditionType::Stalled
-        || (news.type_ == ConditionType::Succeeded && news.status == ConditionStatus::False);
+    let (reason, message) = (&change.reason, &change.message);
+    let warning = change.type_ == ConditionType::Stalled
+        || (change.type_ == ConditionType::Succeeded && change.status == ConditionStatus::False);
     let kind = if warning {
         tracing::warn!(namespace, name, reason, "{message}");
         EventType::Warning
@@ -120,15 +120,11 @@ async fn publish_about(
 /// The outcome of a submission cannot be stored, usually because the object was removed: it is logged, counted and
 /// published.
 pub async fn outcome_not_recorded(reconciliation: &Reconciliation, context: &Context) {
-    let Submission::Responded {
-        attempt,
-        result: answer,
-    } = &reconciliation.observed.submission
-    else {
+    let Submission::Responded { attempt, result } = &reconciliation.observed.submission else {
         return;
     };
     let (name, namespace) = (reconciliation.object.name_any(), reconciliation.namespace());
-    let text = match answer {
+    let text = match result {
         PostResult::Accepted(job) => format!("the cloud accepted attempt {attempt} as job {job}"),
         PostResult::OutcomeUnknown(_) => format!("the outcome of attempt {attempt} is unknown"),
         PostResult::NotSent(_) | PostResult::Rejected(_) => return,

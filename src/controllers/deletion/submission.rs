@@ -24,7 +24,7 @@ const RECORD_BACKOFF: (Duration, Duration) = (Duration::from_millis(100), Durati
 
 /// How often the API server may reject the outcome of a submission, before it is reported only in log, metrics and
 /// Events.
-const MAX_REFUSALS: u32 = 20;
+const MAX_REJECTIONS: u32 = 20;
 
 /// The submissions that are under way; clones share them.
 #[derive(Debug, Clone, Default)]
@@ -75,7 +75,7 @@ pub async fn run(
     batch: Batch,
     context: Arc<Context>,
 ) -> Result<Reconciliation, Error> {
-    let underway = context.requests.submissions.begin(reconciliation.uid());
+    let in_progress = context.requests.submissions.begin(reconciliation.uid());
     let (sender, receiver) = oneshot::channel();
     let tasks = context.requests.submissions.tasks.clone();
     let submission = async move {
@@ -85,7 +85,7 @@ pub async fn run(
         // The claim outlives the reconciliation only if the request may have reached the cloud.
         reconciliation.release_claim(&context);
         let result = result.map(|()| reconciliation);
-        drop(underway);
+        drop(in_progress);
         // If the reconcile was dropped, no caller waits; the object is then requeued.
         if sender.send(result).is_err() {
             context.requests.queue.add(reference);
@@ -175,14 +175,14 @@ async fn store_outcome(
     context: &Context,
 ) -> Result<(), Error> {
     let mut pause = RECORD_BACKOFF.0;
-    let mut refusals = 0;
+    let mut rejections = 0;
     loop {
         let result = execute::step(reconciliation, step.clone(), context).await;
-        refusals += u32::from(matches!(result, Err(Error::Api(api::Error::Refused { .. }))));
+        rejections += u32::from(matches!(result, Err(Error::Api(api::Error::Refused { .. }))));
         match result {
             Ok(()) => return Ok(()),
             // The attempt stays open; recovery decides its outcome by evidence.
-            Err(_) if refusals > MAX_REFUSALS => {
+            Err(_) if rejections > MAX_REJECTIONS => {
                 report::outcome_not_recorded(reconciliation, context).await;
                 return Err(Error::StartOver);
             }

@@ -26,8 +26,11 @@ pub async fn run(context: Arc<Context>, scope: Scope) {
     let (store, writer) = reflector::store();
     context.requests.cache.watch(scope.clone(), store.clone());
     let submissions = context.requests.submissions.clone();
-    let underway = move |uid: &str| submissions.is_in_progress(uid);
-    context.process.metrics.watch_requests(store.clone(), underway);
+    let is_submitting = move |uid: &str| submissions.is_in_progress(uid);
+    context
+        .process
+        .metrics
+        .watch_requests(store.clone(), is_submitting);
     let ready = context.process.health.check(scope.check_name("desktopdeletions"));
     let unsynced = wait_for_sync(store.clone(), ready.clone(), context.process.stopping.clone());
     let interval = context.process.config.timing.watch_check;

@@ -34,7 +34,8 @@ pub fn until_claim_ends(attempt: &InFlight, clocks: &Clocks, timing: &Timing) ->
 }
 
 /// Until a call whose record cannot be read, and which this process first saw at `first_seen`, can no longer take
-/// effect, and its job can no longer be invisible: the maximum lifetime of a call plus twice the clock allowance.
+/// effect, and its job can no longer be invisible: the maximum lifetime of a call, which includes the clock allowance
+/// once, and the allowance twice more.
 pub fn until_unreadable_call_ends(first_seen: Duration, uptime: Duration, timing: &Timing) -> Duration {
     let life = timing.token_life.max(timing.signature_window)
         + timing.job_visibility_timeout

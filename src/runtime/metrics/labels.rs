@@ -32,7 +32,7 @@ impl From<&Failure> for CallCode {
         match failure {
             Failure::NotSent { .. } | Failure::CircuitOpen { .. } => Self::NotSent,
             Failure::NoResponse { .. } => Self::NoResponse,
-            Failure::ErrorResponse(refusal) => Self::Http(refusal.status),
+            Failure::ErrorResponse(response) => Self::Http(response.status),
             Failure::Unreadable { status, .. } => Self::Http(*status),
         }
     }

@@ -258,8 +258,8 @@ mod tests {
         for series in &shown {
             assert_shows(&metrics, &[(series, "1")]);
         }
-        let nobody = unfinished("Submitted", "Overlap");
-        assert_shows(&metrics, &[(&nobody, "0"), ("attempts_in_doubt", "1")]);
+        let waiting = unfinished("Submitted", "Overlap");
+        assert_shows(&metrics, &[(&waiting, "0"), ("attempts_in_doubt", "1")]);
 
         for object in objects {
             writer.apply_watcher_event(&Event::Delete(object));

@@ -41,7 +41,7 @@ impl fmt::Debug for HttpIam {
 impl Iam for HttpIam {
     async fn create_token(
         &self,
-        login: &PasswordCredentials,
+        credentials: &PasswordCredentials,
         project: &ProjectID,
     ) -> Result<Issued<SecretString>, Error> {
         let operation = Operation::CreateToken;
@@ -49,14 +49,14 @@ impl Iam for HttpIam {
             operation,
             Method::POST,
             TOKENS,
-            wire::login(login, project).to_string(),
+            wire::credentials(credentials, project).to_string(),
         )?;
-        let answer = self
-            .call(operation, call, login, |headers, body| {
+        let response = self
+            .call(operation, call, credentials, |headers, body| {
                 Ok((wire::token(headers)?, wire::token_end(body)?))
             })
             .await?;
-        Ok(self.issued(answer))
+        Ok(self.issued(response))
     }
 
     async fn create_temporary_key(&self, token: &SecretString) -> Result<Issued<Credentials>, Error> {
@@ -64,12 +64,12 @@ impl Iam for HttpIam {
         let mut call = self.request(operation, Method::POST, EXCHANGE, wire::exchange().to_string())?;
         call.headers_mut()
             .extend(auth(operation, &["x-auth-token"], token)?);
-        let answer = self
+        let response = self
             .call(operation, call, &Credentials::Token(token.clone()), |_, body| {
                 wire::temporary_key(body)
             })
             .await?;
-        Ok(self.issued(answer))
+        Ok(self.issued(response))
     }
 
     async fn token_expiry(&self, token: &SecretString) -> Result<Timestamp, Error> {
@@ -77,12 +77,12 @@ impl Iam for HttpIam {
         let mut call = self.request(operation, Method::GET, TOKENS, String::new())?;
         call.headers_mut()
             .extend(auth(operation, &["x-auth-token", "x-subject-token"], token)?);
-        let answer = self
+        let response = self
             .call(operation, call, &Credentials::Token(token.clone()), |_, body| {
                 wire::token_end(body)
             })
             .await?;
-        Ok(answer.value)
+        Ok(response.value)
     }
 }
 
@@ -129,9 +129,9 @@ impl HttpIam {
     }
 
     /// The lifetime is computed with the service's own clock, so a wrong local clock does not matter.
-    fn issued<T>(&self, answer: ApiResponse<(T, Timestamp)>) -> Issued<T> {
-        let (value, ends) = answer.value;
-        let now = answer.service_time.unwrap_or_else(|| self.service.clock.now());
+    fn issued<T>(&self, response: ApiResponse<(T, Timestamp)>) -> Issued<T> {
+        let (value, ends) = response.value;
+        let now = response.service_time.unwrap_or_else(|| self.service.clock.now());
         Issued {
             value,
             expires_at: ends,

@@ -41,15 +41,16 @@ impl SessionPool {
         service_key: ServiceKey,
         iam: Arc<dyn Iam>,
         project: ProjectID,
-        login: PasswordCredentials,
+        password: PasswordCredentials,
     ) -> Arc<dyn CredentialsProvider> {
-        let fingerprint = login.fingerprint();
+        let fingerprint = password.fingerprint();
         let throttle = self
             .throttles
             .get_or_insert_with((service_key.clone(), fingerprint.clone()), Arc::default);
         let key = (Some(service_key), project.clone(), fingerprint);
-        self.sessions
-            .get_or_insert_with(key, || Arc::new(UserSession::new(iam, login, project, throttle)))
+        self.sessions.get_or_insert_with(key, || {
+            Arc::new(UserSession::new(iam, password, project, throttle))
+        })
     }
 
     /// The session of a token from a Secret.

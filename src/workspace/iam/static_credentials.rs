@@ -48,15 +48,15 @@ impl StaticCredentials {
     /// Asks IAM when the token expires, unless that is known or was asked recently. The request does not fail without
     /// it: then a lifetime of a day is assumed.
     async fn query_expiry(&self, iam: &dyn Iam, token: &SecretString) {
-        let mut asked = self.last_query.lock().await;
-        if self.end.lock().is_some() || asked.is_some_and(|at| at.elapsed() < RETRY) {
+        let mut last_query = self.last_query.lock().await;
+        if self.end.lock().is_some() || last_query.is_some_and(|at| at.elapsed() < RETRY) {
             return;
         }
         match iam.token_expiry(token).await {
             Ok(end) => *self.end.lock() = Some(end),
             Err(error) => tracing::info!(%error, "IAM does not report when the token expires"),
         }
-        *asked = Some(Instant::now());
+        *last_query = Some(Instant::now());
     }
 }
 

@@ -34,7 +34,7 @@ const EXCHANGE_REFUSED_STATUSES: [u16; 2] = [403, 404];
 /// A user in a project.
 pub(super) struct UserSession {
     iam: Arc<dyn Iam>,
-    login: PasswordCredentials,
+    password: PasswordCredentials,
     project: ProjectID,
     throttle: Arc<tokio::sync::Mutex<LoginThrottle>>,
     cache: Mutex<Cache>,
@@ -56,9 +56,9 @@ struct Expiring<T> {
 }
 
 impl<T> Expiring<T> {
-    /// `left` is the remaining lifetime. If it is short, the margins are shortened as well.
-    fn new(value: T, left: Duration) -> Self {
-        let left = left.min(MAX_LIFETIME);
+    /// `lifetime` is the remaining one. If it is short, the margins are shortened as well.
+    fn new(value: T, lifetime: Duration) -> Self {
+        let left = lifetime.min(MAX_LIFETIME);
         let end = Instant::now() + left;
         Self {
             value,
@@ -80,13 +80,13 @@ impl UserSession {
     /// A session that has not begun yet; `throttle` is shared by all sessions of the user.
     pub(super) fn new(
         iam: Arc<dyn Iam>,
-        login: PasswordCredentials,
+        password: PasswordCredentials,
         project: ProjectID,
         throttle: Arc<tokio::sync::Mutex<LoginThrottle>>,
     ) -> Self {
         Self {
             iam,
-            login,
+            password,
             project,
             throttle,
             cache: Mutex::default(),
@@ -97,8 +97,8 @@ impl UserSession {
         self.cache.lock().credentials.clone().filter(Expiring::is_usable)
     }
 
-    /// Renews credentials that can still be used, unless another caller is doing that; if it fails, returns the present
-    /// ones.
+    /// Renews credentials that can still be used, unless another caller is doing that; returns the present ones in that
+    /// case, and if the renewal fails.
     async fn renew(&self, issued: IssuedCredentials) -> IssuedCredentials {
         let Ok(mut throttle) = self.throttle.try_lock() else {
             return issued;
@@ -107,7 +107,7 @@ impl UserSession {
             Ok(new) => new,
             Err(error) => {
                 tracing::warn!(
-                    project = %self.project, user = self.login.user(), %error,
+                    project = %self.project, user = self.password.user(), %error,
                     "credentials could not be renewed; the current ones are used until they expire"
                 );
                 if let Some(held) = &mut self.cache.lock().credentials {
@@ -147,11 +147,11 @@ impl UserSession {
             }
         }
         throttle.check()?;
-        let result = self.iam.create_token(&self.login, &self.project).await;
+        let result = self.iam.create_token(&self.password, &self.project).await;
         throttle.record(&result);
         let issued = result?;
-        let left = issued.lifetime;
-        let token = Expiring::new(issued, left);
+        let lifetime = issued.lifetime;
+        let token = Expiring::new(issued, lifetime);
         // Kept before it is exchanged: if that fails, the next try needs no password.
         self.cache.lock().token = Some(token.clone());
         self.exchange(token).await
@@ -169,7 +169,7 @@ impl UserSession {
             }
             Err(error) if error.has_status(&EXCHANGE_REFUSED_STATUSES) => {
                 tracing::info!(
-                    project = %self.project, user = self.login.user(), ends = %token.value.expires_at, %error,
+                    project = %self.project, user = self.password.user(), ends = %token.value.expires_at, %error,
                     "IAM provides no temporary access key, so the token itself is sent: a request whose response is lost then waits until the token expires"
                 );
                 Ok(self.keep(Expiring {
@@ -218,7 +218,7 @@ impl CredentialsProvider for UserSession {
 impl fmt::Debug for UserSession {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("UserSession")
-            .field("login", &self.login)
+            .field("login", &self.password)
             .field("project", &self.project.as_str())
             .finish_non_exhaustive()
     }

@@ -21,7 +21,7 @@ pub(super) const KEY_LIFETIME_SECONDS: u32 = 3600;
 const MAX_YEAR: i16 = 9998;
 
 /// Body of the request for a token for one project.
-pub(super) fn login(login: &PasswordCredentials, project: &ProjectID) -> Value {
+pub(super) fn credentials(login: &PasswordCredentials, project: &ProjectID) -> Value {
     let user = json!({
         "name": login.user(),
         "password": login.password(),

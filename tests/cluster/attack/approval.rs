@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use testkit::{ControlPlane, Namespace, eventually, manifests};
 
 use super::finalizer::{kubectl, requests};
-use super::lies::{OWNER, WriteMethod};
+use super::forged_edits::{OWNER, WriteMethod};
 use crate::fixture::BOUND;
 
 mod approvers;
@@ -135,7 +135,7 @@ impl User {
     /// Sets or removes the approval. It resumes or suspends the request as well, so that it is a change in any case.
     async fn writes(
         &self,
-        road: WriteMethod,
+        method: WriteMethod,
         before: &DynamicObject,
         plan: Option<&str>,
         forgery: Forgery,
@@ -146,7 +146,7 @@ impl User {
             Forgery::Name(forged) => json!(forged),
             Forgery::None | Forgery::Removal => Value::Null,
         };
-        match road {
+        match method {
             WriteMethod::Put => {
                 let mut object = before.clone();
                 let spec = object.data["spec"].as_object_mut().unwrap();

@@ -13,7 +13,7 @@ use tokio::sync::OnceCell;
 use desktop_deletion_operator::crd::FINALIZER;
 use desktop_deletion_operator::crd::conditions::ConditionType::Succeeded;
 
-use super::lies::{OWNER, WRITE_METHODS, WriteMethod, victim};
+use super::forged_edits::{OWNER, WRITE_METHODS, WriteMethod, victim};
 use super::victims::{finished, followed, in_doubt, waiting};
 use crate::crd_rules::attempt;
 use crate::fixture::{BOUND, Fixture, desktop, endless, pair, says};
@@ -138,13 +138,13 @@ async fn apply(api: &Api<DynamicObject>, name: &str, mut metadata: Value) -> kub
 
 /// Removes all finalizers.
 async fn strip(
-    road: WriteMethod,
+    method: WriteMethod,
     client: &kube::Client,
     namespace: &str,
     name: &str,
 ) -> kube::Result<DynamicObject> {
     let api = requests(client, namespace);
-    match road {
+    match method {
         WriteMethod::Put => {
             let mut object = api.get(name).await?;
             object.metadata.finalizers = None;
@@ -231,7 +231,7 @@ struct Try<'a> {
     status: Option<&'a Value>,
     kept: bool,
     deleting: bool,
-    road: WriteMethod,
+    method: WriteMethod,
 }
 
 impl Try<'_> {
@@ -241,7 +241,7 @@ impl Try<'_> {
         if self.deleting {
             api.delete(&self.name, &DeleteParams::default()).await.unwrap();
         }
-        let stripped = strip(self.road, self.client, self.namespace.name(), &self.name).await;
+        let stripped = strip(self.method, self.client, self.namespace.name(), &self.name).await;
         let after = api.get_opt(&self.name).await.unwrap();
         let finalizers = after.map(|object| object.metadata.finalizers.unwrap_or_default());
         match stripped {
@@ -273,9 +273,9 @@ async fn the_finalizer_can_only_be_removed_once_no_call_can_take_effect() {
     let mut number = 0;
     for (state, status, kept) in &states {
         for (person, client) in [("admin", &admin), ("tenant", &tenant)] {
-            for (deleting, road) in [false, true]
+            for (deleting, method) in [false, true]
                 .iter()
-                .flat_map(|d| WRITE_METHODS.map(|road| (*d, road)))
+                .flat_map(|d| WRITE_METHODS.map(|method| (*d, method)))
             {
                 number += 1;
                 let attempted = Try {
@@ -285,11 +285,11 @@ async fn the_finalizer_can_only_be_removed_once_no_call_can_take_effect() {
                     status: status.as_ref(),
                     kept: *kept,
                     deleting,
-                    road,
+                    method,
                 };
                 if let Err(found) = attempted.outcome().await {
                     wrong.push(format!(
-                        "{state}, {person}, {road:?}, being deleted: {deleting}: {found}"
+                        "{state}, {person}, {method:?}, being deleted: {deleting}: {found}"
                     ));
                 }
             }
@@ -320,7 +320,7 @@ async fn the_operator_may_remove_the_finalizer_in_every_state() {
                 kept: false,
                 deleting,
                 // The operator has no right to replace the object.
-                road: WriteMethod::MergePatch,
+                method: WriteMethod::MergePatch,
             };
             if let Err(found) = attempted.outcome().await {
                 wrong.push(format!("{state}, being deleted: {deleting}: {found}"));

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::lies::{ForgedEdit, drop, forged_edit, put};
+use super::forged_edits::{ForgedEdit, drop, forged_edit, put};
 use super::victims::{finished, followed, in_doubt, waiting};
 use crate::crd_rules::attempt;
 

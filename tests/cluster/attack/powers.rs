@@ -5,7 +5,7 @@
 use serde_json::{Value, json};
 use testkit::ControlPlane;
 
-use super::lies::{Attempted, Edit, WriteMethod, drop, put, victim};
+use super::forged_edits::{Attempted, Edit, WriteMethod, drop, put, victim};
 use super::victims::{approved, condition, digest, error, finished, followed, in_doubt, planned, waiting};
 use crate::crd_rules::{attempt, causes};
 

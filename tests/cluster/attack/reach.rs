@@ -4,7 +4,7 @@ use kube::api::{Patch, PatchParams, PostParams};
 use serde_json::json;
 use testkit::{ControlPlane, manifests};
 
-use super::lies::{OWNER, victim};
+use super::forged_edits::{OWNER, victim};
 use super::victims::followed;
 
 #[tokio::test]

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::lies::{ForgedEdit, drop, forged_edit, put};
+use super::forged_edits::{ForgedEdit, drop, forged_edit, put};
 use super::victims::{digest, error, finished, followed, in_doubt};
 
 const OUTCOME: &str = "outcome is immutable once it is not Pending";

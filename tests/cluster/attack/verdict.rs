@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::lies::{ForgedEdit, drop, forged_edit, put};
+use super::forged_edits::{ForgedEdit, drop, forged_edit, put};
 use super::victims::{
     approved, condition, digest, error, finished, followed, in_doubt, planned, summary, waiting,
 };
@@ -305,7 +305,7 @@ pub(super) fn after_the_end() -> Vec<ForgedEdit> {
 }
 
 /// The failed desktop as deleted, counted rightly.
-fn gone() -> Vec<super::lies::Edit> {
+fn gone() -> Vec<super::forged_edits::Edit> {
     let counts: Value = summary(&[("deleted", 2)]);
     vec![put("/desktops/1/state", "Deleted"), put("/summary", counts)]
 }

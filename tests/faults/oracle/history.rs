@@ -58,7 +58,7 @@ fn request(run: &Run, events: &[Arc<AuditEvent>], over: usize) -> Request {
     // The response to a write can be seen before its event: the write that finished the request may be logged after the
     // end was observed.
     let ended = |e: &AuditEvent| answered(e).map(|object| &object["status"]) == run.ended.as_ref().ok();
-    let grounds = grounds(run, &versions);
+    let bases = bases(run, &versions);
     let logged = |e: &Arc<AuditEvent>| events[..over].iter().any(|logged| Arc::ptr_eq(logged, e));
     let until_end = operators.iter().rposition(|e| logged(e)).into_iter();
     let until_end = until_end.chain(operators.iter().position(|e| ended(e)));
@@ -67,27 +67,27 @@ fn request(run: &Run, events: &[Arc<AuditEvent>], over: usize) -> Request {
         admitted: run.trial.desktops().to_vec(),
         writes: operators.iter().map(|e| write(e, &versions)).collect(),
         versions: versions.into_iter().map(|stored| stored.version).collect(),
-        rest: match &run.ended {
+        termination: match &run.ended {
             Ok(_) => Termination::Reached,
             Err(why) => Termination::Not(format!("{why}\n{}", super::log_of(run))),
         },
         quiet_from: Some(until_end.max().map_or(0, |last| last + 1)),
-        grounds,
+        bases,
         approvals: None,
     }
 }
 
 /// What each attempt rests on, by when it was stored.
-fn grounds(run: &Run, versions: &[Stored]) -> BTreeMap<String, IntentBasis> {
-    let mut grounds = BTreeMap::new();
+fn bases(run: &Run, versions: &[Stored]) -> BTreeMap<String, IntentBasis> {
+    let mut bases = BTreeMap::new();
     for stored in versions {
         for attempt in &stored.version.object.status.attempts {
-            if let Some(own) = run.trial.grounds(stored.version.at) {
-                grounds.entry(attempt.id.clone()).or_insert(own);
+            if let Some(own) = run.trial.bases(stored.version.at) {
+                bases.entry(attempt.id.clone()).or_insert(own);
             }
         }
     }
-    grounds
+    bases
 }
 
 /// The writes to one object in the order in which they were carried out. They are logged when their responses end, and
@@ -198,7 +198,7 @@ fn write(event: &AuditEvent, versions: &[Stored]) -> Write {
             }
         },
         status: sent.filter(|_| updates).map(|sent| status(&sent["status"])),
-        came: match &to {
+        result: match &to {
             None => WriteResult::Refused,
             Some(_) if to == from && !last => WriteResult::Unchanged,
             Some(_) => WriteResult::Stored,

@@ -4,7 +4,7 @@ use crate::history::{BaseVersion, History, Request, Termination, WriteResult};
 use crate::invariant::{Invariant::ItComesToRest, Violation};
 
 /// How a request stands once faults have stopped and the time for it is over.
-pub fn rest(rest: &Termination) -> Option<Violation> {
+pub fn ends(rest: &Termination) -> Option<Violation> {
     match rest {
         Termination::Reached => None,
         Termination::Not(how) => Some(ItComesToRest.broken("it does not end", how)),
@@ -14,7 +14,7 @@ pub fn rest(rest: &Termination) -> Option<Violation> {
 /// Judges all requests.
 pub fn judge(history: &History) -> Vec<Violation> {
     let of = |request: &Request| {
-        let restless = rest(&request.rest).into_iter().chain(late_writes(request));
+        let restless = ends(&request.termination).into_iter().chain(late_writes(request));
         restless.map(|what| what.of(&request.name)).collect::<Vec<_>>()
     };
     history.requests.iter().flat_map(of).collect()
@@ -27,7 +27,7 @@ fn late_writes(request: &Request) -> Vec<Violation> {
         .iter()
         .skip(request.quiet_from.unwrap_or(usize::MAX));
     let newest = BaseVersion::Version(request.versions.len().wrapping_sub(1));
-    let restless = late.filter(|w| w.by_operator && (w.came != WriteResult::Refused || w.from == newest));
+    let restless = late.filter(|w| w.by_operator && (w.result != WriteResult::Refused || w.from == newest));
     restless
         .map(|write| ItComesToRest.broken("a write was made after the end was observed", &write.name))
         .collect()
@@ -48,7 +48,7 @@ mod tests {
     #[test]
     fn a_request_that_never_ends_is_reported() {
         let mut history = ordinary_history();
-        history.requests[0].rest = Termination::Not("its attempt is still Pending".to_owned());
+        history.requests[0].termination = Termination::Not("its attempt is still Pending".to_owned());
         let broken = judge(&history);
         assert_eq!(hows(&broken), ["it does not end"]);
         assert_eq!(broken[0].about, "leavers: its attempt is still Pending");
@@ -62,7 +62,7 @@ mod tests {
         let how = ["a write was made after the end was observed"];
         assert_eq!(hows(&judge(&history)), how);
         let last = history.requests[0].writes.len() - 1;
-        history.requests[0].writes[last].came = WriteResult::Refused;
+        history.requests[0].writes[last].result = WriteResult::Refused;
         assert_eq!(judge(&history), [], "it was made from an old version");
         let newest = history.requests[0].versions.len() - 1;
         history.requests[0].writes[last].from = BaseVersion::Version(newest);

@@ -158,16 +158,16 @@ fn request(name: &str, versions: Vec<(Moment, Status)>, writes: &[&str]) -> Requ
         by_operator: true,
         from: BaseVersion::Version(from),
         status: Some(versions[from + 1].object.status.clone()),
-        came: WriteResult::Stored,
+        result: WriteResult::Stored,
     });
     Request {
         name: name.to_owned(),
         admitted: DESKTOPS.map(str::to_owned).to_vec(),
         writes: writes.collect(),
         versions,
-        rest: Termination::Reached,
+        termination: Termination::Reached,
         quiet_from: None,
-        grounds: [].into(),
+        bases: [].into(),
         approvals: None,
     }
 }

@@ -40,11 +40,11 @@ pub struct Request {
     /// Writes to it, oldest first, also those that were refused where the layer sees them.
     pub writes: Vec<Write>,
     /// How it stands once faults have stopped.
-    pub rest: Termination,
+    pub termination: Termination,
     /// Writes from this one on came after its end was seen.
     pub quiet_from: Option<usize>,
     /// What its intents rest on, by the id of the attempt; nothing where the layer does not see it.
-    pub grounds: BTreeMap<String, IntentBasis>,
+    pub bases: BTreeMap<String, IntentBasis>,
     /// The plans that people approved as this very object showed them; `None` where the layer does not see that.
     pub approvals: Option<BTreeSet<String>>,
 }
@@ -202,7 +202,7 @@ pub struct Write {
     /// The status that it would store; `None` if it is about something else.
     pub status: Option<Status>,
     /// The result.
-    pub came: WriteResult,
+    pub result: WriteResult,
 }
 
 /// What a write was made from.

@@ -21,8 +21,8 @@ pub struct JobRecord {
 }
 
 /// A job that the cloud accepted, once nothing is in flight any more.
-pub fn job(job: &str, account: JobRecord) -> Option<Violation> {
-    let known = account.stored || account.declared || account.given_up || account.open;
+pub fn job(job: &str, record: JobRecord) -> Option<Violation> {
+    let known = record.stored || record.declared || record.given_up || record.open;
     NoJobIsLost.unless(known, "the cloud accepted a job that is recorded nowhere", || {
         format!("job {job}")
     })
@@ -41,7 +41,7 @@ pub fn accepted(attempt: &Attempt) -> Option<Violation> {
 pub fn judge(history: &History) -> Vec<Violation> {
     let took = history.posts.iter().filter_map(|post| {
         let id = post.job.as_deref()?;
-        let lost = job(id, account(history, post, id)).filter(|_| !is_behind_another(history, post, id));
+        let lost = job(id, job_record(history, post, id)).filter(|_| !is_behind_another(history, post, id));
         let lost = lost.map(|what| what.of(&format!("{post:?}")));
         let mut broken: Vec<_> = lost.into_iter().collect();
         broken.extend(settled_before(history, post));
@@ -51,7 +51,7 @@ pub fn judge(history: &History) -> Vec<Violation> {
     took.flatten().collect()
 }
 
-fn account(history: &History, post: &Post, job: &str) -> JobRecord {
+fn job_record(history: &History, post: &Post, job: &str) -> JobRecord {
     let every = history.requests.iter().flat_map(|request| &request.versions);
     let stored = every
         .flat_map(|version| &version.object.status.attempts)

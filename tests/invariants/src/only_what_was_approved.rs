@@ -7,8 +7,8 @@ use crate::history::{Attempt, Facts, History, IntentBasis, Object, Request};
 use crate::invariant::{Invariant::OnlyWhatWasApproved, Violation};
 
 /// An attempt whose intent is stored over that version of the object.
-pub fn intent(over: &Object, attempt: &Attempt, grounds: &IntentBasis) -> Vec<Violation> {
-    let is_free = !grounds.approval_required && over.approved_plan.is_none() && attempt.plan.is_none();
+pub fn intent(over: &Object, attempt: &Attempt, basis: &IntentBasis) -> Vec<Violation> {
+    let is_free = !basis.approval_required && over.approved_plan.is_none() && attempt.plan.is_none();
     if is_free {
         return vec![];
     }
@@ -28,19 +28,19 @@ pub fn intent(over: &Object, attempt: &Attempt, grounds: &IntentBasis) -> Vec<Vi
         ];
     };
     let desktops = attempt.desktops.iter();
-    let judged = desktops.filter_map(|id| desktop(id, approved.desktops.get(id), grounds));
+    let judged = desktops.filter_map(|id| desktop(id, approved.desktops.get(id), basis));
     judged.map(|what| what.of(&about())).collect()
 }
 
-fn desktop(id: &str, approved: Option<&Facts>, grounds: &IntentBasis) -> Option<Violation> {
+fn desktop(id: &str, approved: Option<&Facts>, basis: &IntentBasis) -> Option<Violation> {
     let Some(approved) = approved else {
         return Some(OnlyWhatWasApproved.broken("an intent for a desktop that was not approved", id));
     };
-    let same = grounds.shown.get(id).is_none_or(|shown| shown.contains(approved));
+    let same = basis.shown.get(id).is_none_or(|shown| shown.contains(approved));
     OnlyWhatWasApproved.unless(
         same,
         "an intent for a desktop that has changed since its approval",
-        || format!("{id} was {approved:?}, and is {:?}", grounds.shown.get(id)),
+        || format!("{id} was {approved:?}, and is {:?}", basis.shown.get(id)),
     )
 }
 
@@ -65,10 +65,10 @@ pub fn sent(attempt: &Attempt, named: Option<&String>) -> Option<Violation> {
 }
 
 /// An object becomes another one by one write, which rests on that.
-pub fn change(before: &Object, after: &Object, grounds: &IntentBasis) -> Vec<Violation> {
+pub fn change(before: &Object, after: &Object, basis: &IntentBasis) -> Vec<Violation> {
     let attempts = after.status.attempts.iter();
     let new = attempts.filter(|attempt| before.status.attempt(&attempt.id).is_none());
-    new.flat_map(|new| intent(before, new, grounds)).collect()
+    new.flat_map(|new| intent(before, new, basis)).collect()
 }
 
 /// Judges where each attempt shows for the first time.
@@ -87,8 +87,8 @@ fn of_request(request: &Request) -> Vec<Violation> {
             .unwrap_or(version);
         for attempt in &version.object.status.attempts {
             if known.insert(&attempt.id) {
-                let grounds = request.grounds.get(&attempt.id).unwrap_or(&nothing);
-                broken.extend(intent(&over.object, attempt, grounds));
+                let basis = request.bases.get(&attempt.id).unwrap_or(&nothing);
+                broken.extend(intent(&over.object, attempt, basis));
                 broken.extend(given(attempt, request.approvals.as_ref()));
             }
         }
@@ -130,17 +130,17 @@ mod tests {
             .admitted
             .iter()
             .map(|id| (id.clone(), vec![of("bob"), of("alice")]));
-        let grounds = IntentBasis {
+        let basis = IntentBasis {
             approval_required: true,
             shown: shown.collect(),
             ..IntentBasis::default()
         };
-        request.grounds = [("n1".to_owned(), grounds)].into();
+        request.bases = [("n1".to_owned(), basis)].into();
         history
     }
 
     fn grounds(history: &mut History) -> &mut IntentBasis {
-        history.requests[0].grounds.get_mut("n1").unwrap()
+        history.requests[0].bases.get_mut("n1").unwrap()
     }
 
     #[test]
@@ -186,7 +186,7 @@ mod tests {
             approval_required: true,
             ..IntentBasis::default()
         };
-        history.requests[0].grounds = [("n1".to_owned(), required)].into();
+        history.requests[0].bases = [("n1".to_owned(), required)].into();
         assert_eq!(hows(&judge(&history)), [NOT_NAMED]);
     }
 

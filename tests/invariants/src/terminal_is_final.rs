@@ -154,7 +154,7 @@ mod tests {
             by_operator: true,
             from: BaseVersion::Version(last),
             status: None,
-            came: WriteResult::Refused,
+            result: WriteResult::Refused,
         });
         let broken = judge(&history);
         assert_eq!(hows(&broken), ["a write was made after the final result"]);

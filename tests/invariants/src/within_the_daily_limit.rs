@@ -43,7 +43,7 @@ fn counted(history: &History) -> impl Iterator<Item = Counted<'_>> {
     let effective = history.posts.iter().filter(|post| post.job.is_some());
     effective.filter_map(|post| {
         let (request, attempt) = history.owner(post)?;
-        let IntentBasis { daily_limit, .. } = request.grounds.get(&attempt.id)?;
+        let IntentBasis { daily_limit, .. } = request.bases.get(&attempt.id)?;
         Some(Counted {
             left: post.left?,
             desktops: post.desktops.len(),
@@ -62,11 +62,11 @@ mod tests {
     fn submitted(later: Moment, limit: Option<u32>) -> History {
         let mut history = second_request(100);
         for (request, attempt) in history.requests.iter_mut().zip(["n1", "n1-twin"]) {
-            let grounds = IntentBasis {
+            let basis = IntentBasis {
                 daily_limit: limit,
                 ..IntentBasis::default()
             };
-            request.grounds = [(attempt.to_owned(), grounds)].into();
+            request.bases = [(attempt.to_owned(), basis)].into();
         }
         for (post, left) in history.posts.iter_mut().zip([0, later]) {
             post.left = Some(left);
@@ -104,7 +104,7 @@ mod tests {
     #[test]
     fn each_submission_is_checked_against_the_limit_that_it_was_based_on() {
         let mut history = submitted(1, Some(3));
-        let later = history.requests[1].grounds.get_mut("n1-twin").unwrap();
+        let later = history.requests[1].bases.get_mut("n1-twin").unwrap();
         later.daily_limit = Some(4);
         assert_eq!(judge(&history), []);
     }

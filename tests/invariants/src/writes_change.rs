@@ -12,7 +12,7 @@ pub fn write(changed: bool, about: impl FnOnce() -> String) -> Option<Violation>
 pub fn judge(history: &History) -> Vec<Violation> {
     let of = |request: &Request| {
         let idle = request.writes.iter().filter_map(|w| {
-            write(!w.by_operator || w.came != WriteResult::Unchanged, || {
+            write(!w.by_operator || w.result != WriteResult::Unchanged, || {
                 w.name.clone()
             })
         });
@@ -30,14 +30,14 @@ mod tests {
     fn writes_that_change_something_or_are_refused_are_allowed() {
         let mut history = ordinary_history();
         assert_eq!(judge(&history), []);
-        history.requests[0].writes[0].came = WriteResult::Refused;
+        history.requests[0].writes[0].result = WriteResult::Refused;
         assert_eq!(judge(&history), []);
     }
 
     #[test]
     fn a_write_without_a_change_is_reported() {
         let mut history = ordinary_history();
-        history.requests[0].writes[0].came = WriteResult::Unchanged;
+        history.requests[0].writes[0].result = WriteResult::Unchanged;
         let broken = judge(&history);
         assert_eq!(hows(&broken), ["a write changed nothing"]);
         assert_eq!(broken[0].about, "leavers: the intent");

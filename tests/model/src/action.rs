@@ -17,7 +17,7 @@ pub const OBJECTS: u8 = 2;
 pub enum Action {
     /// An operator is woken and reads the object.
     Begin(usize),
-    /// An operator takes its next step, with that luck.
+    /// An operator takes its next step, with that result.
     Step(usize, StepResult),
     /// An operator stops waiting for the response to its POST.
     GiveUp(usize),
@@ -90,7 +90,7 @@ pub enum StepResult {
     /// A write never reaches the API server.
     RequestLost,
     /// A write is carried out, and its response is lost.
-    AnswerLost,
+    ResponseLost,
     /// A write is in flight for longer than the operator waits.
     Late,
 }
@@ -101,7 +101,7 @@ pub enum CallResult {
     /// 202 with a job.
     Accepted,
     /// Accepted, and the response is lost.
-    AcceptedAnswerLost,
+    AcceptedResponseLost,
     /// Accepted, and the response is a 5xx.
     AcceptedWith5xx,
     /// A 5xx, and nothing happened.
@@ -122,7 +122,7 @@ impl CallResult {
     /// Those of a POST that is in time, the faultless one first.
     const IN_TIME: [Self; 8] = [
         Self::Accepted,
-        Self::AcceptedAnswerLost,
+        Self::AcceptedResponseLost,
         Self::AcceptedWith5xx,
         Self::Failed5xx,
         Self::RequestLost,
@@ -135,7 +135,7 @@ impl CallResult {
     pub fn takes_effect(self) -> bool {
         matches!(
             self,
-            Self::Accepted | Self::AcceptedAnswerLost | Self::AcceptedWith5xx
+            Self::Accepted | Self::AcceptedResponseLost | Self::AcceptedWith5xx
         )
     }
 
@@ -161,7 +161,7 @@ impl Protocol {
         if world.faults > 0 || !world.is_slow() {
             actions.push(Action::Tick);
         }
-        if world.meddling > 0 {
+        if world.user_actions > 0 {
             let other = actions.len();
             self.of_people(world, actions);
             let of_people = actions.split_off(other);
@@ -179,7 +179,7 @@ impl Protocol {
 
     fn of_operator(&self, world: &World, operator: usize, actions: &mut Vec<Action>) {
         let it = &world.operators[operator];
-        match it.pass {
+        match it.reconciliation {
             None => {
                 let unfinished = world.object.filter(|o| {
                     let known = self.requests.get(o.request);
@@ -192,14 +192,14 @@ impl Protocol {
                     actions.push(Action::Restart(operator));
                 }
             }
-            Some(pass) if matches!(pass.held, Held::Waiting(_)) => {
+            Some(reconciliation) if matches!(reconciliation.held, Held::Waiting(_)) => {
                 if world.faults > 0 {
                     actions.push(Action::GiveUp(operator));
                 }
             }
-            Some(pass) => {
+            Some(reconciliation) => {
                 actions.push(Action::Step(operator, StepResult::Well));
-                if pass.reload.is_none() {
+                if reconciliation.reload.is_none() {
                     self.bad_luck(world, operator, actions);
                 }
             }
@@ -207,7 +207,7 @@ impl Protocol {
         if world.faults > 0 && *it != self.started(it.wall) {
             actions.push(Action::Crash(operator));
         }
-        if world.meddling > 0 && !it.stopping && self.config.people.may(Action::Stop(operator)) {
+        if world.user_actions > 0 && !it.stopping && self.config.people.may(Action::Stop(operator)) {
             actions.push(Action::Stop(operator));
         }
     }
@@ -220,14 +220,16 @@ impl Protocol {
         let Some(act) = self.next_act(world, operator) else {
             return;
         };
-        let step = |luck| Action::Step(operator, luck);
+        let step = |result| Action::Step(operator, result);
         if world.faults > 0 {
             let bad: &[StepResult] = match act {
                 Act::ReadDesktops(_) | Act::ReadDesktop(_) | Act::ReadJob(_) => &[StepResult::ReadFailure],
                 Act::ReadSubJobs => &[StepResult::ReadFailure, StepResult::Incomplete],
-                Act::Write(..) if self.would_write(world, operator) => {
-                    &[StepResult::RequestLost, StepResult::AnswerLost, StepResult::Late]
-                }
+                Act::Write(..) if self.would_write(world, operator) => &[
+                    StepResult::RequestLost,
+                    StepResult::ResponseLost,
+                    StepResult::Late,
+                ],
                 _ => &[],
             };
             actions.extend(bad.iter().copied().map(step));
@@ -239,23 +241,23 @@ impl Protocol {
     }
 
     fn of_cloud(&self, world: &World, actions: &mut Vec<Action>) {
-        for (attempt, letter) in world.calls.iter().enumerate() {
-            let Some(letter) = letter.filter(|letter| letter.post == CallState::InFlight) else {
+        for (attempt, call) in world.calls.iter().enumerate() {
+            let Some(call) = call.filter(|call| call.state == CallState::InFlight) else {
                 continue;
             };
-            if letter.gateway_age.abs() >= self.config.true_window() {
+            if call.gateway_age.abs() >= self.config.true_window() {
                 actions.push(Action::Arrive(attempt, CallResult::Expired));
                 continue;
             }
-            let something_there = letter.body & !world.cloud.gone != 0;
+            let something_there = call.body & !world.cloud.gone != 0;
             let heard = world.listener(attempt).is_some();
-            for fate in CallResult::IN_TIME {
-                let fault = fate != CallResult::Accepted;
-                if (something_there || !fate.takes_effect())
-                    && (heard || !fate.needs_listener())
-                    && (!fault || world.faults > 0 || (!something_there && fate == CallResult::Invalid))
+            for result in CallResult::IN_TIME {
+                let fault = result != CallResult::Accepted;
+                if (something_there || !result.takes_effect())
+                    && (heard || !result.needs_listener())
+                    && (!fault || world.faults > 0 || (!something_there && result == CallResult::Invalid))
                 {
-                    actions.push(Action::Arrive(attempt, fate));
+                    actions.push(Action::Arrive(attempt, result));
                 }
             }
         }
@@ -354,7 +356,7 @@ impl World {
     /// The operator that waits for the response to a POST.
     pub fn listener(&self, attempt: usize) -> Option<usize> {
         self.operators.iter().position(|operator| {
-            let held = operator.pass.map(|pass| pass.held);
+            let held = operator.reconciliation.map(|reconciliation| reconciliation.held);
             matches!(held, Some(Held::Waiting(waited)) if usize::from(waited) == attempt)
         })
     }

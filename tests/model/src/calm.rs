@@ -32,7 +32,7 @@ impl Protocol {
         let mut world = World {
             faults: 0,
             clock_faults: 0,
-            meddling: 0,
+            user_actions: 0,
             cloud_clock: 0,
             ..*from
         };
@@ -80,26 +80,27 @@ impl Protocol {
             *world = self.after(world, Action::Land);
         }
         for attempt in 0..world.calls.len() {
-            let Some(letter) = world.calls[attempt].filter(|letter| letter.post == CallState::InFlight)
-            else {
+            let Some(call) = world.calls[attempt].filter(|call| call.state == CallState::InFlight) else {
                 continue;
             };
-            let fate = if letter.gateway_age.abs() >= self.config.true_window() {
+            let result = if call.gateway_age.abs() >= self.config.true_window() {
                 CallResult::Expired
-            } else if letter.body & !world.cloud.gone == 0 {
+            } else if call.body & !world.cloud.gone == 0 {
                 CallResult::Invalid
             } else {
                 CallResult::Accepted
             };
-            *world = self.after(world, Action::Arrive(attempt, fate));
+            *world = self.after(world, Action::Arrive(attempt, result));
         }
     }
 
     fn finish_pass(&self, world: &mut World, operator: usize) -> Result<(), String> {
         for _ in 0..STEPS {
-            match world.operators[operator].pass {
+            match world.operators[operator].reconciliation {
                 None => return Ok(()),
-                Some(pass) if matches!(pass.held, Held::Waiting(_)) => self.deliver(world),
+                Some(reconciliation) if matches!(reconciliation.held, Held::Waiting(_)) => {
+                    self.deliver(world)
+                }
                 Some(_) => *world = self.after(world, Action::Step(operator, StepResult::Well)),
             }
         }
@@ -108,7 +109,7 @@ impl Protocol {
 
     fn restless(&self, what: &str, world: &World) -> String {
         let how = Termination::Not(format!("{what}: {}", self.tell(world)));
-        every_request_ends::rest(&how).map_or_else(String::new, |broken| broken.to_string())
+        every_request_ends::ends(&how).map_or_else(String::new, |broken| broken.to_string())
     }
 
     fn carry_out_jobs(&self, world: &mut World) {
@@ -133,7 +134,7 @@ impl Protocol {
     /// Finished, gone, or held back by a person before anything was submitted.
     fn is_over(&self, world: &World) -> bool {
         let Some(object) = world.object else {
-            return world.operators.iter().all(|it| it.pass.is_none());
+            return world.operators.iter().all(|it| it.reconciliation.is_none());
         };
         let known = self.requests.get(object.request);
         let untouched = known.doubtful() == 0 && known.effective == 0;
@@ -149,17 +150,17 @@ impl Protocol {
         let known = self.requests.get(object.request);
         let given_up = known.with(|o| o == Outcome::Abandoned);
         let accepted = (0..CONSOLE).filter(|attempt| {
-            let ours = world.calls[*attempt].is_some_and(|letter| letter.uid == object.uid);
+            let ours = world.calls[*attempt].is_some_and(|call| call.uid == object.uid);
             ours && world.cloud.jobs[*attempt].is_some()
         });
         let mut lost = accepted.filter_map(|attempt| {
-            let account = JobRecord {
+            let record = JobRecord {
                 stored: names::has(known.jobs, attempt),
                 declared: known.object.status.job_unknown,
                 given_up: names::has(given_up, attempt),
                 open: false,
             };
-            no_job_is_lost::job(names::job(attempt).as_str(), account)
+            no_job_is_lost::job(names::job(attempt).as_str(), record)
         });
         lost.next()
             .map_or(Ok(()), |broken| Err(broken.of(&self.tell(world)).to_string()))

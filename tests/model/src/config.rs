@@ -198,7 +198,7 @@ pub enum Mutant {
     SignedWhenSent,
     /// An attempt counts as expired before its request has expired.
     NoWaitForExpiry,
-    /// An attempt counts as expired when its signature has expired, and no time is left for its job to become visible.
+    /// An attempt counts as expired when its call has expired, and no time is left for its job to become visible.
     NoJobVisibilityTimeout,
     /// An inconclusive response counts as a rejection.
     DoubtTakenAsRefusal,

@@ -50,26 +50,26 @@ struct View {
     asked: Set,
     jobs: [Option<Row>; JOBS],
     read_failure: bool,
-    look: Option<FirstEvidence>,
+    first_evidence: Option<FirstEvidence>,
     held: Held,
     facts: Facts,
 }
 
 impl View {
-    fn of(pass: &Reconciliation, facts: Facts) -> Self {
+    fn of(reconciliation: &Reconciliation, facts: Facts) -> Self {
         Self {
-            request: pass.request,
-            project: pass.project,
-            project_is_fresh: pass.project_is_fresh,
-            permit: pass.permit,
-            claim: pass.claim,
-            desktops: pass.desktops,
-            sub_job_list: pass.sub_job_list,
-            asked: pass.asked,
-            jobs: pass.jobs,
-            read_failure: pass.read_failure,
-            look: pass.look,
-            held: pass.held,
+            request: reconciliation.request,
+            project: reconciliation.project,
+            project_is_fresh: reconciliation.project_is_fresh,
+            permit: reconciliation.permit,
+            claim: reconciliation.claim,
+            desktops: reconciliation.desktops,
+            sub_job_list: reconciliation.sub_job_list,
+            asked: reconciliation.asked,
+            jobs: reconciliation.jobs,
+            read_failure: reconciliation.read_failure,
+            first_evidence: reconciliation.first_evidence,
+            held: reconciliation.held,
             facts,
         }
     }
@@ -154,8 +154,8 @@ impl Decisions {
     }
 
     /// The next step of the reconciliation.
-    pub fn next(&self, requests: &Requests, pass: &Reconciliation, facts: Facts) -> Act {
-        let view = View::of(pass, facts);
+    pub fn next(&self, requests: &Requests, reconciliation: &Reconciliation, facts: Facts) -> Act {
+        let view = View::of(reconciliation, facts);
         self.made.get(&view, || self.decide(requests, &view))
     }
 
@@ -238,18 +238,18 @@ impl Decisions {
     }
 
     /// Forgets reads that are too old to act upon.
-    pub fn drop_stale(&self, requests: &Requests, pass: &mut Reconciliation) {
-        let Some(read) = pass.read.filter(|read| *read > 0) else {
+    pub fn drop_stale(&self, requests: &Requests, reconciliation: &mut Reconciliation) {
+        let Some(read) = reconciliation.read.filter(|read| *read > 0) else {
             return;
         };
-        let view = View::of(pass, Facts::default());
+        let view = View::of(reconciliation, Facts::default());
         let kept = self.fresh.get(&(view, read), || self.kept(requests, &view, read));
         if let Some(kept) = kept {
-            for (number, sighted) in pass.desktops.iter_mut().enumerate() {
-                *sighted = sighted.filter(|_| names::has(kept, number));
+            for (number, read) in reconciliation.desktops.iter_mut().enumerate() {
+                *read = read.filter(|_| names::has(kept, number));
             }
-            pass.sub_job_list = None;
-            pass.read = None;
+            reconciliation.sub_job_list = None;
+            reconciliation.read = None;
         }
     }
 
@@ -308,7 +308,7 @@ impl Decisions {
 
     fn earlier(&self, request: &Request, view: &View) -> Option<views::Evidence> {
         let memory = Memory {
-            look: Some(view.look?),
+            first_evidence: Some(view.first_evidence?),
             ..Memory::default()
         };
         let remembered = memory.remembered(request);
@@ -375,11 +375,11 @@ fn shipped_claim(claim: Claim, request: &Request) -> ShippedClaim {
 fn observations(
     desktops: [Option<DesktopRead>; DESKTOPS],
 ) -> BTreeMap<desktop_deletion_operator::ids::DesktopID, DesktopObservation> {
-    let observation = |desktop: usize, sighted: DesktopRead| DesktopObservation {
-        view: sighted.look.shipped(),
-        idle_twice: sighted.idle_twice,
+    let observation = |desktop: usize, read: DesktopRead| DesktopObservation {
+        view: read.state.shipped(),
+        idle_twice: read.idle_twice,
         name: None,
-        facts: Box::new(facts(desktop, sighted)),
+        facts: Box::new(facts(desktop, read)),
         details: None,
     };
     (0..DESKTOPS)
@@ -392,8 +392,8 @@ fn observations(
         .collect()
 }
 
-fn facts(desktop: usize, sighted: DesktopRead) -> DesktopFacts {
-    let user = USERS[usize::from(sighted.reassigned)].to_owned();
+fn facts(desktop: usize, read: DesktopRead) -> DesktopFacts {
+    let user = USERS[usize::from(read.reassigned)].to_owned();
     let attached = AttachedUser {
         name: user.clone(),
         kind: AttachedKind::User,

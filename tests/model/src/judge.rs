@@ -55,7 +55,7 @@ impl World {
     fn judge_verdict(&mut self, new: &Known) {
         let ours = self.object.map(|object| object.uid);
         let working = (0..ATTEMPTS)
-            .filter(|a| self.calls[*a].is_some_and(|letter| Some(letter.uid) == ours))
+            .filter(|a| self.calls[*a].is_some_and(|call| Some(call.uid) == ours))
             .fold(0, |set, a| set | self.cloud.jobs[a].map_or(0, Job::open));
         for said in &new.object.status.desktops {
             let its = names::set((0..names::DESKTOPS).filter(|n| names::desktop(*n).as_str() == said.id));
@@ -71,26 +71,26 @@ impl World {
     /// Something of this object may still land, besides what a person gave up.
     pub fn something_can_land(&self, window: i8) -> bool {
         let ours = self.object.map(|object| object.uid);
-        self.calls.iter().flatten().any(|letter| {
-            let flying = letter.post == CallState::InFlight && letter.gateway_age < window;
-            Some(letter.uid) == ours && flying && !letter.given_up
+        self.calls.iter().flatten().any(|call| {
+            let flying = call.state == CallState::InFlight && call.gateway_age < window;
+            Some(call.uid) == ours && flying && !call.given_up
         })
     }
 
     /// Judges a POST that leaves the operator.
     pub fn judge_post(&mut self, attempt: usize, stored: Option<&Known>) {
-        let Some(letter) = self.calls[attempt] else {
+        let Some(call) = self.calls[attempt] else {
             return;
         };
         let id = names::attempt(attempt).as_str();
-        let before = usize::from(letter.post != CallState::Unsent);
+        let before = usize::from(call.state != CallState::Unsent);
         self.note(at_most_once::sent(before, id));
-        self.note(intent_first::sent(letter.stored, || id.to_owned()));
+        self.note(intent_first::sent(call.stored, || id.to_owned()));
         let Some(known) = stored else { return };
         let sent = Sent {
             at: 0,
-            digest: format!("sha256:{:064x}", letter.body),
-            desktops: names::texts(letter.body).to_vec(),
+            digest: format!("sha256:{:064x}", call.body),
+            desktops: names::texts(call.body).to_vec(),
             signature: None,
             left: None,
             job: None,
@@ -104,15 +104,15 @@ impl World {
 
     /// Judges a POST that the cloud accepts.
     pub fn judge_effect(&mut self, attempt: usize) {
-        let Some(letter) = self.calls[attempt] else {
+        let Some(call) = self.calls[attempt] else {
             return;
         };
-        let ours = effect(attempt, letter, letter.body);
+        let ours = effect(attempt, call, call.body);
         let took = (0..CONSOLE).filter_map(|other| {
             let (job, theirs) = (self.cloud.jobs[other]?, self.calls[other]?);
             Some((other, job, theirs))
         });
-        let whole = |other, job: Job| if other == attempt { letter.body } else { job.body };
+        let whole = |other, job: Job| if other == attempt { call.body } else { job.body };
         let earlier = took
             .clone()
             .map(|(other, job, theirs)| effect(other, theirs, whole(other, job)));
@@ -127,11 +127,11 @@ impl Protocol {
     /// Judges an intent of a project that requires an approval: by what is on record in the object over which it is stored,
     /// and by what was shown to the person who gave it.
     pub(crate) fn judge_intent(&self, world: &mut World, attempt: usize, over: &Known, new: &Known) {
-        let (Some(letter), Some(intent)) = (world.calls[attempt], record(new, attempt)) else {
+        let (Some(call), Some(intent)) = (world.calls[attempt], record(new, attempt)) else {
             return;
         };
-        let shown = facts(letter.body, letter.reassigned);
-        let grounds = IntentBasis {
+        let shown = facts(call.body, call.reassigned);
+        let basis = IntentBasis {
             approval_required: true,
             daily_limit: None,
             shown: shown.map(|(id, facts)| (id, vec![facts])).collect(),
@@ -146,8 +146,8 @@ impl Protocol {
             },
             ..Object::default()
         };
-        world.note(only_what_was_approved::intent(&over.object, intent, &grounds));
-        world.note(only_what_was_approved::intent(&by_person, intent, &grounds));
+        world.note(only_what_was_approved::intent(&over.object, intent, &basis));
+        world.note(only_what_was_approved::intent(&by_person, intent, &basis));
     }
 
     fn approved(&self, noted: Noted) -> Approved {
@@ -176,11 +176,11 @@ fn record(known: &Known, attempt: usize) -> Option<&Attempt> {
     known.object.status.attempt(names::attempt(attempt).as_str())
 }
 
-fn effect(attempt: usize, letter: SignedCall, desktops: Set) -> Effect<'static> {
+fn effect(attempt: usize, call: SignedCall, desktops: Set) -> Effect<'static> {
     Effect {
-        request: names::object(letter.uid),
+        request: names::object(call.uid),
         attempt: names::attempt(attempt).as_str(),
         desktops: names::texts(desktops),
-        given_up: letter.given_up,
+        given_up: call.given_up,
     }
 }

@@ -34,7 +34,7 @@ struct Arguments {
     replacing: Replacing,
     /// Actions of users on one path.
     #[arg(long, default_value_t = 2)]
-    meddling: u8,
+    user_actions: u8,
     /// Attempts on one path (1 to 4).
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u8).range(1..=4))]
     attempts: u8,
@@ -71,7 +71,7 @@ fn main() -> ExitCode {
         clock_skew: arguments.clock_skew,
         people: arguments.people,
         replacing: arguments.replacing,
-        user_actions: arguments.meddling,
+        user_actions: arguments.user_actions,
         attempts: usize::from(arguments.attempts),
         settle_every: arguments.settle_every,
         mutant: arguments.mutant,

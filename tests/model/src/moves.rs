@@ -103,7 +103,7 @@ impl Protocol {
             operators: [self.started(0); OPERATORS],
             faults: self.config.faults,
             clock_faults: self.config.clock_faults,
-            meddling: self.config.user_actions,
+            user_actions: self.config.user_actions,
             wrong: None,
         }
     }
@@ -113,13 +113,13 @@ impl Protocol {
         let mut world = *before;
         match action {
             Action::Begin(operator) => Self::load(&mut world, operator),
-            Action::Step(operator, luck) => {
-                match luck {
+            Action::Step(operator, result) => {
+                match result {
                     StepResult::Well => {}
                     StepResult::FalseDate(_) => world.clock_faults -= 1,
                     _ => world.faults -= 1,
                 }
-                self.step(&mut world, operator, luck);
+                self.step(&mut world, operator, result);
             }
             Action::GiveUp(operator) => {
                 world.faults -= 1;
@@ -130,7 +130,7 @@ impl Protocol {
                 world.operators[operator] = self.started(world.operators[operator].wall);
             }
             Action::Stop(operator) => {
-                world.meddling -= 1;
+                world.user_actions -= 1;
                 world.operators[operator].stopping = true;
             }
             Action::Restart(operator) => {
@@ -147,7 +147,7 @@ impl Protocol {
                 world.clock_faults -= u8::from(ahead != 0);
                 world.operators[operator].wall = ahead;
             }
-            Action::Arrive(attempt, fate) => self.arrive(&mut world, attempt, fate),
+            Action::Arrive(attempt, result) => self.arrive(&mut world, attempt, result),
             Action::Show(job) => world.change_job(job, |job| {
                 job.visible = true;
                 job.lag = 0;
@@ -163,7 +163,7 @@ impl Protocol {
             }
             Action::Land => self.land(&mut world),
             _ => {
-                world.meddling -= 1;
+                world.user_actions -= 1;
                 self.act_as_user(&mut world, action);
             }
         }
@@ -176,20 +176,21 @@ impl Protocol {
 
     /// Whether a write of the operator would be carried out: nothing was written since it read the object.
     pub fn would_write(&self, world: &World, operator: usize) -> bool {
-        let Some((pass, object)) = world.operators[operator].pass.zip(world.object) else {
+        let Some((reconciliation, object)) = world.operators[operator].reconciliation.zip(world.object)
+        else {
             return false;
         };
-        pass.current && pass.uid == object.uid
+        reconciliation.current && reconciliation.uid == object.uid
     }
 
     /// The next step of an operator, if it is for the operator to take one.
     pub fn next_act(&self, world: &World, operator: usize) -> Option<Act> {
-        let pass = world.operators[operator].pass?;
-        if pass.reload.is_some() || matches!(pass.held, Held::Waiting(_)) {
+        let reconciliation = world.operators[operator].reconciliation?;
+        if reconciliation.reload.is_some() || matches!(reconciliation.held, Held::Waiting(_)) {
             return None;
         }
-        let facts = self.facts(world, operator, &pass);
-        let act = self.decisions.next(&self.requests, &pass, facts);
+        let facts = self.facts(world, operator, &reconciliation);
+        let act = self.decisions.next(&self.requests, &reconciliation, facts);
         if let (Act::Write(WriteKind::Intent(attempt), _), true) =
             (act, self.config.lacks(Mutant::SentWithoutIntent))
         {

@@ -45,7 +45,7 @@ impl Memory {
                 );
             }
         }
-        if let Some(look) = self.look {
+        if let Some(look) = self.first_evidence {
             remembered.record_evidence(
                 names::attempt(usize::from(look.attempt)),
                 ago(look.age),
@@ -71,7 +71,7 @@ impl Memory {
     /// Notes what a reconciliation that began so long ago found of an attempt.
     pub fn record_evidence(&mut self, attempt: u8, found: Evidence, began: u8, request: &Request) {
         let mut remembered = Self {
-            look: self.look,
+            first_evidence: self.first_evidence,
             ..Self::default()
         }
         .remembered(request);
@@ -81,7 +81,7 @@ impl Memory {
             |later| remembered.earlier_evidence(request, UPTIME + later, ticks(JOB_VISIBILITY_TIMEOUT));
         let found = earlier(ticks(JOB_VISIBILITY_TIMEOUT)).map(Evidence::of);
         let age = age_until(|later| earlier(later).is_some());
-        self.look = age
+        self.first_evidence = age
             .zip(found)
             .map(|(age, found)| FirstEvidence { attempt, found, age });
     }
@@ -122,8 +122,8 @@ impl ReadState {
         if let Some(age) = idle {
             remembered.record_idle(id, DesktopView::Idle, ago(age), settle);
         }
-        let sighted = DesktopRead {
-            look: self,
+        let read = DesktopRead {
+            state: self,
             idle_twice: remembered.record_idle(id, self.shipped(), UPTIME, settle),
             reassigned: false,
         };
@@ -136,7 +136,7 @@ impl ReadState {
                 ticks(JOB_VISIBILITY_TIMEOUT),
             )
         };
-        (age_until(idle_at), sighted)
+        (age_until(idle_at), read)
     }
 
     /// As it is shipped.

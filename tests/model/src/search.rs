@@ -274,7 +274,7 @@ pub const KINDS: &[&str] = &[
     "write that a deleted object holds the desktops",
     "write that clocks differ",
     "write that the deadline passed by one clock",
-    "write verdict",
+    "write final result",
     "write conflicts",
     "write lost",
     "answer to a write lost",
@@ -299,7 +299,7 @@ pub const KINDS: &[&str] = &[
     "stop",
     "restart",
     "object deleted",
-    "object created anew",
+    "object recreated",
     "suspended",
     "resumed",
     "desktop deleted in the console",
@@ -321,16 +321,16 @@ pub const KINDS: &[&str] = &[
 fn kind(protocol: &Protocol, world: &World, action: Action) -> &'static str {
     match action {
         Action::Begin(_) => "begin a pass",
-        Action::Step(operator, luck) => {
-            luck_kind(luck).unwrap_or_else(|| step_kind(protocol, world, operator))
+        Action::Step(operator, result) => {
+            luck_kind(result).unwrap_or_else(|| step_kind(protocol, world, operator))
         }
         Action::GiveUp(_) => "answer not awaited",
         Action::Crash(_) => "crash",
         Action::Stop(_) => "stop",
         Action::Restart(_) => "restart",
-        Action::Arrive(_, fate) => match fate {
+        Action::Arrive(_, result) => match result {
             CallResult::Accepted => "accepted",
-            CallResult::AcceptedAnswerLost => "accepted, answer lost",
+            CallResult::AcceptedResponseLost => "accepted, answer lost",
             CallResult::AcceptedWith5xx => "accepted, answered with 5xx",
             CallResult::Failed5xx => "5xx without effect",
             CallResult::RequestLost => "request lost",
@@ -345,7 +345,7 @@ fn kind(protocol: &Protocol, world: &World, action: Action) -> &'static str {
         Action::Tick => "tick",
         Action::Land => "delayed write lands",
         Action::Delete => "object deleted",
-        Action::Recreate => "object created anew",
+        Action::Recreate => "object recreated",
         Action::Suspend => "suspended",
         Action::Resume => "resumed",
         Action::Console(_) => "desktop deleted in the console",
@@ -363,25 +363,25 @@ fn kind(protocol: &Protocol, world: &World, action: Action) -> &'static str {
     }
 }
 
-fn luck_kind(luck: StepResult) -> Option<&'static str> {
-    match luck {
+fn luck_kind(result: StepResult) -> Option<&'static str> {
+    match result {
         StepResult::Well => None,
         StepResult::ReadFailure => Some("read fails"),
         StepResult::Incomplete => Some("sub-jobs incomplete"),
         StepResult::FalseDate(_) => Some("one answer with a false date"),
         StepResult::RequestLost => Some("write lost"),
-        StepResult::AnswerLost => Some("answer to a write lost"),
+        StepResult::ResponseLost => Some("answer to a write lost"),
         StepResult::Late => Some("write delayed"),
     }
 }
 
 fn step_kind(protocol: &Protocol, world: &World, operator: usize) -> &'static str {
     let act = protocol.next_act(world, operator);
-    let (Some(act), Some(pass)) = (act, world.operators[operator].pass) else {
+    let (Some(act), Some(reconciliation)) = (act, world.operators[operator].reconciliation) else {
         return "read the object again";
     };
-    let facts = protocol.facts(world, operator, &pass);
-    let deleting = protocol.requests.get(pass.request).request.deleting;
+    let facts = protocol.facts(world, operator, &reconciliation);
+    let deleting = protocol.requests.get(reconciliation.request).request.deleting;
     match act {
         Act::Write(..) if !protocol.would_write(world, operator) => "write conflicts",
         Act::Write(kind, _) => match kind {
@@ -391,7 +391,7 @@ fn step_kind(protocol: &Protocol, world: &World, operator: usize) -> &'static st
             WriteKind::Intent(_) => "store intent",
             WriteKind::Outcome => "record outcome",
             WriteKind::Refusal => "answer an annotation",
-            WriteKind::Progress if pass.claim == Some(Claim::Reserved) => {
+            WriteKind::Progress if reconciliation.claim == Some(Claim::Reserved) => {
                 "write that a deleted object holds the desktops"
             }
             WriteKind::Progress if facts.clock_skew.is_some() => "write that clocks differ",
@@ -400,7 +400,7 @@ fn step_kind(protocol: &Protocol, world: &World, operator: usize) -> &'static st
             }
             WriteKind::Progress => "write progress",
             WriteKind::Approval => "write what was approved",
-            WriteKind::Finish => "write verdict",
+            WriteKind::Finish => "write final result",
         },
         Act::ReadDesktops(_) | Act::ReadSubJobs
             if deleting && !facts.service_clock_known && !facts.expired =>

@@ -42,7 +42,7 @@ impl Protocol {
                 "{} begins a reconciliation: it reads the live object",
                 who(operator)
             ),
-            Action::Step(operator, luck) => self.steps(before, operator, luck),
+            Action::Step(operator, result) => self.steps(before, operator, result),
             Action::GiveUp(operator) => format!(
                 "{} stops waiting for the answer to its POST, which is still on its way",
                 who(operator)
@@ -50,7 +50,9 @@ impl Protocol {
             Action::Crash(operator) => format!("{} crashes and starts again without memory", who(operator)),
             Action::Stop(operator) => format!("{} begins to shut down", who(operator)),
             Action::Restart(operator) => format!("{} is replaced by a new process", who(operator)),
-            Action::Arrive(attempt, fate) => format!("the POST of attempt {} {}", attempt + 1, arrives(fate)),
+            Action::Arrive(attempt, result) => {
+                format!("the POST of attempt {} {}", attempt + 1, arrives(result))
+            }
             Action::Show(job) => format!("{} shows in reads from now on", job_name(job)),
             Action::End {
                 job,
@@ -96,17 +98,17 @@ impl Protocol {
         }
     }
 
-    fn steps(&self, before: &World, operator: usize, luck: StepResult) -> String {
+    fn steps(&self, before: &World, operator: usize, result: StepResult) -> String {
         if before.operators[operator]
-            .pass
-            .is_some_and(|pass| pass.reload.is_some())
+            .reconciliation
+            .is_some_and(|reconciliation| reconciliation.reload.is_some())
         {
             return format!("{} reads the object again to see how it stands", who(operator));
         }
         let act = self.next_act(before, operator);
         let what = act.map_or_else(String::new, does);
         let writes = matches!(act, Some(Act::Write(..)));
-        let end = match luck {
+        let end = match result {
             StepResult::Well if writes && !self.would_write(before, operator) => {
                 ": its copy is old, so the API server should refuse it (409)"
             }
@@ -115,7 +117,7 @@ impl Protocol {
             StepResult::Incomplete => ": not all rows can be read",
             StepResult::FalseDate(ahead) => &format!(": the answer has a false date, {}", off(ahead)),
             StepResult::RequestLost => ": the request is lost",
-            StepResult::AnswerLost => ": it is stored, but the answer is lost",
+            StepResult::ResponseLost => ": it is stored, but the answer is lost",
             StepResult::Late => ": it times out, but the request is still in flight",
         };
         format!("{} {what}{end}", who(operator))
@@ -173,12 +175,12 @@ impl Protocol {
                 words.join(", ")
             }
         }];
-        for (number, letter) in world.calls.iter().enumerate() {
-            if let Some(letter) = letter.filter(|letter| letter.post == CallState::InFlight) {
+        for (number, call) in world.calls.iter().enumerate() {
+            if let Some(call) = call.filter(|call| call.state == CallState::InFlight) {
                 parts.push(format!(
                     "POST of attempt {} on its way, {} ticks old",
                     number + 1,
-                    letter.age
+                    call.age
                 ));
             }
         }
@@ -190,8 +192,8 @@ impl Protocol {
             }
         }
         for (number, it) in world.operators.iter().enumerate() {
-            if let Some(pass) = it.pass {
-                parts.push(format!("{} {}", who(number), holds(&pass)));
+            if let Some(reconciliation) = it.reconciliation {
+                parts.push(format!("{} {}", who(number), holds(&reconciliation)));
             }
         }
         parts.join("; ")
@@ -215,8 +217,8 @@ fn job_name(job: usize) -> String {
     names::job(job).to_string()
 }
 
-fn holds(pass: &Reconciliation) -> String {
-    match pass.held {
+fn holds(reconciliation: &Reconciliation) -> String {
+    match reconciliation.held {
         Held::Nothing => "is in a reconciliation".to_owned(),
         Held::Armed(draft) => format!("has attempt {} signed", draft.attempt + 1),
         Held::Waiting(attempt) => format!("waits for the answer to attempt {}", attempt + 1),
@@ -255,10 +257,10 @@ fn does(act: Act) -> String {
     }
 }
 
-fn arrives(fate: CallResult) -> &'static str {
-    match fate {
+fn arrives(result: CallResult) -> &'static str {
+    match result {
         CallResult::Accepted => "is accepted",
-        CallResult::AcceptedAnswerLost => "is accepted, and the response is lost",
+        CallResult::AcceptedResponseLost => "is accepted, and the response is lost",
         CallResult::AcceptedWith5xx => "is accepted, although the response is a 5xx",
         CallResult::Failed5xx => "is answered with a 5xx, and nothing happened",
         CallResult::RequestLost => "is lost in transit",

@@ -110,13 +110,13 @@ impl Rules {
     }
 
     /// The operator has read a desktop.
-    pub fn read(&self, desktop: usize, look: ReadState, memory: &mut Memory) -> DesktopRead {
+    pub fn read(&self, desktop: usize, state: ReadState, memory: &mut Memory) -> DesktopRead {
         let idle = &mut memory.idle[desktop];
-        let (now, sighted) = self.reads.get(&(*idle, look), || {
-            look.noted(*idle, self.timing.job_visibility_timeout)
+        let (now, read) = self.reads.get(&(*idle, state), || {
+            state.noted(*idle, self.timing.job_visibility_timeout)
         });
         *idle = now;
-        sighted
+        read
     }
 
     /// A call of the object may still take effect, or its job need not show yet.

@@ -53,7 +53,7 @@ pub struct World {
     /// How often a clock may still go wrong.
     pub clock_faults: u8,
     /// How often people may still do something.
-    pub meddling: u8,
+    pub user_actions: u8,
     /// An invariant that was broken.
     pub wrong: Option<Wrong>,
 }
@@ -72,7 +72,7 @@ impl Hash for World {
             a.min(b),
             a.max(b),
             (self.faults, self.clock_faults),
-            self.meddling,
+            self.user_actions,
             self.wrong,
         )
             .hash(state);
@@ -149,7 +149,7 @@ pub struct SignedCall {
     /// A person gave it up, and with it the wait for its end.
     pub given_up: bool,
     /// Where it is.
-    pub post: CallState,
+    pub state: CallState,
 }
 
 /// Where a request is.
@@ -210,7 +210,7 @@ pub struct Operator {
     /// It lost its lease or is shutting down: nothing new is started.
     pub stopping: bool,
     /// Its run over the object, if one is going on.
-    pub pass: Option<Reconciliation>,
+    pub reconciliation: Option<Reconciliation>,
     /// What it remembers from one reconciliation to the next.
     pub memory: Memory,
 }
@@ -236,7 +236,7 @@ pub struct Memory {
     /// asks for it.
     pub first_saw: FirstSaw,
     /// The first evidence check of an attempt that had expired.
-    pub look: Option<FirstEvidence>,
+    pub first_evidence: Option<FirstEvidence>,
     /// For how long each desktop was idle in every read.
     pub idle: [Option<u8>; DESKTOPS],
     /// When it last put the finalizer on.
@@ -300,7 +300,7 @@ pub struct Reconciliation {
     /// A read failed.
     pub read_failure: bool,
     /// The first evidence check, as it was when this reconciliation began.
-    pub look: Option<FirstEvidence>,
+    pub first_evidence: Option<FirstEvidence>,
     /// How long ago it began, as far as an attempt with unknown outcome depends on it.
     pub began: u8,
     /// What it holds of a submission.
@@ -320,7 +320,7 @@ pub enum Claim {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct DesktopRead {
     /// What it showed.
-    pub look: ReadState,
+    pub state: ReadState,
     /// It was idle a job visibility timeout before, and ever since.
     pub idle_twice: bool,
     /// Another user has it than in the beginning.

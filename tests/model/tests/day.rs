@@ -7,10 +7,10 @@ use protocol_model::day::world::Budget;
 const THREADS: usize = 2;
 
 /// Searches all worlds in which so much goes wrong, and people do so much.
-fn searched(faults: u8, meddling: u8, mutant: Option<Mutant>) -> Report {
+fn searched(faults: u8, user_actions: u8, mutant: Option<Mutant>) -> Report {
     let budget = Budget {
         faults,
-        meddling,
+        user_actions,
         attempts: 2,
     };
     let report = search::run(budget, mutant, THREADS);

@@ -54,10 +54,10 @@ fn in_every_order_of_events_the_invariants_hold_and_every_kind_of_event_occurs()
             0,
         ),
     ];
-    let worlds = sizes.map(|(name, config, faults, meddling)| {
+    let worlds = sizes.map(|(name, config, faults, user_actions)| {
         let config = Config {
             faults,
-            user_actions: meddling,
+            user_actions,
             ..config
         };
         (name, config)
@@ -92,16 +92,16 @@ fn untrue(small: Config) -> [(&'static str, Config); 6] {
         people: People::Ending,
         ..small
     };
-    let replacing = |replacing, faults, meddling| Config {
+    let replacing = |replacing, faults, user_actions| Config {
         faults,
-        user_actions: meddling,
+        user_actions,
         people: People::Replacing,
         replacing,
         ..small
     };
-    let approving = |faults, meddling| Config {
+    let approving = |faults, user_actions| Config {
         faults,
-        user_actions: meddling,
+        user_actions,
         people: People::Approving,
         ..small
     };
@@ -130,7 +130,7 @@ fn untrue(small: Config) -> [(&'static str, Config); 6] {
 /// A world that is large enough for the mutant to do harm.
 fn world_for(mutant: Mutant) -> Config {
     // Some need another operator, people or clocks that go wrong.
-    let (operators, faults, meddling) = match mutant {
+    let (operators, faults, user_actions) = match mutant {
         Mutant::SignedWhenSent => (2, 1, 0),
         Mutant::FinalizerDropped => (1, 1, 2),
         Mutant::IntentWithoutResourceVersion | Mutant::StatusWithoutResourceVersion => (1, 1, 1),
@@ -154,7 +154,7 @@ fn world_for(mutant: Mutant) -> Config {
         operators,
         faults,
         clock_faults,
-        user_actions: meddling,
+        user_actions,
         people,
         replacing,
         settle_every: 20,

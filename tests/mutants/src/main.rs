@@ -143,17 +143,17 @@ fn survey(
         return Ok(());
     };
     working_copy.restore()?;
-    let verdict = trial::run(working_copy, layer, layer.gate()).map_err(Error::Control)?;
-    if !verdict.failed.is_empty() {
-        return Err(Error::Fails(layer, verdict.failed));
+    let results = trial::run(working_copy, layer, layer.gate()).map_err(Error::Control)?;
+    if !results.failed.is_empty() {
+        return Err(Error::Fails(layer, results.failed));
     }
     for mutant in chosen.iter().filter(|mutant| layer.runs(mutant)) {
         let begun = Instant::now();
         working_copy.restore()?;
         working_copy.make(mutant)?;
-        let verdict = trial::run(working_copy, layer, layer.gate())
+        let results = trial::run(working_copy, layer, layer.gate())
             .map_err(|error| Error::Trial(mutant.name, error))?;
-        let noticed = !verdict.failed.is_empty();
+        let noticed = !results.failed.is_empty();
         println!("{}: {noticed}, {} s", mutant.name, begun.elapsed().as_secs());
         write(root, mutant, |row| row.surveys[column] = Some(noticed))?;
     }
@@ -200,13 +200,13 @@ fn control(working_copy: &WorkingCopy, chosen: &[&Mutant], arguments: &Arguments
     for (layer, mut tests) in tests {
         tests.sort_unstable();
         tests.dedup();
-        let verdict = trial::run(working_copy, layer, &tests).map_err(Error::Control)?;
-        if !verdict.failed.is_empty() {
-            return Err(Error::Fails(layer, verdict.failed));
+        let results = trial::run(working_copy, layer, &tests).map_err(Error::Control)?;
+        if !results.failed.is_empty() {
+            return Err(Error::Fails(layer, results.failed));
         }
         println!(
             "the unchanged code passes {} tests of layer {layer}",
-            verdict.passed.len()
+            results.passed.len()
         );
     }
     Ok(())

@@ -64,14 +64,14 @@ pub fn run(working_copy: &WorkingCopy, layer: Layer, tests: &[&str]) -> Result<T
         &[layer.arguments(), &["--"], tests].concat(),
     )?;
     let output = String::from_utf8_lossy(&ran.stdout).into_owned();
-    let verdict = TestResults::read(&output);
-    let known = |part: &&&str| verdict.all().any(|name| name.contains(**part));
+    let results = TestResults::read(&output);
+    let known = |part: &&&str| results.all().any(|name| name.contains(**part));
     let unknown: Vec<String> = tests
         .iter()
         .filter(|part| !known(part))
         .map(|part| (*part).to_owned())
         .collect();
-    if ran.status.success() != verdict.failed.is_empty() {
+    if ran.status.success() != results.failed.is_empty() {
         let output = format!("{}{}", tail(&output), tail(&String::from_utf8_lossy(&ran.stderr)));
         return Err(Error::Broken { layer, output });
     }
@@ -79,7 +79,7 @@ pub fn run(working_copy: &WorkingCopy, layer: Layer, tests: &[&str]) -> Result<T
         let tests = unknown;
         return Err(Error::NoTest { layer, tests });
     }
-    Ok(verdict)
+    Ok(results)
 }
 
 /// Compiles the library of the operator, which has all that mutants change.
@@ -111,7 +111,7 @@ fn cargo(working_copy: &WorkingCopy, command: &str, arguments: &[&str]) -> Resul
 impl TestResults {
     /// Reads the lines by which the test harness says how each test ended.
     fn read(output: &str) -> Self {
-        let mut verdict = Self::default();
+        let mut results = Self::default();
         for line in output.lines() {
             let Some((name, end)) = line
                 .strip_prefix("test ")
@@ -120,13 +120,13 @@ impl TestResults {
                 continue;
             };
             match end {
-                "ok" => verdict.passed.push(name.to_owned()),
-                "FAILED" => verdict.failed.push(name.to_owned()),
+                "ok" => results.passed.push(name.to_owned()),
+                "FAILED" => results.failed.push(name.to_owned()),
                 _ => {}
             }
         }
-        verdict.failed.sort();
-        verdict
+        results.failed.sort();
+        results
     }
 
     fn all(&self) -> impl Iterator<Item = &String> {
@@ -147,8 +147,8 @@ mod tests {
     fn test_results_are_read_from_the_output_of_the_test_harness() {
         let output = "\nrunning 3 tests\ntest a::b ... ok\ntest a::d ... FAILED\ntest a::c ... FAILED\n\
                       test e ... ignored\n\nfailures:\n\n---- a::c stdout ----\ntest of a text\n";
-        let verdict = TestResults::read(output);
-        assert_eq!(verdict.passed, ["a::b"]);
-        assert_eq!(verdict.failed, ["a::c", "a::d"]);
+        let results = TestResults::read(output);
+        assert_eq!(results.passed, ["a::b"]);
+        assert_eq!(results.failed, ["a::c", "a::d"]);
     }
 }

@@ -124,10 +124,10 @@ impl ApiServer {
     async fn call(&self, request: Request<Body>) -> Result<Response<Body>, BoxError> {
         let (head, body) = request.into_parts();
         let body = body.collect_bytes().await?;
-        let fate = self.lock().fate(&head.method);
+        let behaviour = self.lock().behaviour(&head.method);
         let server = self.clone();
         let serve = move || server.lock().serve(&head.method, head.uri.path(), &body);
-        match fate {
+        match behaviour {
             // In a separate task: the server continues when the caller has timed out.
             CallBehaviour::Served(before, after) => {
                 let task = tokio::spawn(async move {
@@ -156,7 +156,7 @@ impl ApiServer {
 }
 
 impl State {
-    fn fate(&mut self, method: &Method) -> CallBehaviour {
+    fn behaviour(&mut self, method: &Method) -> CallBehaviour {
         let number = self.calls;
         self.calls += 1;
         (self.script)(number, method)

@@ -99,16 +99,16 @@ struct Seen {
     led_at_the_end: bool,
 }
 
-async fn run(lives: Vec<Disturbances>, fates: Vec<CallBehaviour>) -> Seen {
+async fn run(disturbances: Vec<Disturbances>, behaviours: Vec<CallBehaviour>) -> Seen {
     let server = ApiServer::default();
     let end_of_faults = Instant::now() + FAULTS;
-    let mut next = fates.into_iter().cycle();
+    let mut next = behaviours.into_iter().cycle();
     server.script(move |_, _| {
         let peace = Instant::now() >= end_of_faults;
         next.next().filter(|_| !peace).unwrap_or(CallBehaviour::PROMPT)
     });
     let beliefs = Beliefs::default();
-    for life in lives {
+    for life in disturbances {
         let live = live(server.clone(), life.clone(), beliefs.clone());
         tokio::spawn(with_freezes(live, life.frozen));
     }

@@ -289,9 +289,9 @@ fn submissions(request: &Request) -> BoxedStrategy<Submission> {
         None => prop_oneof![3 => common, 2 => armed(signed)].boxed(),
         Some(pending) => {
             let id = pending.id.clone();
-            let answered = post_results().prop_map(move |answer| Submission::Responded {
+            let answered = post_results().prop_map(move |result| Submission::Responded {
                 attempt: id.clone(),
-                result: answer,
+                result,
             });
             prop_oneof![3 => common, 1 => armed(pending), 2 => answered, 1 => armed(signed)].boxed()
         }

@@ -670,7 +670,7 @@ fn that_a_desktop_is_gone_is_known_for_ten_minutes_and_in_its_project_only() {
 #[test]
 fn changed_credentials_are_tried_at_once() {
     let mut case = Case::new(vec![refused(ErrorClass::Permission)]);
-    let refusal = SubmissionFailure {
+    let failure = SubmissionFailure {
         attempt: build::attempt("a").id,
         at: Duration::ZERO,
         class: ErrorClass::Permission,
@@ -678,7 +678,7 @@ fn changed_credentials_are_tried_at_once() {
         retry_after: None,
         credentials: Some("1/old".to_owned()),
     };
-    case.memory.last_submission_failure = Some(refusal);
+    case.memory.last_submission_failure = Some(failure);
     let timing = timing();
     for (credentials, due) in [(Some("1/old"), false), (Some("1/new"), true), (None, false)] {
         let facts = case.with(&timing, |rules| {

@@ -128,7 +128,7 @@ fn posts() -> Vec<Row> {
 
 /// The request was sent and there is a response or a failure.
 fn answers() -> Vec<Row> {
-    let sent = |answer| in_doubt("a b", attempt("a b")).answered(answer);
+    let sent = |result| in_doubt("a b", attempt("a b")).answered(result);
     let refused = |class| sent(PostResult::Rejected(failure(class)));
     vec![
         row(
@@ -209,8 +209,8 @@ fn no_effect_before() -> Attempt {
 }
 
 /// The situation in which the attempt has that outcome when a response comes.
-fn late(outcome: Outcome, answer: PostResult) -> Seen {
-    in_doubt("a b", effective("a b", outcome, "")).answered(answer)
+fn late(outcome: Outcome, result: PostResult) -> Seen {
+    in_doubt("a b", effective("a b", outcome, "")).answered(result)
 }
 
 const SETTLED: [Outcome; 6] = [
@@ -239,13 +239,13 @@ fn a_job_that_comes_after_the_attempt_was_settled_is_kept_and_the_outcome_stays(
 #[test]
 fn any_other_late_response_causes_no_write() {
     for outcome in SETTLED {
-        for answer in [
+        for result in [
             PostResult::NotSent(failure(ErrorClass::Unreachable)),
             PostResult::Rejected(failure(ErrorClass::Throttled)),
             PostResult::OutcomeUnknown(failure(ErrorClass::InDoubt)),
         ] {
-            let seen = late(outcome, answer.clone());
-            assert_eq!(plan(&seen.0), Step::StartOver, "{outcome:?} {answer:?}");
+            let seen = late(outcome, result.clone());
+            assert_eq!(plan(&seen.0), Step::StartOver, "{outcome:?} {result:?}");
         }
     }
 }

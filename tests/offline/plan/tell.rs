@@ -15,7 +15,7 @@ pub(crate) struct Row {
     /// The situation and the step in words.
     pub(crate) name: &'static str,
     pub(crate) seen: Seen,
-    /// The step as [`tell`] describes it.
+    /// The step as [`describe`] returns it.
     pub(crate) step: &'static str,
 }
 

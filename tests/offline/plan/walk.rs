@@ -144,20 +144,20 @@ impl Walk {
             return Ok(());
         }
         let restless = Termination::Not(format!("{MOST_PASSES} reconciliations were not enough"));
-        rules::holds(every_request_ends::rest(&restless))
+        rules::holds(every_request_ends::ends(&restless))
     }
 
     fn pass(&mut self) -> Result<(), String> {
-        let mut pass = self.load();
+        let mut reconciliation = self.load();
         for _ in 0..100 {
-            self.facts(&mut pass);
-            let step = plan(&pass.seen);
-            self.note(&pass, &step);
-            let wrong = violations(&pass.seen, &step);
+            self.facts(&mut reconciliation);
+            let step = plan(&reconciliation.seen);
+            self.note(&reconciliation, &step);
+            let wrong = violations(&reconciliation.seen, &step);
             if !wrong.is_empty() {
                 return Err(wrong.join("\n"));
             }
-            if let Then::End { sleep } = self.take(&mut pass, &step)? {
+            if let Then::End { sleep } = self.take(&mut reconciliation, &step)? {
                 return self.sleep(sleep);
             }
             if self.dice.bad() {
@@ -185,40 +185,46 @@ impl Walk {
     }
 
     /// What the shipped rules make of the time.
-    fn facts(&mut self, pass: &mut Reconciliation) {
+    fn facts(&mut self, reconciliation: &mut Reconciliation) {
         let (clocks, timing) = (self.clocks(), timing());
-        if let Some(project) = &mut pass.seen.project {
+        if let Some(project) = &mut reconciliation.seen.project {
             daily_usage::expire(&mut project.usage, &clocks, &timing);
         }
         let memory = &mut self.memory.plan;
-        memory.observe(&pass.seen.request, clocks.uptime);
+        memory.observe(&reconciliation.seen.request, clocks.uptime);
         let rules = Deadlines {
-            request: &pass.seen.request,
+            request: &reconciliation.seen.request,
             memory,
             clocks,
             timing: &timing,
             windows: &[],
-            submitted: pass
+            submitted: reconciliation
                 .seen
                 .project
                 .as_ref()
                 .map_or(&[], |project| project.usage.submitted.as_slice()),
         };
-        pass.seen.facts = rules.facts(&FactInputs {
+        reconciliation.seen.facts = rules.facts(&FactInputs {
             hide_users: false,
             stopping: self.around.stopping,
             credentials: None,
-            began: uptime(pass.began),
+            began: uptime(reconciliation.began),
             circuit: Circuit::Closed,
         });
         let earlier = memory.earlier_evidence(
-            &pass.seen.request,
-            uptime(pass.began),
+            &reconciliation.seen.request,
+            uptime(reconciliation.began),
             timing.job_visibility_timeout,
         );
-        pass.seen.earlier_evidence = earlier.cloned();
-        let armed = Some(uptime(pass.armed_at));
-        deadlines::drop_stale(&mut pass.seen, armed, &pass.reads, clocks.uptime, &timing);
+        reconciliation.seen.earlier_evidence = earlier.cloned();
+        let armed = Some(uptime(reconciliation.armed_at));
+        deadlines::drop_stale(
+            &mut reconciliation.seen,
+            armed,
+            &reconciliation.reads,
+            clocks.uptime,
+            &timing,
+        );
     }
 
     /// What every clock shows.
@@ -264,8 +270,12 @@ impl Walk {
         self.cloud.pass(least + more, open || none, &mut self.dice)
     }
 
-    fn note(&mut self, pass: &Reconciliation, step: &Step) {
-        let facts = if pass.seen.facts.expired { " (dead)" } else { "" };
+    fn note(&mut self, reconciliation: &Reconciliation, step: &Step) {
+        let facts = if reconciliation.seen.facts.expired {
+            " (dead)"
+        } else {
+            ""
+        };
         self.trace
             .push(format!("{}{facts}: {}", self.cloud.now, describe(step)));
     }

@@ -24,16 +24,16 @@ pub(super) mod sink;
 
 /// What a program learns that is given this endpoint in each of its places: an error for each place and each use.
 async fn errors_of(connector: &Connector, endpoint: &str) -> Vec<String> {
-    let mut told = Vec::new();
+    let mut errors = Vec::new();
     let key = SecretCredentials::access_key(&secret(&[("accessKey", AK), ("secretKey", SK)])).unwrap();
-    told.extend(used(connector, target(endpoint, &authority()), key).await);
+    errors.extend(used(connector, target(endpoint, &authority()), key).await);
     let person = [("domainName", "d"), ("userName", "u"), ("password", "canary")];
     // The service comes after IAM, so that nothing is asked of it.
     let iam = Target {
         iam_endpoint: Some(endpoint.to_owned()),
         ..target("https://allowed.example", &authority())
     };
-    told.extend(
+    errors.extend(
         used(
             connector,
             iam,
@@ -41,7 +41,7 @@ async fn errors_of(connector: &Connector, endpoint: &str) -> Vec<String> {
         )
         .await,
     );
-    told
+    errors
 }
 
 /// The errors of connecting, or else of a read and of a submission, which must be known not to have been sent.
@@ -65,9 +65,9 @@ async fn used(connector: &Connector, target: Target, login: SecretCredentials) -
 }
 
 /// What is wrong with a row: it was reported differently.
-fn mismatch(row: &str, told: &[String], wanted: &str) -> Option<String> {
-    let silent = told.is_empty() || told.iter().any(|text| !text.contains(wanted));
-    silent.then(|| format!("{row}: not {wanted:?} but {told:#?}"))
+fn mismatch(row: &str, errors: &[String], wanted: &str) -> Option<String> {
+    let silent = errors.is_empty() || errors.iter().any(|text| !text.contains(wanted));
+    silent.then(|| format!("{row}: not {wanted:?} but {errors:#?}"))
 }
 
 fn report(wrong: &[String], rows: usize) {
@@ -84,8 +84,8 @@ async fn a_malicious_endpoint_is_refused_without_resolving_it() {
     let mut wrong = Vec::new();
     for (trick, endpoint, what) in corpus::WRITTEN {
         let endpoint = endpoint.replace("PORT", &sink.port.to_string());
-        let told = errors_of(&connector, &endpoint).await;
-        wrong.extend(mismatch(&format!("{trick} ({endpoint:?})"), &told, what));
+        let errors = errors_of(&connector, &endpoint).await;
+        wrong.extend(mismatch(&format!("{trick} ({endpoint:?})"), &errors, what));
     }
     report(&wrong, corpus::WRITTEN.len());
     assert_eq!(
@@ -102,9 +102,9 @@ async fn a_literal_address_needs_a_network_that_holds_it() {
     for (trick, entry, endpoint) in corpus::NAMED {
         let endpoint = endpoint.replace("PORT", &sink.port.to_string());
         let allowed = format!("{};{entry}", "allowed.example=127.0.0.0/8");
-        let told = errors_of(&connector(&allowed, patient()), &endpoint).await;
+        let errors = errors_of(&connector(&allowed, patient()), &endpoint).await;
         let what = "an IP address needs an entry of --allowed-endpoints with a network that contains it";
-        wrong.extend(mismatch(trick, &told, what));
+        wrong.extend(mismatch(trick, &errors, what));
     }
     report(&wrong, corpus::NAMED.len());
     assert_eq!(sink.connections(), 0);
@@ -119,14 +119,14 @@ async fn an_allowed_name_that_resolves_to_a_refused_address_is_not_connected_to(
         let names = Answers::of(&[&[address]]);
         let allowed = "named.example;allowed.example=127.0.0.0/8";
         let connector = connector(allowed, patient()).with_resolver(names.clone());
-        let told = errors_of(&connector, &endpoint).await;
+        let errors = errors_of(&connector, &endpoint).await;
         let address: IpAddr = address.parse().unwrap();
         let cure = IpNet::from(address.to_canonical());
         let said = format!(
             "named.example resolves to {address}, {what}, which is not allowed; an administrator can allow it \
              with an entry of --allowed-endpoints such as named.example={cure}"
         );
-        wrong.extend(mismatch(&address.to_string(), &told, &said));
+        wrong.extend(mismatch(&address.to_string(), &errors, &said));
         if names.asked() == 0 {
             wrong.push(format!("{address}: the name was not resolved"));
         }

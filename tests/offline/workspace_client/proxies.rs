@@ -42,7 +42,7 @@ impl Drop for FakeProxy {
 }
 
 impl FakeProxy {
-    async fn start(conduct: ProxyBehaviour, server: u16) -> Self {
+    async fn start(behaviour: ProxyBehaviour, server: u16) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let heads = Arc::<Mutex<Vec<String>>>::default();
@@ -51,7 +51,7 @@ impl FakeProxy {
             let mut open = tokio::task::JoinSet::new();
             loop {
                 let (client, _) = listener.accept().await.unwrap();
-                open.spawn(serve(client, conduct, server, Arc::clone(&seen)));
+                open.spawn(serve(client, behaviour, server, Arc::clone(&seen)));
             }
         });
         Self { address, heads, task }
@@ -63,13 +63,13 @@ impl FakeProxy {
     }
 }
 
-async fn serve(mut client: TcpStream, conduct: ProxyBehaviour, server: u16, seen: Arc<Mutex<Vec<String>>>) {
+async fn serve(mut client: TcpStream, behaviour: ProxyBehaviour, server: u16, seen: Arc<Mutex<Vec<String>>>) {
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {
         head.push(client.read_u8().await.unwrap());
     }
     seen.lock().unwrap().push(String::from_utf8(head).unwrap());
-    match conduct {
+    match behaviour {
         ProxyBehaviour::Tunnel => {
             client.write_all(b"HTTP/1.1 200 OK\r\n\r\n").await.unwrap();
             let mut server = TcpStream::connect(("127.0.0.1", server)).await.unwrap();

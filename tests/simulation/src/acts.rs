@@ -7,7 +7,7 @@ use crate::dice::Dice;
 
 /// An action of a user or a machine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum UserAction {
+pub enum Disturbance {
     /// The operator crashes, and is started again so many milliseconds later.
     Crash(u64),
     /// The operator shuts down, and another one starts at once.
@@ -102,7 +102,7 @@ pub struct Act {
     /// When.
     pub when: Trigger,
     /// What.
-    pub deed: UserAction,
+    pub action: Disturbance,
 }
 
 /// Within this time everything begins that is to go wrong.
@@ -113,26 +113,26 @@ impl Act {
     pub fn draw(requests: usize, desktops: usize, dice: &mut Dice) -> Self {
         let mut one = |of: usize| usize::try_from(dice.within(0..of.max(1) as u64)).unwrap_or_default();
         let (request, desktop) = (one(requests), one(desktops));
-        let deed = match dice.within(0..24) {
-            0..6 => UserAction::Crash(*dice.one_of(&[500, 5_000, 60_000, 600_000, 1_500_000])),
-            6 => UserAction::HandOver,
-            7 => UserAction::SecondLeader,
-            8 => UserAction::Suspend(request),
-            9 => UserAction::Resume(request),
-            10 | 11 => UserAction::Delete(request),
-            12..15 => UserAction::Recreate(request),
-            15 => UserAction::Abandon(request),
-            16 => UserAction::SuspendProject,
-            17 => UserAction::BreakSecret,
-            18 => UserAction::Console(desktop),
-            19 => UserAction::CutWatches,
-            20 | 21 => UserAction::FreezeWatches(*dice.one_of(&[3_000, 60_000, 500_000])),
-            22 => UserAction::Compact,
-            _ => UserAction::MendSecret,
+        let action = match dice.within(0..24) {
+            0..6 => Disturbance::Crash(*dice.one_of(&[500, 5_000, 60_000, 600_000, 1_500_000])),
+            6 => Disturbance::HandOver,
+            7 => Disturbance::SecondLeader,
+            8 => Disturbance::Suspend(request),
+            9 => Disturbance::Resume(request),
+            10 | 11 => Disturbance::Delete(request),
+            12..15 => Disturbance::Recreate(request),
+            15 => Disturbance::Abandon(request),
+            16 => Disturbance::SuspendProject,
+            17 => Disturbance::BreakSecret,
+            18 => Disturbance::Console(desktop),
+            19 => Disturbance::CutWatches,
+            20 | 21 => Disturbance::FreezeWatches(*dice.one_of(&[3_000, 60_000, 500_000])),
+            22 => Disturbance::Compact,
+            _ => Disturbance::MendSecret,
         };
         Self {
             when: Trigger::draw(dice),
-            deed,
+            action,
         }
     }
 }
@@ -141,14 +141,14 @@ impl Act {
     /// One of a clock that is set, or of a client that replaces objects.
     pub fn draw_untrue(requests: usize, dice: &mut Dice) -> Self {
         let request = usize::try_from(dice.within(0..requests.max(1) as u64)).unwrap_or_default();
-        let deed = if dice.once_in(2) {
-            UserAction::SetClock(*dice.one_of(&[0, 200, -200, 900, -900, 86_400, -86_400]))
+        let action = if dice.once_in(2) {
+            Disturbance::SetClock(*dice.one_of(&[0, 200, -200, 900, -900, 86_400, -86_400]))
         } else {
-            UserAction::Replace(request)
+            Disturbance::Replace(request)
         };
         Self {
             when: Trigger::draw(dice),
-            deed,
+            action,
         }
     }
 }
@@ -158,40 +158,40 @@ impl Act {
     pub fn draw_guarded(requests: usize, desktops: usize, dice: &mut Dice) -> Self {
         let mut one = |of: usize| usize::try_from(dice.within(0..of.max(1) as u64)).unwrap_or_default();
         let (request, desktop) = (one(requests), one(desktops));
-        let deed = match dice.within(0..16) {
-            0..3 => UserAction::Approve(request),
-            3 => UserAction::ApproveFormer(request),
-            4 => UserAction::ApproveUnseen(request),
-            5 | 6 => UserAction::Withdraw(request),
-            7..10 => UserAction::Reassign(desktop),
-            10 => UserAction::Rename(desktop),
-            11 => UserAction::Connect(desktop),
-            12 | 13 => UserAction::Vanish(desktop, *dice.one_of(&[200, 20_000, 300_000])),
-            _ => UserAction::Guard(Change::draw(dice)),
+        let action = match dice.within(0..16) {
+            0..3 => Disturbance::Approve(request),
+            3 => Disturbance::ApproveFormer(request),
+            4 => Disturbance::ApproveUnseen(request),
+            5 | 6 => Disturbance::Withdraw(request),
+            7..10 => Disturbance::Reassign(desktop),
+            10 => Disturbance::Rename(desktop),
+            11 => Disturbance::Connect(desktop),
+            12 | 13 => Disturbance::Vanish(desktop, *dice.one_of(&[200, 20_000, 300_000])),
+            _ => Disturbance::Guard(Change::draw(dice)),
         };
         let when = match dice.within(0..4) {
             0 => Trigger::draw(dice),
             1 => Trigger::around(Call::WriteProjectStatus, dice.within(1..6), dice),
             _ => Trigger::around(Call::WriteStatus, dice.within(1..9), dice),
         };
-        Self { when, deed }
+        Self { when, action }
     }
 }
 
 impl Act {
     /// An action that applies this request, or approves it, with the approval of another object.
     pub fn draw_carried(request: usize, dice: &mut Dice) -> Self {
-        let deed = match dice.within(0..4) {
-            0 => UserAction::Reapply(request),
-            1 => UserAction::Restore(request),
-            _ => UserAction::CarryOver(request),
+        let action = match dice.within(0..4) {
+            0 => Disturbance::Reapply(request),
+            1 => Disturbance::Restore(request),
+            _ => Disturbance::CarryOver(request),
         };
         let when = if dice.once_in(2) {
             Trigger::At(dice.within(5_000..TROUBLED))
         } else {
             Trigger::around(Call::WriteStatus, dice.within(2..12), dice)
         };
-        Self { when, deed }
+        Self { when, action }
     }
 }
 
@@ -244,11 +244,11 @@ impl fmt::Display for Act {
             Trigger::After(call, nth) => write!(f, "after {call}, number {nth}, before its answer")?,
             Trigger::Answered(call, nth) => write!(f, "after the answer to {call}, number {nth}")?,
         }
-        write!(f, ": {}", self.deed)
+        write!(f, ": {}", self.action)
     }
 }
 
-impl fmt::Display for UserAction {
+impl fmt::Display for Disturbance {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Crash(again) => write!(

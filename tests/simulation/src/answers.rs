@@ -141,7 +141,7 @@ pub fn replace(truth: &Original<'_>, dice: &mut Dice) -> Replaced {
             return draft.finish();
         }
     }
-    // No observer sees it.
+    // It contains no information.
     Draft {
         status: 502,
         body: Body::Bytes(Bytes::new()),

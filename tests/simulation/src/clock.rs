@@ -57,7 +57,7 @@ impl SimulatedTime {
 #[derive(Debug)]
 pub struct ProcessClock {
     /// The world's time.
-    pub era: SimulatedTime,
+    pub time: SimulatedTime,
     /// How many seconds the machine's clock is ahead.
     pub ahead: Arc<AtomicI64>,
     /// Makes the numbers of this process its own.
@@ -67,12 +67,12 @@ pub struct ProcessClock {
 impl TimeSource for ProcessClock {
     fn now(&self) -> Timestamp {
         let ahead = SignedDuration::from_secs(self.ahead.load(Ordering::Relaxed));
-        self.era.now().checked_add(ahead).unwrap_or(Timestamp::MAX)
+        self.time.now().checked_add(ahead).unwrap_or(Timestamp::MAX)
     }
 
     /// One number for each millisecond: who asks first within one is up to the order in which hash tables are walked,
     /// which differs from run to run, and must not show.
     fn random(&self) -> u64 {
-        mix(self.seed ^ mix(self.era.elapsed()))
+        mix(self.seed ^ mix(self.time.elapsed()))
     }
 }

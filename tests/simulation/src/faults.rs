@@ -50,7 +50,7 @@ pub struct Rule {
     /// So many of them.
     pub count: u32,
     /// What happens to them.
-    pub fate: Fault,
+    pub fault: Fault,
 }
 
 impl Rule {
@@ -74,7 +74,7 @@ impl Rule {
             call,
             from: 1 + u32::try_from(dice.within(0..first)).unwrap_or_default(),
             count: *dice.one_of(&[1, 1, 1, 2, 3, 8]),
-            fate: Fault::draw(call, dice),
+            fault: Fault::draw(call, dice),
         }
     }
 }
@@ -97,7 +97,7 @@ impl Rule {
             call,
             from: 1 + u32::try_from(dice.within(0..6)).unwrap_or_default(),
             count: *dice.one_of(&[1, 1, 2, 3, 40]),
-            fate,
+            fault: fate,
         }
     }
 }
@@ -116,7 +116,7 @@ impl Rule {
             call,
             from: 1 + u32::try_from(dice.within(0..8)).unwrap_or_default(),
             count: *dice.one_of(&[1, 1, 2, 3]),
-            fate: Fault::draw(call, dice),
+            fault: Fault::draw(call, dice),
         }
     }
 }
@@ -171,7 +171,7 @@ impl fmt::Display for Rule {
             call,
             from,
             count,
-            fate,
+            fault: fate,
         } = self;
         match count {
             1 => write!(f, "{call}, number {from}: {fate}"),

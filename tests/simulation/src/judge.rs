@@ -63,7 +63,7 @@ pub fn covered(world: &World) -> Covered {
         limited: waited("DailyLimitReached"),
         operators: world.operators.len() as u64,
         replaced: world.facts.replaced,
-        seconds: world.era.elapsed() / 1000,
+        seconds: world.time.elapsed() / 1000,
     }
 }
 
@@ -136,9 +136,9 @@ fn objects(world: &World) -> BTreeMap<&str, Life<'_>> {
         }
     }
     for life in found.values_mut() {
-        life.request.rest = rest(life);
+        life.request.termination = termination(life);
         let grounds = world.facts.grounds.get(uid(life.last)).cloned();
-        life.request.grounds = grounds.unwrap_or_default();
+        life.request.bases = grounds.unwrap_or_default();
         let given = world.facts.approvals.iter();
         let own = given.filter(|approval| approval.uid == uid(life.last));
         let plans = own.map(|approval| approval.plan.clone()).collect();
@@ -156,9 +156,9 @@ fn created(name: &str, object: &Value) -> Request {
         admitted: texts(&object["spec"], "desktopIDs"),
         versions: Vec::new(),
         writes: Vec::new(),
-        rest: Termination::Reached,
+        termination: Termination::Reached,
         quiet_from: None,
-        grounds: BTreeMap::new(),
+        bases: BTreeMap::new(),
         approvals: None,
     }
 }
@@ -176,7 +176,7 @@ fn store(request: &mut Request, revision: u64, author: Option<Author>, object: &
             by_operator: matches!(author, Some(Author::Operator(_))),
             from: BaseVersion::Version(from),
             status: Some(version.object.status.clone()),
-            came: WriteResult::Stored,
+            result: WriteResult::Stored,
         });
     }
     request.versions.push(version);
@@ -207,7 +207,7 @@ fn idle_write(write: &IdleWrite) -> Write {
         // It was made from the version that it left as it was.
         from: BaseVersion::Unheard,
         status: None,
-        came: WriteResult::Unchanged,
+        result: WriteResult::Unchanged,
     }
 }
 
@@ -253,7 +253,7 @@ fn unseen(world: &World) -> BTreeSet<String> {
 }
 
 /// Everybody has done what there was to do: a request has ended or is gone.
-fn rest(life: &Life<'_>) -> Termination {
+fn termination(life: &Life<'_>) -> Termination {
     let object = life.last;
     let ended = !object["status"]["completionTime"].is_null();
     let deleting = !object["metadata"]["deletionTimestamp"].is_null();

@@ -7,7 +7,7 @@
 //! | [`scenario`] | what a seed is about |
 //! | [`faults`], [`acts`], [`mutant`] | what goes wrong, what happens meanwhile, what is broken on purpose |
 //! | [`answers`] | a grammar of responses of the cloud that no documentation promises |
-//! | [`world`] | what happens next: calls on their way, watches, deeds |
+//! | [`world`] | what happens next: calls on their way, watches, actions |
 //! | [`api_server`] | the API server |
 //! | [`lines`], [`operators`] | what operators talk through, and how they are started |
 //! | [`run`] | one seed, from begin to end |

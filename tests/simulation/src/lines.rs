@@ -67,7 +67,7 @@ impl Line {
             .lock()
             .send(self.who, CallPayload::Api(request), Reply::Api(reply));
         match tokio::time::timeout(process::API_READ_TIMEOUT, answer).await {
-            Ok(Ok(Ok(answer))) => Ok(api_response(answer, self.world.lock().era.now())?),
+            Ok(Ok(Ok(answer))) => Ok(api_response(answer, self.world.lock().time.now())?),
             Ok(Ok(Err(reason))) => Err(io::Error::other(reason).into()),
             Ok(Err(_)) => die(),
             Err(_) => Err(io::Error::from(io::ErrorKind::TimedOut).into()),

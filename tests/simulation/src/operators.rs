@@ -48,7 +48,7 @@ pub fn start(world: &Shared) {
         let world = world.lock();
         (
             world.operators.len(),
-            world.era,
+            world.time,
             (world.scenario.seed, world.scenario.login, world.ahead.clone()),
         )
     };
@@ -61,7 +61,7 @@ pub fn start(world: &Shared) {
         config.timing.token_life = TOKEN_LIFE;
     }
     let clock: Clock = Arc::new(ProcessClock {
-        era,
+        time: era,
         ahead,
         seed: mix(seed ^ mix(who as u64 + 1)),
     });

@@ -172,7 +172,7 @@ async fn direct(world: &Shared) {
             if world.is_over() {
                 return;
             }
-            (world.next_event(), world.era)
+            (world.next_event(), world.time)
         };
         let Some(next) = next else {
             bell.notified().await;

@@ -120,7 +120,7 @@ pub struct World {
     /// What the run is about.
     pub scenario: Scenario,
     /// The time.
-    pub era: SimulatedTime,
+    pub time: SimulatedTime,
     /// How many seconds the clock of the operators' machine is ahead.
     pub ahead: Arc<AtomicI64>,
     /// The API server.
@@ -169,7 +169,7 @@ impl World {
         #[allow(clippy::expect_used)]
         let cloud = Cloud::new(cloud).expect("a world that fits together");
         let mut world = Self {
-            era: SimulatedTime::begin(),
+            time: SimulatedTime::begin(),
             ahead: Arc::new(AtomicI64::new(scenario.ahead)),
             api: ApiServer::default(),
             cloud,
@@ -250,7 +250,7 @@ impl World {
 
     /// Puts an event on the agenda: at that time, or as soon after as nothing else happens. Gives the time.
     pub(crate) fn schedule(&mut self, millis: u64, event: Event) -> u64 {
-        let mut at = millis.max(self.era.elapsed() + 1);
+        let mut at = millis.max(self.time.elapsed() + 1);
         while self.agenda.contains_key(&at) {
             at += 1;
         }
@@ -261,7 +261,7 @@ impl World {
 
     /// In so many milliseconds.
     pub(crate) fn schedule_in(&mut self, millis: u64, event: Event) {
-        self.schedule(self.era.elapsed() + millis, event);
+        self.schedule(self.time.elapsed() + millis, event);
     }
 
     /// When the next thing happens.
@@ -271,7 +271,7 @@ impl World {
 
     /// Lets the next thing happen, if its time has come.
     pub fn proceed(&mut self) -> Option<Order> {
-        let due = self.next_event().is_some_and(|at| at <= self.era.elapsed());
+        let due = self.next_event().is_some_and(|at| at <= self.time.elapsed());
         let (_, event) = due.then(|| self.agenda.pop_first()).flatten()?;
         self.events += 1;
         let order = self.carry_out(event);
@@ -301,7 +301,7 @@ impl World {
     /// Takes the log of the operators into the story.
     fn listen(&mut self) {
         let said = self.log.take();
-        let now = self.era.elapsed();
+        let now = self.time.elapsed();
         for line in said.lines() {
             self.story.tell(now, "log", || line.trim().to_owned());
         }
@@ -310,7 +310,7 @@ impl World {
 
     /// Whether the run is over.
     pub fn is_over(&mut self) -> bool {
-        let now = self.era.elapsed();
+        let now = self.time.elapsed();
         if self.is_endless() {
             return true;
         }
@@ -341,7 +341,7 @@ impl World {
 
     /// The desktops that the cloud still has.
     pub fn desktops_there(&self) -> BTreeSet<String> {
-        let there = self.cloud.desktops(self.era.now());
+        let there = self.cloud.desktops(self.time.now());
         let there = there
             .into_iter()
             .filter(|desktop| desktop.status != "DELETED" && desktop.project != ELSEWHERE);
@@ -354,7 +354,7 @@ impl World {
     }
 
     pub(crate) fn tell(&mut self, who: &str, what: impl FnOnce() -> String) {
-        let now = self.era.elapsed();
+        let now = self.time.elapsed();
         self.story.tell(now, who, what);
     }
 }

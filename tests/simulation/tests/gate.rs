@@ -271,12 +271,12 @@ fn world_with(rules: Vec<Rule>) -> Scenario {
     }
 }
 
-fn rule(call: Call, from: u32, count: u32, fate: Fault) -> Rule {
+fn rule(call: Call, from: u32, count: u32, fault: Fault) -> Rule {
     Rule {
         call,
         from,
         count,
-        fate,
+        fault,
     }
 }
 

@@ -41,7 +41,7 @@ fn lost(numbers: impl Iterator<Item = u32>, count: u32) -> Vec<Rule> {
         call: Call::BatchDelete,
         from,
         count,
-        fate: Fault::AnswerReset,
+        fault: Fault::AnswerReset,
     };
     numbers.map(rule).collect()
 }

@@ -199,7 +199,7 @@ impl Upstream {
         let (head, body) = request.into_parts();
         let body = body.collect().await.map_err(|_| NoAnswer)?.to_bytes();
         let asked = self.traps.number(&head, &body);
-        if let Some(instead) = verdict(self.traps.spring(Moment::Before, &asked).await)? {
+        if let Some(instead) = apply(self.traps.spring(Moment::Before, &asked).await)? {
             return Ok(instead);
         }
         let mut headers = head.headers;
@@ -222,7 +222,7 @@ impl Upstream {
         let body = body.collect().await.map_err(|_| NoAnswer)?.to_bytes();
         match self.traps.spring(Moment::After, &asked).await {
             Reaction::Cut => Ok(Response::from_parts(head, half(&body))),
-            other => Ok(verdict(other)?.unwrap_or_else(|| Response::from_parts(head, whole(body)))),
+            other => Ok(apply(other)?.unwrap_or_else(|| Response::from_parts(head, whole(body)))),
         }
     }
 }
@@ -238,7 +238,7 @@ fn parts(
 }
 
 /// What is answered instead of what the API server answers, if anything.
-fn verdict(verdict: Reaction) -> Result<Option<Response<Body>>, NoAnswer> {
+fn apply(verdict: Reaction) -> Result<Option<Response<Body>>, NoAnswer> {
     match verdict {
         Reaction::GoOn => Ok(None),
         // Before there is a response there is nothing to cut.

@@ -85,12 +85,12 @@ impl OtlpCollector {
         Self::listen(CollectorBehaviour::NeverAnswers).await
     }
 
-    async fn listen(manner: CollectorBehaviour) -> Result<Self, Error> {
+    async fn listen(behaviour: CollectorBehaviour) -> Result<Self, Error> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await;
         let listener = listener.context(|| "find a free port for a collector".to_owned())?;
         let address = listener.local_addr().context(|| "name the port".to_owned())?;
         let sent = Arc::<Mutex<Sent>>::default();
-        let accepting = tokio::spawn(accept(listener, sent.clone(), manner)).abort_handle();
+        let accepting = tokio::spawn(accept(listener, sent.clone(), behaviour)).abort_handle();
         Ok(Self {
             address,
             sent,
@@ -131,21 +131,21 @@ fn lock(sent: &Mutex<Sent>) -> std::sync::MutexGuard<'_, Sent> {
     sent.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-async fn accept(listener: TcpListener, sent: Arc<Mutex<Sent>>, manner: CollectorBehaviour) {
+async fn accept(listener: TcpListener, sent: Arc<Mutex<Sent>>, behaviour: CollectorBehaviour) {
     // Ends with this task, and all connections with it.
     let mut connections = JoinSet::new();
     loop {
         // Accepting fails for reasons that pass, such as a client that is gone already.
         if let Ok((stream, _)) = listener.accept().await {
             lock(&sent).connections += 1;
-            connections.spawn(serve(stream, sent.clone(), manner));
+            connections.spawn(serve(stream, sent.clone(), behaviour));
         }
         while connections.try_join_next().is_some() {}
     }
 }
 
-async fn serve(stream: TcpStream, sent: Arc<Mutex<Sent>>, manner: CollectorBehaviour) {
-    let answering = service_fn(move |request| answer(request, sent.clone(), manner));
+async fn serve(stream: TcpStream, sent: Arc<Mutex<Sent>>, behaviour: CollectorBehaviour) {
+    let answering = service_fn(move |request| answer(request, sent.clone(), behaviour));
     let connection = http1::Builder::new().serve_connection(TokioIo::new(stream), answering);
     // However it ended, the client knows.
     connection.await.ok();
@@ -154,9 +154,9 @@ async fn serve(stream: TcpStream, sent: Arc<Mutex<Sent>>, manner: CollectorBehav
 async fn answer(
     request: Request<Incoming>,
     sent: Arc<Mutex<Sent>>,
-    manner: CollectorBehaviour,
+    behaviour: CollectorBehaviour,
 ) -> Result<Response<Full<Bytes>>, Infallible> {
-    if matches!(manner, CollectorBehaviour::NeverAnswers) {
+    if matches!(behaviour, CollectorBehaviour::NeverAnswers) {
         std::future::pending::<()>().await;
     }
     let mut response = Response::new(Full::default());

@@ -25,8 +25,8 @@ pub(super) fn render(
     for (field, value) in rest {
         written[field] = value;
     }
-    for answer in world.switches.fields.iter().chain(&desktop.fields) {
-        answer.apply(&mut written, operation);
+    for field_override in world.switches.fields.iter().chain(&desktop.fields) {
+        field_override.apply(&mut written, operation);
     }
     Some(written)
 }

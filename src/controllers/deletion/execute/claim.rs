@@ -24,24 +24,24 @@ pub(super) async fn claim(reconciliation: &mut Reconciliation, context: &Context
         let released = overlap::released(&reconciliation.observed, holder);
         context.requests.claims.release(&holder.uid, &released);
     }
-    let mut answer = request_claim(reconciliation, &project_key, context).await?;
-    while let Some(deleted) = &answer.unconfirmed {
+    let mut claim_result = request_claim(reconciliation, &project_key, context).await?;
+    while let Some(deleted) = &claim_result.unconfirmed {
         if !is_finished(deleted, context).await {
             break;
         }
-        answer = request_claim(reconciliation, &project_key, context).await?;
+        claim_result = request_claim(reconciliation, &project_key, context).await?;
     }
-    if let Some(holder) = holder_of(Some(&answer.claim))
+    if let Some(holder) = holder_of(Some(&claim_result.claim))
         && before.as_ref() != Some(&holder)
     {
         // Reads from before it was known to be deleted do not end its claim.
         reconciliation.observed.sub_job_list = None;
     }
-    if let Some(released) = answer.released {
+    if let Some(released) = claim_result.released {
         admit_since(reconciliation, released);
     }
-    reconciliation.claimed |= answer.newly_granted;
-    reconciliation.observed.claim = Some(answer.claim);
+    reconciliation.claimed |= claim_result.newly_granted;
+    reconciliation.observed.claim = Some(claim_result.claim);
     Ok(())
 }
 
@@ -58,7 +58,7 @@ async fn request_claim(
     context: &Context,
 ) -> Result<ClaimResult, Error> {
     tokio::select! {
-        answer = context.requests.claims.claim(&reconciliation.object, project_key) => Ok(answer),
+        claim_result = context.requests.claims.claim(&reconciliation.object, project_key) => Ok(claim_result),
         // It waits for the watches of all namespaces, and one of them may never sync.
         () = context.process.stopping.cancelled() => Err(Error::StartOver),
     }

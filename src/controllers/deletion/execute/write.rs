@@ -11,8 +11,8 @@ use crate::controllers::{Context, api, finished};
 use crate::crd::DesktopDeletion;
 use crate::crd::deletion::DesktopDeletionStatus;
 
-/// Adds or removes our finalizer by a patch with the resourceVersion that was validated. After adding it, everything in
-/// the response is decoded.
+/// Adds or removes our finalizer by a patch with the resourceVersion that was validated. The object in the response
+/// replaces the present one, and the project is read again.
 pub(super) async fn finalizers(
     reconciliation: &mut Reconciliation,
     present: bool,

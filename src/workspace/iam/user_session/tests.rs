@@ -285,16 +285,16 @@ async fn a_wrong_password_is_tried_only_twice() {
         .iam
         .refuse_tokens(&[refused(401), refused(401), refused(401)]);
     let everybody = || join_all((0..40).map(|n| sessions[n % 2].current()));
-    let mut refusals = 0;
+    let mut rejections = 0;
     for result in everybody().await {
         match result.unwrap_err().failure {
-            Failure::ErrorResponse(_) => refusals += 1,
+            Failure::ErrorResponse(_) => rejections += 1,
             Failure::CircuitOpen { breaker, .. } => assert_eq!(breaker, BreakerKind::Credentials),
             other => panic!("{other}"),
         }
     }
     assert_eq!(
-        (refusals, world.iam.calls().len()),
+        (rejections, world.iam.calls().len()),
         (2, 2),
         "one for each project"
     );

@@ -11,7 +11,7 @@ use super::{
     known, manifest,
 };
 use crate::attack::finalizer::policed;
-use crate::attack::lies::WRITE_METHODS;
+use crate::attack::forged_edits::WRITE_METHODS;
 use crate::attack::victims::waiting;
 use crate::fixture::BOUND;
 use crate::plugin::{self, PluginUser};
@@ -148,10 +148,10 @@ async fn only_users_with_the_verb_can_approve_and_every_user_can_withdraw_an_app
             }
         };
         for (transition, before, after) in TRANSITIONS {
-            for road in WRITE_METHODS {
-                let name = format!("{user}-{transition}-{road:?}").to_lowercase();
+            for method in WRITE_METHODS {
+                let name = format!("{user}-{transition}-{method:?}").to_lowercase();
                 let before_it = admin.applies(&name, &manifest(&name, before)).await.unwrap();
-                let result = person.user.writes(road, &before_it, after, Forgery::None).await;
+                let result = person.user.writes(method, &before_it, after, Forgery::None).await;
                 let result = result.map_err(|error| error.to_string());
                 let approves = after.is_some() && after != before;
                 let expected = match person.approves {
@@ -159,7 +159,13 @@ async fn only_users_with_the_verb_can_approve_and_every_user_can_withdraw_an_app
                     Approves::Nothing if approves => WriteResult::MayNotApprove,
                     _ => WriteResult::Allowed,
                 };
-                judge(format!("{transition}, {road:?}"), &name, expected, after, &result);
+                judge(
+                    format!("{transition}, {method:?}"),
+                    &name,
+                    expected,
+                    after,
+                    &result,
+                );
                 if result.is_err() {
                     let after_it = admin.requests().get(&name).await.unwrap();
                     assert_eq!(after_it.data, before_it.data, "{name}");

@@ -12,7 +12,7 @@ use super::{
     bind, creator, known, kubectl, manifest,
 };
 use crate::attack::finalizer::path;
-use crate::attack::lies::{WRITE_METHODS, WriteMethod};
+use crate::attack::forged_edits::{WRITE_METHODS, WriteMethod};
 use crate::fixture::BOUND;
 
 /// The accounts that are exempted, as a GitOps tool has one; the second one lacks the verb `approve`.
@@ -25,7 +25,7 @@ const FORGERIES: [Forgery; 3] = [Forgery::None, Forgery::Name("zoe"), Forgery::R
 struct Policed {
     cluster: ControlPlane,
     namespace: Namespace,
-    /// Which creator of a request a user claimed, or which annotation a user changed, while only the second of the two
+    /// The errors for the creation of a request, and for a change of the annotation, while only the second of the two
     /// policies was installed.
     without_the_first: [String; 2],
 }

@@ -1,6 +1,6 @@
 //! Once nothing goes wrong any more, nothing stays reserved, and a request waits only where there is no room.
 
-use super::moves::{Action, Day, Luck};
+use super::moves::{Action, Day, StepResult};
 use super::world::{DESKTOPS, LIMIT, OPERATORS, World};
 
 /// Rounds within which all must settle.
@@ -41,8 +41,8 @@ impl Day {
 
     fn reconciled(&self, world: &World, operator: usize, number: usize) -> World {
         let mut world = self.taken(world, Action::Begin(operator, number));
-        while world.passes[operator][number].is_some() {
-            let next = self.taken(&world, Action::Step(operator, number, Luck::Good));
+        while world.reconciliations[operator][number].is_some() {
+            let next = self.taken(&world, Action::Step(operator, number, StepResult::Good));
             if next == world {
                 break;
             }

@@ -48,11 +48,11 @@ pub enum Act {
 ///
 /// # Panics
 /// It is one that this world does not have.
-pub fn next(pass: &Reconciliation, number: usize) -> Act {
-    let Some(project) = &pass.project else {
+pub fn next(reconciliation: &Reconciliation, number: usize) -> Act {
+    let Some(project) = &reconciliation.project else {
         return Act::Look;
     };
-    match plan(&observed(pass, project, number)) {
+    match plan(&observed(reconciliation, project, number)) {
         Step::ReadProject => Act::Look,
         Step::AcquirePermit => Act::Permit(true),
         Step::ReleasePermit => Act::Permit(false),
@@ -68,7 +68,7 @@ pub fn next(pass: &Reconciliation, number: usize) -> Act {
     }
 }
 
-fn observed(pass: &Reconciliation, project: &Project, number: usize) -> Observed {
+fn observed(reconciliation: &Reconciliation, project: &Project, number: usize) -> Observed {
     let guardrails = Guardrails {
         max_desktops_per_day: Some(LIMIT.into()),
         prepaid_desktops: Permission::Allow,
@@ -81,7 +81,7 @@ fn observed(pass: &Reconciliation, project: &Project, number: usize) -> Observed
         facts: Box::new(DesktopFacts::default()),
         details: None,
     };
-    let submission = match pass.armed {
+    let submission = match reconciliation.armed {
         None => Submission::None,
         Some((attempt, fresh)) => Submission::Signed {
             attempt: record(number, attempt, Outcome::Pending),
@@ -89,7 +89,7 @@ fn observed(pass: &Reconciliation, project: &Project, number: usize) -> Observed
         },
     };
     Observed {
-        request: request(&pass.request, number),
+        request: request(&reconciliation.request, number),
         project: Some(ProjectView {
             coordinates: Some(home()),
             obstacle: None,
@@ -98,12 +98,12 @@ fn observed(pass: &Reconciliation, project: &Project, number: usize) -> Observed
             usage: usage(project),
         }),
         project_is_fresh: true,
-        permit: if pass.permit {
+        permit: if reconciliation.permit {
             SendPermit::Held
         } else {
             SendPermit::None
         },
-        reserved: pass.reserved.map(id),
+        reserved: reconciliation.reserved.map(id),
         claim: Some(Claim::Granted),
         desktops: desktops(number).into_iter().map(|id| (id, idle())).collect(),
         single_reads: BTreeMap::new(),

@@ -15,7 +15,7 @@ pub enum Action {
     /// An operator begins with a request.
     Begin(usize, usize),
     /// It goes on with it.
-    Step(usize, usize, Luck),
+    Step(usize, usize, StepResult),
     /// Its signature grows old.
     Expire(usize, usize),
     /// The first operator reads the project, and the requests for which something is reserved.
@@ -34,13 +34,13 @@ pub enum Action {
 
 /// What happens to a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Luck {
+pub enum StepResult {
     /// It is carried out and answered.
     Good,
     /// It is lost.
     Lost,
     /// It is carried out, and the response is lost.
-    AnswerLost,
+    ResponseLost,
     /// The cloud refuses it.
     Refused,
 }
@@ -76,9 +76,9 @@ impl Day {
         }
     }
 
-    fn next(&self, pass: &Reconciliation, number: usize) -> Act {
-        let key = (pass.clone(), number);
-        self.made.get(&key, || decide::next(pass, number))
+    fn next(&self, reconciliation: &Reconciliation, number: usize) -> Act {
+        let key = (reconciliation.clone(), number);
+        self.made.get(&key, || decide::next(reconciliation, number))
     }
 
     /// What can happen.
@@ -88,7 +88,7 @@ impl Day {
             for request in 0..DESKTOPS.len() - operator {
                 self.of_pass(world, operator, request, actions);
             }
-            let works = world.passes[operator].iter().any(Option::is_some);
+            let works = world.reconciliations[operator].iter().any(Option::is_some);
             let settles = operator == 0 && world.settling.is_some();
             if world.left.faults > 0 && (works || settles) {
                 actions.push(Action::Crash(operator));
@@ -104,7 +104,7 @@ impl Day {
             if pending.is_some_and(|attempt| !world.can_be_sent(attempt)) {
                 actions.push(Action::Recover(number));
             }
-            if world.left.meddling > 0 && !request.is_submitted() {
+            if world.left.user_actions > 0 && !request.is_submitted() {
                 actions.push(Action::Change(number));
                 // Its finalizer holds it while a call may take effect.
                 actions.extend(pending.is_none().then_some(Action::Delete(number)));
@@ -114,25 +114,29 @@ impl Day {
 
     fn of_pass(&self, world: &World, operator: usize, number: usize, actions: &mut Vec<Action>) {
         let request = &world.requests[number];
-        let Some(pass) = &world.passes[operator][number] else {
+        let Some(reconciliation) = &world.reconciliations[operator][number] else {
             let is_due = !request.gone && request.pending().is_none() && !request.is_submitted();
             actions.extend(is_due.then_some(Action::Begin(operator, number)));
             return;
         };
-        let act = self.next(pass, number);
-        if act == Act::Reserve && pass.reserved.is_none() && world.next == world.left.attempts {
+        let act = self.next(reconciliation, number);
+        if act == Act::Reserve && reconciliation.reserved.is_none() && world.next == world.left.attempts {
             return;
         }
-        actions.push(Action::Step(operator, number, Luck::Good));
-        if world.left.faults > 0 && pass.answered.is_none() {
-            let lucks: &[_] = match act {
-                Act::Reserve | Act::Intend => &[Luck::Lost, Luck::AnswerLost],
-                Act::Post => &[Luck::Lost, Luck::AnswerLost, Luck::Refused],
+        actions.push(Action::Step(operator, number, StepResult::Good));
+        if world.left.faults > 0 && reconciliation.answered.is_none() {
+            let results: &[_] = match act {
+                Act::Reserve | Act::Intend => &[StepResult::Lost, StepResult::ResponseLost],
+                Act::Post => &[StepResult::Lost, StepResult::ResponseLost, StepResult::Refused],
                 _ => &[],
             };
-            actions.extend(lucks.iter().map(|luck| Action::Step(operator, number, *luck)));
+            actions.extend(
+                results
+                    .iter()
+                    .map(|result| Action::Step(operator, number, *result)),
+            );
         }
-        if pass.armed.is_some_and(|(_, fresh)| fresh) && pass.answered.is_none() {
+        if reconciliation.armed.is_some_and(|(_, fresh)| fresh) && reconciliation.answered.is_none() {
             actions.push(Action::Expire(operator, number));
         }
     }
@@ -142,7 +146,7 @@ impl Day {
         let mut world = world.clone();
         match action {
             Action::Begin(operator, number) => {
-                let pass = Reconciliation {
+                let reconciliation = Reconciliation {
                     request: world.requests[number].clone(),
                     project: Some(world.project.clone()),
                     permit: false,
@@ -150,19 +154,21 @@ impl Day {
                     armed: None,
                     answered: None,
                 };
-                world.passes[operator][number] = Some(self.alone(pass, number));
+                world.reconciliations[operator][number] = Some(self.alone(reconciliation, number));
             }
-            Action::Step(operator, number, luck) => {
-                world.left.faults -= u8::from(luck != Luck::Good);
-                let pass = world.passes[operator][number].take();
-                let next = pass.and_then(|pass| self.step(&mut world, pass, number, luck));
-                world.passes[operator][number] = next.map(|pass| self.alone(pass, number));
+            Action::Step(operator, number, result) => {
+                world.left.faults -= u8::from(result != StepResult::Good);
+                let reconciliation = world.reconciliations[operator][number].take();
+                let next = reconciliation
+                    .and_then(|reconciliation| self.step(&mut world, reconciliation, number, result));
+                world.reconciliations[operator][number] =
+                    next.map(|reconciliation| self.alone(reconciliation, number));
             }
             Action::Expire(operator, number) => {
-                let pass = world.passes[operator][number].take();
-                world.passes[operator][number] = pass.map(|mut pass| {
-                    pass.armed = pass.armed.map(|(attempt, _)| (attempt, false));
-                    self.alone(pass, number)
+                let reconciliation = world.reconciliations[operator][number].take();
+                world.reconciliations[operator][number] = reconciliation.map(|mut reconciliation| {
+                    reconciliation.armed = reconciliation.armed.map(|(attempt, _)| (attempt, false));
+                    self.alone(reconciliation, number)
                 });
             }
             Action::Find => {
@@ -185,15 +191,15 @@ impl Day {
             }
             Action::Crash(operator) => {
                 world.left.faults -= 1;
-                world.passes[operator] = [None, None];
+                world.reconciliations[operator] = [None, None];
                 world.settling = world.settling.take().filter(|_| operator != 0);
             }
             Action::Change(number) => {
-                world.left.meddling -= 1;
+                world.left.user_actions -= 1;
                 world.requests[number].version += 1;
             }
             Action::Delete(number) => {
-                world.left.meddling -= 1;
+                world.left.user_actions -= 1;
                 world.requests[number].gone = true;
             }
         }
@@ -201,43 +207,43 @@ impl Day {
     }
 
     /// Takes the steps in which nothing outside the operator has a part: nothing else can tell when they happened.
-    fn alone(&self, mut pass: Reconciliation, number: usize) -> Reconciliation {
-        while pass.answered.is_none() {
-            match self.next(&pass, number) {
-                Act::Permit(held) => pass.permit = held,
-                Act::Sign => pass.armed = pass.reserved.map(|attempt| (attempt, true)),
+    fn alone(&self, mut reconciliation: Reconciliation, number: usize) -> Reconciliation {
+        while reconciliation.answered.is_none() {
+            match self.next(&reconciliation, number) {
+                Act::Permit(held) => reconciliation.permit = held,
+                Act::Sign => reconciliation.armed = reconciliation.reserved.map(|attempt| (attempt, true)),
                 _ => break,
             }
         }
-        pass
+        reconciliation
     }
 
     /// One step of a reconciliation; `None` if it ends.
     fn step(
         &self,
         world: &mut World,
-        mut pass: Reconciliation,
+        mut reconciliation: Reconciliation,
         number: usize,
-        luck: Luck,
+        result: StepResult,
     ) -> Option<Reconciliation> {
-        if let Some((attempt, outcome)) = pass.answered {
+        if let Some((attempt, outcome)) = reconciliation.answered {
             // The response is stored regardless of the version of the object.
             world.requests[number].settle(attempt, outcome);
             return None;
         }
-        match self.next(&pass, number) {
-            Act::Look => pass.project = Some(world.project.clone()),
-            Act::Reserve => return self.reserve(world, pass, number, luck),
-            Act::Intend => return self.record_intent(world, pass, number, luck),
-            Act::Post => return Self::post(world, pass, number, luck),
+        match self.next(&reconciliation, number) {
+            Act::Look => reconciliation.project = Some(world.project.clone()),
+            Act::Reserve => return self.reserve(world, reconciliation, number, result),
+            Act::Intend => return self.record_intent(world, reconciliation, number, result),
+            Act::Post => return Self::post(world, reconciliation, number, result),
             Act::NotSent => {
-                let (attempt, _) = pass.armed?;
+                let (attempt, _) = reconciliation.armed?;
                 world.requests[number].settle(attempt, Outcome::NotSent);
                 return None;
             }
             Act::Wait(says) => {
                 let stored = &mut world.requests[number];
-                if !stored.gone && stored.version == pass.request.version && stored.says != says {
+                if !stored.gone && stored.version == reconciliation.request.version && stored.says != says {
                     stored.version += 1;
                     stored.says = says;
                 }
@@ -245,52 +251,52 @@ impl Day {
             }
             Act::StartOver | Act::Permit(_) | Act::Sign => return None,
         }
-        Some(pass)
+        Some(reconciliation)
     }
 
     fn reserve(
         &self,
         world: &mut World,
-        mut pass: Reconciliation,
+        mut reconciliation: Reconciliation,
         number: usize,
-        luck: Luck,
+        result: StepResult,
     ) -> Option<Reconciliation> {
-        let attempt = pass.reserved.unwrap_or_else(|| {
+        let attempt = reconciliation.reserved.unwrap_or_else(|| {
             world.next += 1;
             world.next - 1
         });
-        pass.reserved = Some(attempt);
-        let project = pass.project.take()?;
+        reconciliation.reserved = Some(attempt);
+        let project = reconciliation.project.take()?;
         let reserved = Reserved {
             request: number,
-            version: pass.request.version,
+            version: reconciliation.request.version,
             attempt,
             desktops: DESKTOPS[number],
         };
         let fits =
             project.version == world.project.version || self.mutant == Some(Mutant::ProjectWithoutVersion);
-        if fits && luck != Luck::Lost {
+        if fits && result != StepResult::Lost {
             let version = world.project.version;
             world.project = decide::reserve(&project, reserved);
             world.project.version = version + 1;
-            pass.project = Some(world.project.clone());
+            reconciliation.project = Some(world.project.clone());
         }
         // After a conflict the project is read again; after a lost response the reconciliation ends.
-        (luck == Luck::Good).then_some(pass)
+        (result == StepResult::Good).then_some(reconciliation)
     }
 
     fn record_intent(
         &self,
         world: &mut World,
-        mut pass: Reconciliation,
+        mut reconciliation: Reconciliation,
         number: usize,
-        luck: Luck,
+        result: StepResult,
     ) -> Option<Reconciliation> {
-        let (attempt, _) = pass.armed?;
+        let (attempt, _) = reconciliation.armed?;
         let stored = &mut world.requests[number];
-        let fits = !stored.gone && stored.version == pass.request.version;
+        let fits = !stored.gone && stored.version == reconciliation.request.version;
         let unfenced = !stored.gone && self.mutant == Some(Mutant::IntentWithoutVersion);
-        if !(fits || unfenced) || luck == Luck::Lost {
+        if !(fits || unfenced) || result == StepResult::Lost {
             return None;
         }
         // Records of refused attempts make room.
@@ -299,32 +305,32 @@ impl Day {
             .retain(|(_, outcome)| !matches!(outcome, Outcome::Rejected | Outcome::NotSent));
         stored.attempts.push((attempt, Outcome::Pending));
         stored.version += 1;
-        pass.request = stored.clone();
+        reconciliation.request = stored.clone();
         // After a lost response the object is read back, and shows the intent.
-        Some(pass)
+        Some(reconciliation)
     }
 
     fn post(
         world: &mut World,
-        mut pass: Reconciliation,
+        mut reconciliation: Reconciliation,
         number: usize,
-        luck: Luck,
+        result: StepResult,
     ) -> Option<Reconciliation> {
-        let (attempt, _) = pass.armed.take()?;
-        if matches!(luck, Luck::Good | Luck::AnswerLost) {
+        let (attempt, _) = reconciliation.armed.take()?;
+        if matches!(result, StepResult::Good | StepResult::ResponseLost) {
             world.effects.push((attempt, DESKTOPS[number]));
             let broken = within_the_daily_limit::effect(world.effective().into(), LIMIT.into(), || {
                 format!("request-{number}")
             });
             world.wrong = world.wrong.or(broken.map(|broken| broken.how));
         }
-        let answer = match luck {
-            Luck::Good => Outcome::Accepted,
-            Luck::Refused => Outcome::Rejected,
-            Luck::Lost | Luck::AnswerLost => return None,
+        let answer = match result {
+            StepResult::Good => Outcome::Accepted,
+            StepResult::Refused => Outcome::Rejected,
+            StepResult::Lost | StepResult::ResponseLost => return None,
         };
-        pass.answered = Some((attempt, answer));
-        Some(pass)
+        reconciliation.answered = Some((attempt, answer));
+        Some(reconciliation)
     }
 
     fn settle(&self, world: &mut World) {

@@ -17,7 +17,7 @@ pub struct Budget {
     /// Operators that crash, and calls that are lost or whose responses are.
     pub faults: u8,
     /// Requests that people change or delete.
-    pub meddling: u8,
+    pub user_actions: u8,
     /// Attempts for which something is reserved.
     pub attempts: u8,
 }
@@ -30,7 +30,7 @@ pub struct World {
     /// The requests, as they are stored.
     pub requests: [Request; 2],
     /// What each operator is about with each request.
-    pub passes: [[Option<Reconciliation>; 2]; OPERATORS],
+    pub reconciliations: [[Option<Reconciliation>; 2]; OPERATORS],
     /// What the first operator has read to settle reservations.
     pub settling: Option<Settling>,
     /// The attempts whose calls took effect, and how many desktops they name.
@@ -148,7 +148,7 @@ impl World {
                 reservations: vec![],
             },
             requests: [request(), request()],
-            passes: [const { [const { None }; 2] }; OPERATORS],
+            reconciliations: [const { [const { None }; 2] }; OPERATORS],
             settling: None,
             effects: vec![],
             left: budget,
@@ -164,8 +164,8 @@ impl World {
 
     /// An operator can still make the call of that attempt.
     pub fn can_be_sent(&self, attempt: u8) -> bool {
-        let mut passes = self.passes.iter().flatten().flatten();
-        passes.any(|pass| pass.armed == Some((attempt, true)))
+        let mut reconciliations = self.reconciliations.iter().flatten().flatten();
+        reconciliations.any(|reconciliation| reconciliation.armed == Some((attempt, true)))
     }
 }
 

@@ -16,18 +16,18 @@ use crate::world::{
 
 impl Protocol {
     /// What follows from the time for a reconciliation of an operator.
-    pub fn facts(&self, world: &World, operator: usize, pass: &Reconciliation) -> Facts {
+    pub fn facts(&self, world: &World, operator: usize, reconciliation: &Reconciliation) -> Facts {
         let it = &world.operators[operator];
-        let mut situation = self.situation(world, it, pass.request);
+        let mut situation = self.situation(world, it, reconciliation.request);
         situation.first_saw = it.memory.first_saw;
         situation.finalizer = it.memory.finalizer;
-        situation.began = pass.began;
+        situation.began = reconciliation.began;
         self.rules.facts(&self.requests, &situation)
     }
 
     fn situation(&self, world: &World, it: &Operator, request: RequestId) -> Situation {
         let recorded = self.requests.get(request).outcomes;
-        let age = |attempt: usize| world.calls[attempt].map_or(self.config.oldest(), |letter| letter.age);
+        let age = |attempt: usize| world.calls[attempt].map_or(self.config.oldest(), |call| call.age);
         Situation {
             request,
             ages: std::array::from_fn(|attempt| recorded[attempt].map_or(0, |_| age(attempt))),
@@ -67,26 +67,31 @@ impl Protocol {
     }
 
     /// The attempts that depend on when a reconciliation began: those whose expiry it waits for.
-    fn told_by(&self, pass: &Reconciliation) -> Set {
-        self.requests.get(pass.request).doubtful() | pass.submits()
+    fn told_by(&self, reconciliation: &Reconciliation) -> Set {
+        self.requests.get(reconciliation.request).doubtful() | reconciliation.submits()
     }
 
     /// If clocks are true, it only matters whether a call had expired when the reconciliation began; times between
     /// which nothing can be distinguished become one.
     pub(super) fn round_beginning(&self, world: &mut World, operator: usize) {
-        let Some(pass) = world.operators[operator].pass.filter(|pass| pass.began > 0) else {
+        let Some(reconciliation) = world.operators[operator]
+            .reconciliation
+            .filter(|reconciliation| reconciliation.began > 0)
+        else {
             return;
         };
-        let ages = names::members(self.told_by(&pass))
-            .map(|attempt| world.calls[attempt].map_or(self.config.oldest(), |letter| letter.age));
+        let ages = names::members(self.told_by(&reconciliation))
+            .map(|attempt| world.calls[attempt].map_or(self.config.oldest(), |call| call.age));
         let began = match ages.max() {
             None => 0,
-            Some(_) if self.config.clock_faults > 0 => pass.began,
-            Some(_) if self.facts(world, operator, &pass).expired => pass.began.min(JOB_VISIBILITY_TIMEOUT),
+            Some(_) if self.config.clock_faults > 0 => reconciliation.began,
+            Some(_) if self.facts(world, operator, &reconciliation).expired => {
+                reconciliation.began.min(JOB_VISIBILITY_TIMEOUT)
+            }
             Some(age) => age.unsigned_abs(),
         };
-        if let Some(pass) = &mut world.operators[operator].pass {
-            pass.began = began;
+        if let Some(reconciliation) = &mut world.operators[operator].reconciliation {
+            reconciliation.began = began;
         }
     }
 
@@ -124,11 +129,11 @@ impl Protocol {
     pub(super) fn tick(&self, world: &mut World) {
         let oldest = self.config.oldest();
         let growing = names::set(
-            (0..ATTEMPTS).filter(|attempt| world.calls[*attempt].is_some_and(|letter| letter.age < oldest)),
+            (0..ATTEMPTS).filter(|attempt| world.calls[*attempt].is_some_and(|call| call.age < oldest)),
         );
-        for letter in world.calls.iter_mut().flatten() {
-            letter.age = (letter.age + 1).min(oldest);
-            letter.gateway_age = (letter.gateway_age + 1).min(oldest);
+        for call in world.calls.iter_mut().flatten() {
+            call.age = (call.age + 1).min(oldest);
+            call.gateway_age = (call.gateway_age + 1).min(oldest);
         }
         let passed = if self.config.clock_faults > 0 {
             self.config.far()
@@ -143,9 +148,9 @@ impl Protocol {
             if let Some(claim) = &mut it.claim {
                 claim.first_saw = older(claim.first_saw, longest);
             }
-            if let Some(pass) = &mut it.pass {
-                let told_by = self.told_by(pass) & growing;
-                pass.age(told_by != 0 || self.config.clock_faults == 0);
+            if let Some(reconciliation) = &mut it.reconciliation {
+                let told_by = self.told_by(reconciliation) & growing;
+                reconciliation.age(told_by != 0 || self.config.clock_faults == 0);
             }
         }
         if self.config.lacks(Mutant::SignedWhenSent) {
@@ -164,7 +169,7 @@ impl Memory {
         self.first_saw = older(self.first_saw, longest);
         self.idle = older(self.idle, JOB_VISIBILITY_TIMEOUT);
         [self.finalizer] = older([self.finalizer], MAX_SIGNATURE_AGE);
-        if let Some(look) = &mut self.look {
+        if let Some(look) = &mut self.first_evidence {
             look.age = (look.age + 1).min(JOB_VISIBILITY_TIMEOUT);
         }
     }
@@ -193,21 +198,25 @@ impl Reconciliation {
 impl World {
     /// An operator is slow to send or the network to deliver: a fault, if time passes now.
     pub fn is_slow(&self) -> bool {
-        let signed_now = |attempt: u8| self.calls[usize::from(attempt)].is_some_and(|letter| letter.age == 0);
+        let signed_now = |attempt: u8| self.calls[usize::from(attempt)].is_some_and(|call| call.age == 0);
         let armed = |held| matches!(held, Held::Armed(draft) if draft.age == 0 && signed_now(draft.attempt));
-        let mut passes = self.operators.iter().filter_map(|it| it.pass);
-        let flying = |(attempt, letter): (usize, &Option<SignedCall>)| {
-            let new =
-                letter.is_some_and(|letter| letter.post == CallState::InFlight && letter.gateway_age <= 0);
+        let mut reconciliations = self.operators.iter().filter_map(|it| it.reconciliation);
+        let flying = |(attempt, call): (usize, &Option<SignedCall>)| {
+            let new = call.is_some_and(|call| call.state == CallState::InFlight && call.gateway_age <= 0);
             new && self.listener(attempt).is_some()
         };
-        passes.any(|pass| armed(pass.held)) || self.calls.iter().enumerate().any(flying)
+        reconciliations.any(|reconciliation| armed(reconciliation.held))
+            || self.calls.iter().enumerate().any(flying)
     }
 
     /// What is signed when it is sent is never too old to be sent.
     fn refresh_drafts(&mut self) {
         for it in &mut self.operators {
-            if let Some(Held::Armed(draft)) = it.pass.as_mut().map(|pass| &mut pass.held) {
+            if let Some(Held::Armed(draft)) = it
+                .reconciliation
+                .as_mut()
+                .map(|reconciliation| &mut reconciliation.held)
+            {
                 draft.age = 0;
             }
         }

@@ -7,15 +7,15 @@ use crate::names::{self, Set};
 use crate::world::{Answer, CallState, Cloud, DesktopRead, Held, Job, ReadState, Row, SubJobList, World};
 
 impl Protocol {
-    pub(super) fn arrive(&self, world: &mut World, attempt: usize, fate: CallResult) {
-        let harmless = matches!(fate, CallResult::Accepted | CallResult::Expired);
+    pub(super) fn arrive(&self, world: &mut World, attempt: usize, result: CallResult) {
+        let harmless = matches!(result, CallResult::Accepted | CallResult::Expired);
         world.faults = world.faults.saturating_sub(u8::from(!harmless));
-        if fate.takes_effect() {
+        if result.takes_effect() {
             world.judge_effect(attempt);
             world.accept(attempt);
         }
         let listener = world.listener(attempt);
-        let answer = match fate {
+        let answer = match result {
             CallResult::Accepted => Answer::Accepted,
             CallResult::NotSent => Answer::NotSent,
             CallResult::Throttled => Answer::Throttled,
@@ -24,10 +24,10 @@ impl Protocol {
             _ => self.doubt(),
         };
         let again = answer == Answer::Doubt && self.config.lacks(Mutant::ClientRetries);
-        if let Some(letter) = &mut world.calls[attempt]
+        if let Some(call) = &mut world.calls[attempt]
             && !(again && listener.is_some())
         {
-            letter.post = CallState::Over;
+            call.state = CallState::Over;
         }
         if let (Some(operator), false) = (listener, again) {
             if !matches!(answer, Answer::NotSent | Answer::Doubt) {
@@ -49,16 +49,16 @@ impl Protocol {
 
 impl World {
     pub(super) fn give_up(&mut self, operator: usize, answer: Answer) {
-        if let Some(pass) = &mut self.operators[operator].pass
-            && let Held::Waiting(attempt) = pass.held
+        if let Some(reconciliation) = &mut self.operators[operator].reconciliation
+            && let Held::Waiting(attempt) = reconciliation.held
         {
-            pass.held = Held::Answered(attempt, answer);
+            reconciliation.held = Held::Answered(attempt, answer);
         }
     }
 
     pub(super) fn accept(&mut self, attempt: usize) {
-        if let Some(letter) = self.calls[attempt] {
-            self.cloud.jobs[attempt] = Some(Job::new(letter.body & !self.cloud.gone));
+        if let Some(call) = self.calls[attempt] {
+            self.cloud.jobs[attempt] = Some(Job::new(call.body & !self.cloud.gone));
         }
     }
 

@@ -27,8 +27,8 @@ impl Protocol {
                 Held::Armed(draft) => Some(draft.attempt),
                 Held::Waiting(attempt) | Held::Answered(attempt, _) => Some(attempt),
             };
-            let mut passes = world.operators.iter().filter_map(|it| it.pass);
-            passes.any(|pass| of(pass.held) == Some(small(attempt)))
+            let mut reconciliations = world.operators.iter().filter_map(|it| it.reconciliation);
+            reconciliations.any(|reconciliation| of(reconciliation.held) == Some(small(attempt)))
         };
         for attempt in 0..ATTEMPTS {
             let on_its_way = world
@@ -38,7 +38,7 @@ impl Protocol {
             let recorded = claimed
                 .chain(world.object.map(|object| object.request))
                 .any(|request| self.requests.get(request).outcomes[attempt].is_some());
-            let flying = world.calls[attempt].is_some_and(|letter| letter.post == CallState::InFlight);
+            let flying = world.calls[attempt].is_some_and(|call| call.state == CallState::InFlight);
             let effect = world.cloud.jobs[attempt].is_some();
             if !recorded && !flying && !effect && !on_its_way && !held(world, attempt) {
                 world.calls[attempt] = None;
@@ -46,10 +46,13 @@ impl Protocol {
         }
         for it in &mut world.operators {
             let of = |pending| move |look: &FirstEvidence| names::has(pending, usize::from(look.attempt));
-            it.memory.look = it.memory.look.filter(of(pending));
-            if let Some(pass) = &mut it.pass {
-                let pending = self.requests.get(pass.request).with(|o| o == Outcome::Pending);
-                pass.look = pass.look.filter(of(pending));
+            it.memory.first_evidence = it.memory.first_evidence.filter(of(pending));
+            if let Some(reconciliation) = &mut it.reconciliation {
+                let pending = self
+                    .requests
+                    .get(reconciliation.request)
+                    .with(|o| o == Outcome::Pending);
+                reconciliation.first_evidence = reconciliation.first_evidence.filter(of(pending));
             }
         }
     }
@@ -94,7 +97,7 @@ impl Operator {
     /// The same without pass and memory.
     pub(super) fn forgetting(self) -> Self {
         Self {
-            pass: None,
+            reconciliation: None,
             memory: Memory::default(),
             ..self
         }
@@ -119,7 +122,7 @@ impl Reconciliation {
             asked: 0,
             jobs: Default::default(),
             read_failure: false,
-            look: None,
+            first_evidence: None,
             began: 0,
             held: Held::Nothing,
         }

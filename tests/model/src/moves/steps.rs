@@ -25,8 +25,8 @@ impl Protocol {
                 ..Memory::default()
             };
         }
-        it.pass = Some(Reconciliation {
-            look: it.memory.look,
+        it.reconciliation = Some(Reconciliation {
+            first_evidence: it.memory.first_evidence,
             ..Reconciliation::new(object)
         });
     }
@@ -34,10 +34,13 @@ impl Protocol {
     /// Brings what an operator knows of the time up to date, as the shipped shell does before every step.
     pub(super) fn refresh(&self, world: &mut World, operator: usize) {
         let it = &mut world.operators[operator];
-        let Some(pass) = &mut it.pass else { return };
-        self.decisions.drop_stale(&self.requests, pass);
+        let Some(reconciliation) = &mut it.reconciliation else {
+            return;
+        };
+        self.decisions.drop_stale(&self.requests, reconciliation);
         if self.config.clock_faults > 0 {
-            self.rules.saw(&self.requests, pass.request, &mut it.memory);
+            self.rules
+                .saw(&self.requests, reconciliation.request, &mut it.memory);
         }
     }
 
@@ -47,24 +50,29 @@ impl Protocol {
         while let Some(act) = self.next_act(world, operator) {
             let held = self.claim_lasts(world, &world.operators[operator]);
             let it = &mut world.operators[operator];
-            let Some(pass) = &mut it.pass else { return };
+            let Some(reconciliation) = &mut it.reconciliation else {
+                return;
+            };
             match act {
                 Act::ReadProject => {
-                    pass.project = true;
-                    pass.project_is_fresh = true;
+                    reconciliation.project = true;
+                    reconciliation.project_is_fresh = true;
                 }
-                Act::Claim => pass.claim = Some(if held { Claim::Reserved } else { Claim::Granted }),
-                Act::ReleasePermit => pass.permit = SendPermit::Returned,
-                Act::ReadOwner(job) => pass.asked |= names::only(job),
+                Act::Claim => {
+                    reconciliation.claim = Some(if held { Claim::Reserved } else { Claim::Granted })
+                }
+                Act::ReleasePermit => reconciliation.permit = SendPermit::Returned,
+                Act::ReadOwner(job) => reconciliation.asked |= names::only(job),
                 Act::Sign(batch) => self.sign(world, operator, batch),
                 Act::Wait(found) => {
                     if let Some((attempt, found)) = found {
-                        let request = &self.requests.get(pass.request).request;
-                        it.memory.record_evidence(attempt, found, pass.began, request);
+                        let request = &self.requests.get(reconciliation.request).request;
+                        it.memory
+                            .record_evidence(attempt, found, reconciliation.began, request);
                     }
                     self.waits(world, operator);
                 }
-                Act::StartOver | Act::Rest | Act::Illegal => it.pass = None,
+                Act::StartOver | Act::Rest | Act::Illegal => it.reconciliation = None,
                 _ => return,
             }
         }
@@ -73,14 +81,14 @@ impl Protocol {
     /// A reconciliation ends with a wait. If it has seen the current object, and could have restored the finalizer, it
     /// has.
     fn waits(&self, world: &mut World, operator: usize) {
-        let Some(pass) = world.operators[operator].pass else {
+        let Some(reconciliation) = world.operators[operator].reconciliation else {
             return;
         };
-        if world.replaced && pass.current {
-            let facts = self.facts(world, operator, &pass);
+        if world.replaced && reconciliation.current {
+            let facts = self.facts(world, operator, &reconciliation);
             world.replaced = !facts.finalizer_due || facts.stopping;
         }
-        world.operators[operator].pass = None;
+        world.operators[operator].reconciliation = None;
     }
 
     pub(super) fn sign(&self, world: &mut World, operator: usize, batch: Batch) {
@@ -92,20 +100,20 @@ impl Protocol {
         };
         let free = (0..limit).find(|attempt| world.calls[*attempt].is_none());
         let it = &mut world.operators[operator];
-        let (Some(attempt), Some(pass)) = (free, &mut it.pass) else {
-            it.pass = None;
+        let (Some(attempt), Some(reconciliation)) = (free, &mut it.reconciliation) else {
+            it.reconciliation = None;
             return;
         };
         it.memory.idle = Default::default();
-        pass.task = true;
-        pass.held = Held::Armed(Draft {
+        reconciliation.task = true;
+        reconciliation.held = Held::Armed(Draft {
             attempt: small(attempt),
             age: 0,
             batch,
         });
-        let (uid, signed) = (pass.uid, -it.wall);
+        let (uid, signed) = (reconciliation.uid, -it.wall);
         let reassigned =
-            names::members(batch.body).filter(|d| pass.desktops[*d].is_some_and(|d| d.reassigned));
+            names::members(batch.body).filter(|d| reconciliation.desktops[*d].is_some_and(|d| d.reassigned));
         let reassigned = names::set(reassigned);
         world.forget_namesakes(attempt);
         world.calls[attempt] = Some(SignedCall {
@@ -116,12 +124,15 @@ impl Protocol {
             gateway_age: signed,
             stored: false,
             given_up: false,
-            post: CallState::Unsent,
+            state: CallState::Unsent,
         });
     }
 
-    pub(super) fn step(&self, world: &mut World, operator: usize, luck: StepResult) {
-        if let Some(kind) = world.operators[operator].pass.and_then(|pass| pass.reload) {
+    pub(super) fn step(&self, world: &mut World, operator: usize, result: StepResult) {
+        if let Some(kind) = world.operators[operator]
+            .reconciliation
+            .and_then(|reconciliation| reconciliation.reload)
+        {
             self.reload(world, operator, kind);
             return;
         }
@@ -129,8 +140,8 @@ impl Protocol {
             return;
         };
         let cloud = world.cloud;
-        if act.reads_the_cloud() && luck != StepResult::ReadFailure {
-            let date = if let StepResult::FalseDate(date) = luck {
+        if act.reads_the_cloud() && result != StepResult::ReadFailure {
+            let date = if let StepResult::FalseDate(date) = result {
                 date
             } else {
                 world.cloud_clock
@@ -139,47 +150,51 @@ impl Protocol {
         }
         let blind = self.config.lacks(Mutant::EvidenceIgnored) && self.in_doubt(world, operator);
         let it = &mut world.operators[operator];
-        let Some(pass) = &mut it.pass else { return };
-        pass.task &= matches!(
+        let Some(reconciliation) = &mut it.reconciliation else {
+            return;
+        };
+        reconciliation.task &= matches!(
             act,
             Act::Post(_) | Act::Write(WriteKind::Intent(_) | WriteKind::Outcome, _)
         );
         if matches!(act, Act::ReadDesktops(_) | Act::ReadDesktop(_) | Act::ReadSubJobs) {
-            pass.project_is_fresh = false;
-            pass.read = pass.read.or(Some(0));
+            reconciliation.project_is_fresh = false;
+            reconciliation.read = reconciliation.read.or(Some(0));
         }
-        pass.read_failure |= luck == StepResult::ReadFailure;
+        reconciliation.read_failure |= result == StepResult::ReadFailure;
         match act {
-            _ if luck == StepResult::ReadFailure => {}
+            _ if result == StepResult::ReadFailure => {}
             Act::ReadDesktops(set) => {
                 for desktop in names::members(set) {
-                    let look = if blind {
+                    let state = if blind {
                         ReadState::Idle
                     } else {
                         cloud.listed(desktop)
                     };
-                    let read = self.rules.read(desktop, look, &mut it.memory);
-                    pass.desktops[desktop] = Some(cloud.with_user(desktop, read));
+                    let read = self.rules.read(desktop, state, &mut it.memory);
+                    reconciliation.desktops[desktop] = Some(cloud.with_user(desktop, read));
                 }
             }
             Act::ReadDesktop(desktop) => {
                 let read = self.rules.read(desktop, cloud.shown(desktop), &mut it.memory);
-                pass.desktops[desktop] = Some(cloud.with_user(desktop, read));
+                reconciliation.desktops[desktop] = Some(cloud.with_user(desktop, read));
             }
             Act::ReadSubJobs => {
                 let mut sub_job_list = cloud.sub_job_list();
                 if blind {
                     sub_job_list.rows = Default::default();
                 }
-                sub_job_list.complete = luck != StepResult::Incomplete;
-                pass.sub_job_list = Some(sub_job_list);
+                sub_job_list.complete = result != StepResult::Incomplete;
+                reconciliation.sub_job_list = Some(sub_job_list);
             }
-            Act::ReadJob(job) => pass.jobs[job] = Some(cloud.row(job)),
+            Act::ReadJob(job) => reconciliation.jobs[job] = Some(cloud.row(job)),
             // It was waited for, and everything else went on meanwhile.
-            Act::AcquirePermit => (pass.permit, pass.project_is_fresh) = (SendPermit::Held, false),
-            Act::Write(kind, to) => self.write(world, operator, (kind, to), luck),
+            Act::AcquirePermit => {
+                (reconciliation.permit, reconciliation.project_is_fresh) = (SendPermit::Held, false)
+            }
+            Act::Write(kind, to) => self.write(world, operator, (kind, to), result),
             Act::Post(attempt) => {
-                pass.permit = SendPermit::None;
+                reconciliation.permit = SendPermit::None;
                 self.post(world, operator, usize::from(attempt));
             }
             _ => {}
@@ -187,23 +202,23 @@ impl Protocol {
     }
 
     pub(super) fn in_doubt(&self, world: &World, operator: usize) -> bool {
-        let pass = world.operators[operator].pass;
-        pass.is_some_and(|pass| self.requests.get(pass.request).doubtful() != 0)
+        let reconciliation = world.operators[operator].reconciliation;
+        reconciliation.is_some_and(|reconciliation| self.requests.get(reconciliation.request).doubtful() != 0)
     }
 
     pub(super) fn post(&self, world: &mut World, operator: usize, attempt: usize) {
         let stored = world.operators[operator]
-            .pass
-            .map(|pass| self.requests.get(pass.request));
+            .reconciliation
+            .map(|reconciliation| self.requests.get(reconciliation.request));
         world.judge_post(attempt, stored);
-        if let Some(letter) = &mut world.calls[attempt] {
-            letter.post = CallState::InFlight;
+        if let Some(call) = &mut world.calls[attempt] {
+            call.state = CallState::InFlight;
             if self.config.lacks(Mutant::SignedWhenSent) {
-                letter.gateway_age = -world.operators[operator].wall;
+                call.gateway_age = -world.operators[operator].wall;
             }
         }
-        if let Some(pass) = &mut world.operators[operator].pass {
-            pass.held = Held::Waiting(small(attempt));
+        if let Some(reconciliation) = &mut world.operators[operator].reconciliation {
+            reconciliation.held = Held::Waiting(small(attempt));
         }
     }
 }
@@ -214,9 +229,9 @@ impl World {
         for it in &mut self.operators {
             it.memory.first_saw[attempt] = None;
             let other = |look: &FirstEvidence| usize::from(look.attempt) != attempt;
-            it.memory.look = it.memory.look.filter(other);
-            if let Some(pass) = &mut it.pass {
-                pass.look = pass.look.filter(other);
+            it.memory.first_evidence = it.memory.first_evidence.filter(other);
+            if let Some(reconciliation) = &mut it.reconciliation {
+                reconciliation.first_evidence = reconciliation.first_evidence.filter(other);
             }
         }
     }

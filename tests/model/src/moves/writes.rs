@@ -17,19 +17,19 @@ impl Protocol {
         world: &mut World,
         operator: usize,
         write: (WriteKind, RequestId),
-        luck: StepResult,
+        result: StepResult,
     ) {
         let (kind, to) = write;
         let carried_out = self.would_write(world, operator);
         if kind == WriteKind::AddFinalizer {
             world.operators[operator].memory.finalizer = Some(0);
         }
-        match luck {
+        match result {
             StepResult::Late => {
                 world.delayed_write = Some(DelayedWrite { request: to, kind });
                 world.failed(operator, kind);
             }
-            StepResult::AnswerLost => {
+            StepResult::ResponseLost => {
                 self.store(world, None, kind, to);
                 world.failed(operator, kind);
             }
@@ -45,7 +45,7 @@ impl Protocol {
 
     /// A mutant writes over a newer object.
     pub(super) fn goes_over(&self, world: &World, operator: usize, kind: WriteKind) -> bool {
-        let same = world.operators[operator].pass.map(|p| p.uid) == world.object.map(|o| o.uid);
+        let same = world.operators[operator].reconciliation.map(|p| p.uid) == world.object.map(|o| o.uid);
         let mutant = match kind {
             WriteKind::Intent(_) => Mutant::IntentWithoutResourceVersion,
             WriteKind::AddFinalizer | WriteKind::DropFinalizer => return false,
@@ -62,16 +62,16 @@ impl Protocol {
         match kind {
             WriteKind::AddFinalizer | WriteKind::DropFinalizer if gone => *it = it.forgetting(),
             WriteKind::AddFinalizer | WriteKind::DropFinalizer => {
-                if let Some(pass) = &mut it.pass {
-                    pass.project_is_fresh = false;
+                if let Some(reconciliation) = &mut it.reconciliation {
+                    reconciliation.project_is_fresh = false;
                 }
             }
             WriteKind::Outcome => {
-                if let Some(pass) = &mut it.pass {
-                    pass.held = Held::Nothing;
+                if let Some(reconciliation) = &mut it.reconciliation {
+                    reconciliation.held = Held::Nothing;
                     // What was read before the call says nothing about the time after it.
-                    if pass.task {
-                        pass.forget_reads();
+                    if reconciliation.task {
+                        reconciliation.forget_reads();
                     }
                 }
             }
@@ -85,13 +85,13 @@ impl Protocol {
         let Some(object) = world.object else { return };
         let (old, new) = (self.requests.get(object.request), self.requests.get(to));
         if let WriteKind::Intent(attempt) = kind
-            && let Some(letter) = &mut world.calls[usize::from(attempt)]
+            && let Some(call) = &mut world.calls[usize::from(attempt)]
         {
-            letter.stored = true;
+            call.stored = true;
         }
         for attempt in names::members(new.with(|o| o == Outcome::Abandoned)) {
-            if let Some(letter) = &mut world.calls[attempt] {
-                letter.given_up = true;
+            if let Some(call) = &mut world.calls[attempt] {
+                call.given_up = true;
             }
         }
         world.judge_write(old, new, self.config.window());
@@ -105,9 +105,11 @@ impl Protocol {
             return;
         }
         world.touch(to);
-        if let Some(pass) = writer.and_then(|writer| world.operators[writer].pass.as_mut()) {
-            pass.request = to;
-            pass.current = true;
+        if let Some(reconciliation) =
+            writer.and_then(|writer| world.operators[writer].reconciliation.as_mut())
+        {
+            reconciliation.request = to;
+            reconciliation.current = true;
         }
         if kind == WriteKind::DropFinalizer && new.request.deleting {
             let lands = world.something_can_land(self.config.window());
@@ -129,16 +131,18 @@ impl Protocol {
     pub(super) fn reload(&self, world: &mut World, operator: usize, kind: WriteKind) {
         let object = world.object;
         let it = &mut world.operators[operator];
-        let Some(pass) = &mut it.pass else { return };
-        let Some(object) = object.filter(|object| object.uid == pass.uid) else {
-            it.pass = None;
+        let Some(reconciliation) = &mut it.reconciliation else {
             return;
         };
-        pass.request = object.request;
-        pass.current = true;
-        pass.reload = None;
+        let Some(object) = object.filter(|object| object.uid == reconciliation.uid) else {
+            it.reconciliation = None;
+            return;
+        };
+        reconciliation.request = object.request;
+        reconciliation.current = true;
+        reconciliation.reload = None;
         let known = self.requests.get(object.request);
-        let goes_on = match (kind, pass.held) {
+        let goes_on = match (kind, reconciliation.held) {
             (WriteKind::Intent(attempt), _) => known.outcomes[usize::from(attempt)].is_some(),
             // Where the record is not asked for any more, storing it again would change nothing.
             _ => matches!(
@@ -147,7 +151,7 @@ impl Protocol {
             ),
         };
         if !goes_on {
-            world.operators[operator].pass = None;
+            world.operators[operator].reconciliation = None;
         }
     }
 }
@@ -160,8 +164,8 @@ impl World {
         }
         self.delayed_write = None;
         for it in &mut self.operators {
-            if let Some(pass) = &mut it.pass {
-                pass.current = false;
+            if let Some(reconciliation) = &mut it.reconciliation {
+                reconciliation.current = false;
             }
         }
     }
@@ -169,15 +173,17 @@ impl World {
     /// A write failed, or its response was lost.
     pub(super) fn failed(&mut self, operator: usize, kind: WriteKind) {
         let it = &mut self.operators[operator];
-        let Some(pass) = &mut it.pass else { return };
-        if pass.task {
-            pass.reload = Some(kind);
+        let Some(reconciliation) = &mut it.reconciliation else {
+            return;
+        };
+        if reconciliation.task {
+            reconciliation.reload = Some(kind);
             // A task that has begun to record that it did not send never sends.
-            if let (WriteKind::Outcome, Held::Armed(draft)) = (kind, &mut pass.held) {
+            if let (WriteKind::Outcome, Held::Armed(draft)) = (kind, &mut reconciliation.held) {
                 draft.age = MAX_SIGNATURE_AGE;
             }
         } else {
-            it.pass = None;
+            it.reconciliation = None;
         }
     }
 }

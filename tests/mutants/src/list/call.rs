@@ -107,11 +107,11 @@ pub(super) const MUTANTS: &[Mutant] = &[
         does: "A password that IAM rejects is sent again, which can lock the user",
         edits: &[Edit {
             file: "src/workspace/iam/user_session.rs",
-            find: "        let result = self.iam.create_token(&self.login, &self.project).await;
+            find: "        let result = self.iam.create_token(&self.password, &self.project).await;
 ",
-            replace: "        let mut result = self.iam.create_token(&self.login, &self.project).await;
+            replace: "        let mut result = self.iam.create_token(&self.password, &self.project).await;
         if result.is_err() {
-            result = self.iam.create_token(&self.login, &self.project).await;
+            result = self.iam.create_token(&self.password, &self.project).await;
         }
 ",
         }],

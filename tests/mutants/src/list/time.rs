@@ -8,8 +8,8 @@ pub(super) const MUTANTS: &[Mutant] = &[
         does: "The `Date` of a single response sets the service's clock",
         edits: &[Edit {
             file: "src/plan/clocks.rs",
-            find: "            SAMPLES_TO_CORRECT\n        } else {\n            2\n        };",
-            replace: "            SAMPLES_TO_CORRECT\n        } else {\n            SAMPLES_TO_CORRECT / 3\n        };",
+            find: "        let enough = if self.known.is_some() {\n            SAMPLES_TO_CORRECT\n        } else {\n            2\n        };\n",
+            replace: "        let enough = SAMPLES_TO_CORRECT / 3;\n",
         }],
         trials: &[Trial {
             layer: Layer::Unit,

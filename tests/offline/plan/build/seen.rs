@@ -339,14 +339,9 @@ impl Seen {
         self.with(|o| o.submission = Submission::Signed { attempt, fresh })
     }
 
-    pub(crate) fn answered(self, answer: PostResult) -> Self {
+    pub(crate) fn answered(self, result: PostResult) -> Self {
         let attempt = nonce("n1");
-        self.with(|o| {
-            o.submission = Submission::Responded {
-                attempt,
-                result: answer,
-            }
-        })
+        self.with(|o| o.submission = Submission::Responded { attempt, result })
     }
 
     pub(crate) fn underway(self) -> Self {

@@ -14,18 +14,26 @@ const DAY: i64 = 24 * 60;
 
 impl Walk {
     /// The write may conflict, and the response to it may be lost.
-    pub(super) fn reserve(&mut self, pass: &mut Reconciliation, count: usize) -> Result<(), String> {
-        let id = match pass.seen.reserved.clone() {
+    pub(super) fn reserve(
+        &mut self,
+        reconciliation: &mut Reconciliation,
+        count: usize,
+    ) -> Result<(), String> {
+        let id = match reconciliation.seen.reserved.clone() {
             Some(id) => id,
             None => self.new_attempt(),
         };
-        pass.seen.reserved = Some(id.clone());
-        let project = pass.seen.project.as_mut().ok_or("no project was read")?;
+        reconciliation.seen.reserved = Some(id.clone());
+        let project = reconciliation
+            .seen
+            .project
+            .as_mut()
+            .ok_or("no project was read")?;
         let reservation = Reservation {
             attempt_id: id,
             request: "leaver".to_owned(),
-            uid: pass.seen.request.uid.clone(),
-            resource_version: pass.seen.request.resource_version.clone(),
+            uid: reconciliation.seen.request.uid.clone(),
+            resource_version: reconciliation.seen.request.resource_version.clone(),
             desktops: i32::try_from(count).map_err(|error| error.to_string())?,
             reserved_at: minute(self.cloud.now),
         };
@@ -35,22 +43,26 @@ impl Walk {
             return Err(format!("more is reserved than {limit:?}: {usage:?}"));
         }
         let (conflicts, lost) = (self.dice.bad(), self.dice.bad());
-        if !conflicts && pass.usage_version == self.usage_version {
+        if !conflicts && reconciliation.usage_version == self.usage_version {
             self.usage = usage.clone();
             self.usage_version += 1;
             if !lost {
-                pass.usage_version = self.usage_version;
+                reconciliation.usage_version = self.usage_version;
                 project.usage = usage;
                 return Ok(());
             }
         }
-        pass.seen.project_is_fresh = false;
+        reconciliation.seen.project_is_fresh = false;
         Ok(())
     }
 
     /// What is sent is reserved, if the project had a limit when it was last read.
-    pub(super) fn is_reserved(&self, pass: &Reconciliation, attempt: &Attempt) -> Result<(), String> {
-        let guardrails = pass.seen.guardrails();
+    pub(super) fn is_reserved(
+        &self,
+        reconciliation: &Reconciliation,
+        attempt: &Attempt,
+    ) -> Result<(), String> {
+        let guardrails = reconciliation.seen.guardrails();
         let limited = guardrails.is_some_and(|guardrails| guardrails.max_desktops_per_day.is_some());
         let is_it = |r: &Reservation| {
             r.attempt_id == attempt.id

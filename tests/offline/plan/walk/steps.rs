@@ -22,74 +22,80 @@ use super::{Reconciliation, Then, Walk, uptime};
 
 impl Walk {
     /// Carries out a step.
-    pub(super) fn take(&mut self, pass: &mut Reconciliation, step: &Step) -> Result<Then, String> {
+    pub(super) fn take(&mut self, reconciliation: &mut Reconciliation, step: &Step) -> Result<Then, String> {
         match step {
-            Step::ReadProject => self.read_project(pass),
+            Step::ReadProject => self.read_project(reconciliation),
             Step::ClaimDesktops => {
-                let seen = Seen(pass.seen.clone());
+                let seen = Seen(reconciliation.seen.clone());
                 let asked = if self.around.claimed_by_another {
                     seen.conflicting_request(None)
                 } else {
                     seen.claimed()
                 };
-                pass.seen = asked.0;
+                reconciliation.seen = asked.0;
             }
             Step::ReadOwner(job) => {
                 let others = !self.cloud.effects.iter().any(|(_, ours, _)| ours == job) && self.dice.bad();
-                pass.seen.owned_by_other_request.insert(job.clone(), others);
+                reconciliation
+                    .seen
+                    .owned_by_other_request
+                    .insert(job.clone(), others);
             }
-            Step::ReadDesktops(ids) => self.read_desktops(pass, ids),
+            Step::ReadDesktops(ids) => self.read_desktops(reconciliation, ids),
             Step::ReadDesktop(id) => {
-                if self.readable(pass) {
+                if self.readable(reconciliation) {
                     let view = self.cloud.read_desktop(id, &mut self.dice);
-                    self.saw(pass, id, view);
-                    pass.seen.single_reads.insert(id.folded(), SingleRead::Succeeded);
+                    self.saw(reconciliation, id, view);
+                    reconciliation
+                        .seen
+                        .single_reads
+                        .insert(id.folded(), SingleRead::Succeeded);
                 }
             }
             Step::ReadDetails(ids) => {
-                if self.readable(pass) {
+                if self.readable(reconciliation) {
                     for id in ids {
-                        let seen = pass.seen.desktops.get_mut(&id.folded()).unwrap();
+                        let seen = reconciliation.seen.desktops.get_mut(&id.folded()).unwrap();
                         seen.details = Some(Box::new(pay_per_use()));
                     }
                 }
             }
             Step::ReadSubJobs => {
-                if self.readable(pass) {
+                if self.readable(reconciliation) {
                     let sub_job_list = self.cloud.sub_job_list(&mut self.dice);
-                    let (ids, now) = (&pass.seen.request.desktop_ids, uptime(self.cloud.now));
+                    let (ids, now) = (&reconciliation.seen.request.desktop_ids, uptime(self.cloud.now));
                     for id in self.memory.plan.observe_sub_jobs(&sub_job_list, ids, now) {
-                        if let Some(desktop) = pass.seen.desktops.get_mut(&id) {
+                        if let Some(desktop) = reconciliation.seen.desktops.get_mut(&id) {
                             desktop.idle_twice = false;
                         }
                     }
-                    pass.seen.sub_job_list = Some(sub_job_list);
-                    pass.reads.sub_jobs = Some(uptime(self.cloud.now));
+                    reconciliation.seen.sub_job_list = Some(sub_job_list);
+                    reconciliation.reads.sub_jobs = Some(uptime(self.cloud.now));
                 }
             }
             Step::ReadJob(job) => {
                 let view = self.cloud.view(job, &mut self.dice);
-                pass.seen.jobs.insert(job.clone(), view);
+                reconciliation.seen.jobs.insert(job.clone(), view);
             }
-            Step::AddFinalizer => return Ok(self.set_finalizer(pass, true)),
-            Step::DropFinalizer => return Ok(self.set_finalizer(pass, false)),
+            Step::AddFinalizer => return Ok(self.set_finalizer(reconciliation, true)),
+            Step::DropFinalizer => return Ok(self.set_finalizer(reconciliation, false)),
             Step::AcquirePermit => {
-                pass.seen.permit = SendPermit::Held;
+                reconciliation.seen.permit = SendPermit::Held;
                 // A long wait makes the last check of the project outdated.
-                pass.seen.project_is_fresh &= !self.dice.bad();
+                reconciliation.seen.project_is_fresh &= !self.dice.bad();
             }
-            Step::ReleasePermit => pass.seen.permit = SendPermit::Returned,
-            Step::ReserveDesktops(count) => self.reserve(pass, *count)?,
-            Step::Sign(batch) => self.sign(pass, batch),
-            Step::RecordIntent(_) => return self.store_intent(pass, step),
-            Step::Post => self.post(pass)?,
-            Step::RecordOutcome(_) => return self.store_outcome(pass, step),
+            Step::ReleasePermit => reconciliation.seen.permit = SendPermit::Returned,
+            Step::ReserveDesktops(count) => self.reserve(reconciliation, *count)?,
+            Step::Sign(batch) => self.sign(reconciliation, batch),
+            Step::RecordIntent(_) => return self.store_intent(reconciliation, step),
+            Step::Post => self.post(reconciliation)?,
+            Step::RecordOutcome(_) => return self.store_outcome(reconciliation, step),
             Step::RefuseResolve(_) | Step::RecordProgress(_) | Step::RecordApproval(_) | Step::Finish(_) => {
-                return self.write(pass, step);
+                return self.write(reconciliation, step);
             }
             Step::Wait(progress) => {
-                self.remember(pass, progress);
-                let sleep = self.until(pass, progress.requeue);
+                self.remember(reconciliation, progress);
+                let sleep = self.until(reconciliation, progress.requeue);
                 return Ok(Then::End { sleep });
             }
             Step::StartOver => return Ok(Then::End { sleep: 0 }),
@@ -98,8 +104,8 @@ impl Walk {
         Ok(Then::GoOn)
     }
 
-    fn sign(&mut self, pass: &mut Reconciliation, batch: &Batch) {
-        let id = match pass.seen.reserved.take() {
+    fn sign(&mut self, reconciliation: &mut Reconciliation, batch: &Batch) {
+        let id = match reconciliation.seen.reserved.take() {
             Some(id) => id,
             None => self.new_attempt(),
         };
@@ -120,8 +126,8 @@ impl Walk {
             ..attempt("a")
         };
         self.memory.plan.forget_idle();
-        pass.armed_at = self.cloud.now;
-        pass.seen.submission = Submission::Signed {
+        reconciliation.armed_at = self.cloud.now;
+        reconciliation.seen.submission = Submission::Signed {
             attempt: signed,
             fresh: true,
         };
@@ -132,8 +138,8 @@ impl Walk {
         nonce(&format!("n{}", self.attempts_made))
     }
 
-    fn read_project(&mut self, pass: &mut Reconciliation) {
-        let seen = Seen(pass.seen.clone());
+    fn read_project(&mut self, reconciliation: &mut Reconciliation) {
+        let seen = Seen(reconciliation.seen.clone());
         let seen = if self.around.missing {
             let person = self.dice.throw(2) == 1;
             seen.obstacle(Reason::ProjectNotReady, person)
@@ -144,9 +150,9 @@ impl Walk {
         } else {
             seen.project()
         };
-        pass.seen = seen.project_is_fresh().0;
-        pass.usage_version = self.usage_version;
-        let Some(project) = &mut pass.seen.project else {
+        reconciliation.seen = seen.project_is_fresh().0;
+        reconciliation.usage_version = self.usage_version;
+        let Some(project) = &mut reconciliation.seen.project else {
             return;
         };
         project.usage = self.usage.clone();
@@ -164,20 +170,20 @@ impl Walk {
     }
 
     /// A read of the cloud, which may fail.
-    fn readable(&mut self, pass: &mut Reconciliation) -> bool {
-        pass.seen.project_is_fresh = false;
+    fn readable(&mut self, reconciliation: &mut Reconciliation) -> bool {
+        reconciliation.seen.project_is_fresh = false;
         if !self.dice.bad() {
             self.answered();
             return true;
         }
         // Only a submission is refused for its content, which is the first class.
         let class = ErrorClass::ALL[1 + usize::from(self.dice.throw(10))];
-        pass.seen = Seen(pass.seen.clone()).read_failure(class).0;
+        reconciliation.seen = Seen(reconciliation.seen.clone()).read_failure(class).0;
         false
     }
 
-    fn read_desktops(&mut self, pass: &mut Reconciliation, ids: &[DesktopID]) {
-        if !self.readable(pass) {
+    fn read_desktops(&mut self, reconciliation: &mut Reconciliation, ids: &[DesktopID]) {
+        if !self.readable(reconciliation) {
             return;
         }
         let cut = self.dice.bad();
@@ -187,11 +193,11 @@ impl Walk {
                 DesktopView::Gone => DesktopView::Missing,
                 there => there,
             };
-            self.saw(pass, id, view);
+            self.saw(reconciliation, id, view);
         }
     }
 
-    fn saw(&mut self, pass: &mut Reconciliation, id: &DesktopID, view: DesktopView) {
+    fn saw(&mut self, reconciliation: &mut Reconciliation, id: &DesktopID, view: DesktopView) {
         let now = uptime(self.cloud.now);
         let mut seen = observation(view);
         seen.details = None;
@@ -200,13 +206,13 @@ impl Walk {
             .memory
             .plan
             .record_idle(id, view, now, timing().job_visibility_timeout);
-        pass.seen.desktops.insert(id.folded(), seen);
-        pass.reads.desktops.insert(id.folded(), now);
+        reconciliation.seen.desktops.insert(id.folded(), seen);
+        reconciliation.reads.desktops.insert(id.folded(), now);
     }
 
     /// The first evidence check is remembered for the second.
-    fn remember(&mut self, pass: &Reconciliation, progress: &Progress) {
-        let Some(attempt) = pass
+    fn remember(&mut self, reconciliation: &Reconciliation, progress: &Progress) {
+        let Some(attempt) = reconciliation
             .seen
             .request
             .pending()
@@ -214,23 +220,23 @@ impl Walk {
         else {
             return;
         };
-        let Some(evidence) = evidence::evidence(&pass.seen, attempt) else {
+        let Some(evidence) = evidence::evidence(&reconciliation.seen, attempt) else {
             return;
         };
-        let began = uptime(pass.began);
+        let began = uptime(reconciliation.began);
         self.memory.plan.record_evidence(&attempt.id, began, evidence);
     }
 
     /// How long the shipped rules wait, in whole minutes.
-    fn until(&self, pass: &Reconciliation, requeue: Requeue) -> i64 {
+    fn until(&self, reconciliation: &Reconciliation, requeue: Requeue) -> i64 {
         let timing = timing();
         let rules = Deadlines {
-            request: &pass.seen.request,
+            request: &reconciliation.seen.request,
             memory: &self.memory.plan,
             clocks: self.clocks(),
             timing: &timing,
             windows: &[],
-            submitted: pass
+            submitted: reconciliation
                 .seen
                 .project
                 .as_ref()
@@ -239,15 +245,15 @@ impl Walk {
         i64::try_from(rules.delay(requeue).as_secs().div_ceil(60)).unwrap()
     }
 
-    fn post(&mut self, pass: &mut Reconciliation) -> Result<(), String> {
-        let Submission::Signed { attempt, .. } = pass.seen.submission.clone() else {
+    fn post(&mut self, reconciliation: &mut Reconciliation) -> Result<(), String> {
+        let Submission::Signed { attempt, .. } = reconciliation.seen.submission.clone() else {
             return rules::holds(intent_first::sent(false, || "nothing is signed".to_owned()));
         };
-        if pass.seen.permit != SendPermit::Held {
+        if reconciliation.seen.permit != SendPermit::Held {
             return Err("it is sent without a permit".to_owned());
         }
-        self.is_reserved(pass, &attempt)?;
-        pass.seen.permit = SendPermit::None;
+        self.is_reserved(reconciliation, &attempt)?;
+        reconciliation.seen.permit = SendPermit::None;
         let intent = self.object.status.attempts.iter().find(|a| a.id == attempt.id);
         let stored =
             intent.is_some_and(|a| a.outcome == Outcome::Pending && a.body_digest == attempt.body_digest);
@@ -268,7 +274,7 @@ impl Walk {
             error
         };
         self.trace.push(format!("-- answer: {answer:?}"));
-        pass.seen.submission = Submission::Responded {
+        reconciliation.seen.submission = Submission::Responded {
             attempt: attempt.id,
             result: match answer {
                 Answer::Accepted(job) => PostResult::Accepted(job),

@@ -11,12 +11,12 @@ use super::{Reconciliation, Then, Walk};
 
 impl Walk {
     /// Writes the status that a step makes, unless the object changed meanwhile.
-    pub(super) fn write(&mut self, pass: &mut Reconciliation, step: &Step) -> Result<Then, String> {
-        if self.conflicts(pass) {
+    pub(super) fn write(&mut self, reconciliation: &mut Reconciliation, step: &Step) -> Result<Then, String> {
+        if self.conflicts(reconciliation) {
             return Ok(Then::End { sleep: 0 });
         }
         self.store(step)?;
-        self.reload(pass);
+        self.reload(reconciliation);
         Ok(Then::GoOn)
     }
 
@@ -41,21 +41,25 @@ impl Walk {
         }
     }
 
-    fn conflicts(&mut self, pass: &Reconciliation) -> bool {
-        !self.exists || pass.version != self.version || self.dice.bad()
+    fn conflicts(&mut self, reconciliation: &Reconciliation) -> bool {
+        !self.exists || reconciliation.version != self.version || self.dice.bad()
     }
 
-    fn reload(&self, pass: &mut Reconciliation) {
-        pass.seen.request = self.stored();
-        pass.version = self.version;
+    fn reload(&self, reconciliation: &mut Reconciliation) {
+        reconciliation.seen.request = self.stored();
+        reconciliation.version = self.version;
     }
 
     /// The response to the intent may be lost; then the object says whether it is there.
-    pub(super) fn store_intent(&mut self, pass: &mut Reconciliation, step: &Step) -> Result<Then, String> {
+    pub(super) fn store_intent(
+        &mut self,
+        reconciliation: &mut Reconciliation,
+        step: &Step,
+    ) -> Result<Then, String> {
         let Step::RecordIntent(intent) = step else {
             return Ok(Then::GoOn);
         };
-        if self.conflicts(pass) {
+        if self.conflicts(reconciliation) {
             return Ok(Then::End { sleep: 0 });
         }
         let way = self.dice.throw(3);
@@ -66,7 +70,7 @@ impl Walk {
             // Lost: the object is read again, and another client may have changed it since.
             self.act_as_user()?;
         }
-        self.reload(pass);
+        self.reload(reconciliation);
         let stored = self
             .object
             .status
@@ -81,27 +85,31 @@ impl Walk {
     }
 
     /// Stored as often as it takes.
-    pub(super) fn store_outcome(&mut self, pass: &mut Reconciliation, step: &Step) -> Result<Then, String> {
+    pub(super) fn store_outcome(
+        &mut self,
+        reconciliation: &mut Reconciliation,
+        step: &Step,
+    ) -> Result<Then, String> {
         if !self.exists {
             return Ok(Then::End { sleep: 0 });
         }
-        if self.conflicts(pass) {
-            self.reload(pass);
+        if self.conflicts(reconciliation) {
+            self.reload(reconciliation);
             return Ok(Then::GoOn);
         }
         self.store(step)?;
-        self.reload(pass);
-        pass.seen.submission = Submission::None;
+        self.reload(reconciliation);
+        reconciliation.seen.submission = Submission::None;
         // What was read before the call says nothing about the time after it.
-        pass.seen.claim = None;
-        pass.seen.desktops.clear();
-        pass.seen.single_reads.clear();
-        pass.seen.sub_job_list = None;
+        reconciliation.seen.claim = None;
+        reconciliation.seen.desktops.clear();
+        reconciliation.seen.single_reads.clear();
+        reconciliation.seen.sub_job_list = None;
         Ok(Then::GoOn)
     }
 
-    pub(super) fn set_finalizer(&mut self, pass: &mut Reconciliation, on: bool) -> Then {
-        if self.conflicts(pass) {
+    pub(super) fn set_finalizer(&mut self, reconciliation: &mut Reconciliation, on: bool) -> Then {
+        if self.conflicts(reconciliation) {
             return Then::End { sleep: 0 };
         }
         self.object.finalizer = on;
@@ -110,8 +118,8 @@ impl Walk {
             self.exists = false;
             return Then::End { sleep: 0 };
         }
-        self.reload(pass);
-        pass.seen.project_is_fresh = false;
+        self.reload(reconciliation);
+        reconciliation.seen.project_is_fresh = false;
         Then::GoOn
     }
 }

@@ -25,13 +25,13 @@ impl Walk {
         let known: BTreeSet<_> = status.attempts.iter().flat_map(|a| &a.job_ids).collect();
         let recovered = rules::condition(status, "Submitted").is_some_and(|c| c.reason == "JobUnknown");
         for (attempt, job, _) in &self.cloud.effects {
-            let account = JobRecord {
+            let record = JobRecord {
                 stored: known.contains(job),
                 declared: recovered,
                 given_up: self.was_abandoned(),
                 open: false,
             };
-            let lost = no_job_is_lost::job(job.as_str(), account);
+            let lost = no_job_is_lost::job(job.as_str(), record);
             rules::holds(lost.map(|what| what.of(attempt.as_str())))?;
         }
         let seen = rules::object(&self.object, status);

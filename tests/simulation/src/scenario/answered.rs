@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::{Login, NEXT_TOKEN, PASSWORD, Scenario, TOKEN, USER};
-use crate::acts::{Act, Trigger, UserAction};
+use crate::acts::{Act, Disturbance, Trigger};
 use crate::answers::Rule;
 use crate::calls::Call;
 use crate::clock::START;
@@ -79,7 +79,7 @@ fn death(dice: &mut Dice) -> Option<Act> {
     ]);
     dice.once_in(6).then_some(Act {
         when,
-        deed: UserAction::Crash(500),
+        action: Disturbance::Crash(500),
     })
 }
 

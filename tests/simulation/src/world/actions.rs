@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use workspace_simulator::cloud;
 
 use super::{Event, World};
-use crate::acts::{Act, Trigger, UserAction};
+use crate::acts::{Act, Disturbance, Trigger};
 use crate::answers::verdict;
 use crate::api_server::resource::Resource;
 use crate::api_server::store::Key;
@@ -49,62 +49,62 @@ impl World {
         if self.healed {
             return;
         }
-        let deed = act.deed;
-        self.tell("act", || deed.to_string());
-        match deed {
-            UserAction::Crash(again) => {
+        let action = act.action;
+        self.tell("act", || action.to_string());
+        match action {
+            Disturbance::Crash(again) => {
                 self.crash();
                 self.schedule_in(again, Event::Starts);
             }
-            UserAction::HandOver => {
+            Disturbance::HandOver => {
                 for process in self.operators.iter().filter(|process| process.alive) {
                     process.stopping.cancel();
                 }
                 self.schedule_in(50, Event::Starts);
             }
-            UserAction::SecondLeader => {
+            Disturbance::SecondLeader => {
                 self.facts.two_leaders = true;
                 self.schedule_in(5, Event::Starts);
             }
-            UserAction::Suspend(request) => self.suspend(request, true),
-            UserAction::Resume(request) => self.suspend(request, false),
+            Disturbance::Suspend(request) => self.suspend(request, true),
+            Disturbance::Resume(request) => self.suspend(request, false),
             // Without the finalizer it would be removed at once, even with calls in flight: only the policy prevents
             // clients from that.
-            UserAction::Delete(request)
-            | UserAction::Recreate(request)
-            | UserAction::Reapply(request)
-            | UserAction::Restore(request)
+            Disturbance::Delete(request)
+            | Disturbance::Recreate(request)
+            | Disturbance::Reapply(request)
+            | Disturbance::Restore(request)
                 if self.lacks_finalizer_in_flight(request) =>
             {
                 self.schedule_in(5_000, Event::Does(act));
             }
-            UserAction::Delete(request) => self.delete_request(request),
-            UserAction::Recreate(request) => self.recreate(request),
-            UserAction::Reapply(request) | UserAction::Restore(request) => {
-                self.keep_approval(request, matches!(deed, UserAction::Restore(_)));
+            Disturbance::Delete(request) => self.delete_request(request),
+            Disturbance::Recreate(request) => self.recreate(request),
+            Disturbance::Reapply(request) | Disturbance::Restore(request) => {
+                self.keep_approval(request, matches!(action, Disturbance::Restore(_)));
                 self.recreate(request);
             }
-            UserAction::Abandon(request) => self.abandon(request),
-            UserAction::SuspendProject => self.suspend_project(true),
-            UserAction::ResumeProject => self.suspend_project(false),
-            UserAction::BreakSecret => self.put_secret(false),
-            UserAction::MendSecret => self.put_secret(true),
-            UserAction::Console(desktop) => self.delete_in_console(desktop),
-            UserAction::CutWatches => self.cut_watches(),
-            UserAction::FreezeWatches(millis) => self.freeze_watches(millis),
-            UserAction::SetClock(ahead) => self.ahead.store(ahead, Ordering::Relaxed),
-            UserAction::Replace(request) => self.replace_request(request),
-            deed @ (UserAction::Approve(_)
-            | UserAction::ApproveFormer(_)
-            | UserAction::ApproveUnseen(_)
-            | UserAction::Withdraw(_)
-            | UserAction::CarryOver(_)
-            | UserAction::Reassign(_)
-            | UserAction::Rename(_)
-            | UserAction::Connect(_)
-            | UserAction::Vanish(..)
-            | UserAction::Guard(_)) => self.act_guarded(deed),
-            UserAction::Compact => {
+            Disturbance::Abandon(request) => self.abandon(request),
+            Disturbance::SuspendProject => self.suspend_project(true),
+            Disturbance::ResumeProject => self.suspend_project(false),
+            Disturbance::BreakSecret => self.put_secret(false),
+            Disturbance::MendSecret => self.put_secret(true),
+            Disturbance::Console(desktop) => self.delete_in_console(desktop),
+            Disturbance::CutWatches => self.cut_watches(),
+            Disturbance::FreezeWatches(millis) => self.freeze_watches(millis),
+            Disturbance::SetClock(ahead) => self.ahead.store(ahead, Ordering::Relaxed),
+            Disturbance::Replace(request) => self.replace_request(request),
+            deed @ (Disturbance::Approve(_)
+            | Disturbance::ApproveFormer(_)
+            | Disturbance::ApproveUnseen(_)
+            | Disturbance::Withdraw(_)
+            | Disturbance::CarryOver(_)
+            | Disturbance::Reassign(_)
+            | Disturbance::Rename(_)
+            | Disturbance::Connect(_)
+            | Disturbance::Vanish(..)
+            | Disturbance::Guard(_)) => self.act_guarded(deed),
+            Disturbance::Compact => {
                 self.api.store.compact();
                 self.cut_watches();
             }
@@ -168,7 +168,7 @@ impl World {
 
     /// No object is without conditions for long, while an operator works.
     pub(super) fn inspect(&mut self) {
-        let now = self.era.elapsed();
+        let now = self.time.elapsed();
         let works_since = self.operators.iter().rev().find(|o| o.alive).map(|o| o.since);
         if works_since.is_none_or(|since| now < since + BLANK) {
             self.schedule_in(BLANK, Event::Inspects);
@@ -177,7 +177,7 @@ impl World {
         let old = |object: &Value| {
             let created = object["metadata"]["creationTimestamp"].as_str();
             let created = created.and_then(|text| text.parse::<Timestamp>().ok());
-            let age = created.map(|created| self.era.now().duration_since(created));
+            let age = created.map(|created| self.time.now().duration_since(created));
             age.is_some_and(|age| age.as_millis() >= i128::from(BLANK))
         };
         let kinds = [Resource::Deletions, Resource::Projects];
@@ -198,7 +198,7 @@ impl World {
     /// Before everything is repaired: who has not ended says why.
     fn look_for_reasons(&mut self) {
         if !self.scenario.answers.is_empty() {
-            let now = self.era.now();
+            let now = self.time.now();
             let requests = self.api.store.list(Resource::Deletions, None);
             self.facts.unnamed = requests
                 .filter_map(|request| verdict::unnamed(request, now))
@@ -339,7 +339,7 @@ impl World {
             accept: "application/json".to_owned(),
             body: Bytes::from(body.to_string()),
         };
-        let answer = self.api.handle(self.era.now(), &request);
+        let answer = self.api.handle(self.time.now(), &request);
         if let Answer::Whole(response) = answer {
             let code = response.code;
             self.tell("person", || {
@@ -365,7 +365,7 @@ impl World {
             headers,
             body: Bytes::from(body.to_string()),
         };
-        let now = self.era.now();
+        let now = self.time.now();
         if let cloud::Delivery::Complete(response) = self.cloud.handle(now, &request) {
             let answer: Value = serde_json::from_slice(&response.body).unwrap_or_default();
             let job = answer["job_id"].as_str().map(str::to_owned);

@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 use workspace_simulator::world::Desktop;
 
 use super::{Event, World};
-use crate::acts::{Change, UserAction};
+use crate::acts::{Change, Disturbance};
 use crate::api_server::resource::Resource;
 use crate::facts::Approval;
 use crate::scenario::{ELSEWHERE, PROJECT, PROJECT_ID};
@@ -27,22 +27,22 @@ pub(super) struct Carried {
 }
 
 impl World {
-    pub(super) fn act_guarded(&mut self, deed: UserAction) {
-        match deed {
-            UserAction::Approve(request) => {
+    pub(super) fn act_guarded(&mut self, action: Disturbance) {
+        match action {
+            Disturbance::Approve(request) => {
                 let shown = self.shown(request);
                 self.approve(request, shown);
             }
-            UserAction::ApproveFormer(request) => {
+            Disturbance::ApproveFormer(request) => {
                 let former = self.former(request);
                 self.approve(request, former);
             }
-            UserAction::ApproveUnseen(request) => self.approve(request, Some(UNSEEN.to_owned())),
-            UserAction::Withdraw(request) => self.set_approval(request, &Value::Null),
-            UserAction::CarryOver(request) => self.carry_over(request),
-            UserAction::Reassign(desktop) => self.toggle(desktop, "user", "user", "other"),
-            UserAction::Rename(desktop) => self.toggle(desktop, "name", "PC", "KEEP"),
-            UserAction::Connect(desktop) => {
+            Disturbance::ApproveUnseen(request) => self.approve(request, Some(UNSEEN.to_owned())),
+            Disturbance::Withdraw(request) => self.set_approval(request, &Value::Null),
+            Disturbance::CarryOver(request) => self.carry_over(request),
+            Disturbance::Reassign(desktop) => self.toggle(desktop, "user", "user", "other"),
+            Disturbance::Rename(desktop) => self.toggle(desktop, "name", "PC", "KEEP"),
+            Disturbance::Connect(desktop) => {
                 self.change(desktop, |now| {
                     let connected = now.login_status == "CONNECTED";
                     (
@@ -51,8 +51,8 @@ impl World {
                     )
                 });
             }
-            UserAction::Vanish(desktop, millis) => self.vanish(desktop, millis),
-            UserAction::Guard(change) => self.change_guardrails(&match change {
+            Disturbance::Vanish(desktop, millis) => self.vanish(desktop, millis),
+            Disturbance::Guard(change) => self.change_guardrails(&match change {
                 Change::RequireApprovals => json!({"approval": "Required", "approvalAbove": null}),
                 Change::WaiveApprovals => json!({"approval": "None", "approvalAbove": null}),
                 Change::LimitDay(limit) => json!({"maxDesktopsPerDay": limit}),
@@ -205,7 +205,7 @@ impl World {
 
     fn desktop(&self, desktop: usize) -> Option<Desktop> {
         let id = &self.scenario.desktops[desktop];
-        let there = self.cloud.desktops(self.era.now());
+        let there = self.cloud.desktops(self.time.now());
         let mut there = there.into_iter().filter(|desktop| desktop.project == PROJECT_ID);
         there.find(|desktop| desktop.id == *id)
     }
@@ -218,7 +218,7 @@ impl World {
         let (key, value) = to(&now);
         let keys: Map<_, _> = [(key.to_owned(), value)].into_iter().collect();
         // It may have gone a moment ago.
-        let changed = self.cloud.change_desktop(self.era.now(), &now.id, &keys);
+        let changed = self.cloud.change_desktop(self.time.now(), &now.id, &keys);
         self.tell("cloud", || match changed {
             Ok(_) => format!("desktop {}: {keys:?}", now.id),
             Err(why) => why.to_string(),

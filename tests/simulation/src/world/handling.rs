@@ -13,21 +13,23 @@ use crate::facts::{Author, IdleWrite, Post};
 
 impl World {
     /// Carries a call out.
-    pub(super) fn handle(&mut self, parcel: &CallInFlight) -> Answer {
-        match &parcel.freight {
-            CallPayload::Api(request) => self.handle_api(parcel, request),
-            CallPayload::Cloud(request) => self.handle_cloud(parcel, request),
+    pub(super) fn handle(&mut self, call_in_flight: &CallInFlight) -> Answer {
+        match &call_in_flight.payload {
+            CallPayload::Api(request) => self.handle_api(call_in_flight, request),
+            CallPayload::Cloud(request) => self.handle_cloud(call_in_flight, request),
         }
     }
 
-    fn handle_api(&mut self, parcel: &CallInFlight, request: &api_server::Request) -> Answer {
+    fn handle_api(&mut self, call_in_flight: &CallInFlight, request: &api_server::Request) -> Answer {
         let before = self.api.store.revision();
-        let answer = self.api.handle(self.era.now(), request);
+        let answer = self.api.handle(self.time.now(), request);
         let after = self.api.store.revision();
         if after > before {
-            self.facts.authors.insert(after, Author::Operator(parcel.who));
+            self.facts
+                .authors
+                .insert(after, Author::Operator(call_in_flight.who));
         }
-        let (who, call) = (Self::name(parcel.who), parcel.call);
+        let (who, call) = (Self::name(call_in_flight.who), call_in_flight.call);
         match answer {
             api_server::Answer::Whole(response) => {
                 let writes = matches!(call, Call::WriteStatus | Call::PatchRequest);
@@ -50,7 +52,7 @@ impl World {
             api_server::Answer::Watch(watch) => {
                 let shown = watch.shown;
                 self.tell(&who, || format!("{call} from {shown}"));
-                Answer::Api(ApiReply::Watch(self.open_watch(parcel.who, watch)))
+                Answer::Api(ApiReply::Watch(self.open_watch(call_in_flight.who, watch)))
             }
         }
     }
@@ -58,14 +60,14 @@ impl World {
     fn note_conditions(&mut self, request: &Value) {
         if !items(&request["status"], "conditions").is_empty() {
             let name = request["metadata"]["name"].as_str().unwrap_or_default();
-            let now = self.era.elapsed();
+            let now = self.time.elapsed();
             let known = self.facts.first_conditions.entry(name.to_owned());
             known.or_insert(now);
         }
     }
 
-    fn handle_cloud(&mut self, parcel: &CallInFlight, request: &cloud::Request) -> Answer {
-        let now = self.era.now();
+    fn handle_cloud(&mut self, call_in_flight: &CallInFlight, request: &cloud::Request) -> Answer {
+        let now = self.time.now();
         // Faults are this world's, not the cloud's.
         let cloud::Delivery::Complete(response) = self.cloud.handle(now, request) else {
             return Answer::Broken {
@@ -73,10 +75,10 @@ impl World {
                 reason: "the cloud broke off",
             };
         };
-        if parcel.call == Call::BatchDelete {
-            self.note_post(parcel, request);
+        if call_in_flight.call == Call::BatchDelete {
+            self.note_post(call_in_flight, request);
         }
-        let (who, call) = (Self::name(parcel.who), parcel.call);
+        let (who, call) = (Self::name(call_in_flight.who), call_in_flight.call);
         self.tell(&who, || format!("{call} {}", brief::answer(request, &response)));
         Answer::Cloud(CloudReply { response, cut: false })
     }
@@ -105,15 +107,15 @@ impl World {
         known.last().map(|id| (*id).to_owned())
     }
 
-    fn note_post(&mut self, parcel: &CallInFlight, request: &cloud::Request) {
+    fn note_post(&mut self, call_in_flight: &CallInFlight, request: &cloud::Request) {
         let entry = self.cloud.ledger().last();
         let body: Value = serde_json::from_slice(&request.body).unwrap_or_default();
         let desktops = body["desktop_ids"].as_array();
         self.facts.posts.push(Post {
-            who: parcel.who,
-            left: parcel.left,
-            intent: parcel.intent.clone(),
-            arrived: self.era.now(),
+            who: call_in_flight.who,
+            left: call_in_flight.left,
+            intent: call_in_flight.intent.clone(),
+            arrived: self.time.now(),
             revision: self.api.store.revision(),
             signed_at: request.header("x-sdk-date").unwrap_or_default().to_owned(),
             digest: entry.map(|e| e.body_digest.clone()).unwrap_or_default(),

@@ -29,13 +29,13 @@ pub struct CallInFlight {
     /// Which call of its kind it is.
     pub number: u32,
     /// What happens to it.
-    pub fate: Fault,
+    pub fault: Fault,
     /// When it left, in milliseconds after the begin.
     pub left: u64,
     /// The attempt that it is of, if it is a submission.
     pub intent: Option<String>,
     /// What is sent.
-    pub freight: CallPayload,
+    pub payload: CallPayload,
     /// Where the response goes.
     pub reply: Reply,
 }
@@ -110,27 +110,27 @@ impl CallPayload {
 
 impl World {
     /// Takes a call from an operator.
-    pub fn send(&mut self, who: usize, freight: CallPayload, reply: Reply) {
-        let call = match &freight {
+    pub fn send(&mut self, who: usize, payload: CallPayload, reply: Reply) {
+        let call = match &payload {
             CallPayload::Api(request) => Call::of_api(request),
             CallPayload::Cloud(request) => Call::of_cloud(request),
         };
         if self.inbox.is_empty() {
             self.schedule_in(1, Event::TakeIn);
         }
-        let intent = match &freight {
+        let intent = match &payload {
             CallPayload::Cloud(request) if call == Call::BatchDelete => self.intent_of(who, request),
             _ => None,
         };
-        self.note_intent(who, call, &freight);
+        self.note_intent(who, call, &payload);
         self.inbox.push(CallInFlight {
             who,
             call,
             number: 0,
-            fate: Fault::Well,
-            left: self.era.elapsed(),
+            fault: Fault::Well,
+            left: self.time.elapsed(),
             intent,
-            freight,
+            payload,
             reply,
         });
     }
@@ -138,104 +138,122 @@ impl World {
     /// Decides what happens to the calls that were sent a moment ago.
     pub(super) fn take_in(&mut self) {
         let mut inbox = std::mem::take(&mut self.inbox);
-        inbox.sort_by(|a, b| (a.who, a.freight.order()).cmp(&(b.who, b.freight.order())));
-        for mut parcel in inbox {
-            if !self.operators[parcel.who].alive {
+        inbox.sort_by(|a, b| (a.who, a.payload.order()).cmp(&(b.who, b.payload.order())));
+        for mut call_in_flight in inbox {
+            if !self.operators[call_in_flight.who].alive {
                 continue;
             }
-            let count = self.counts.entry(parcel.call).or_default();
+            let count = self.counts.entry(call_in_flight.call).or_default();
             *count += 1;
-            parcel.number = *count;
-            if parcel.call.is_of_cloud() {
-                self.facts.cloud_calls.push((self.era.elapsed(), parcel.call));
+            call_in_flight.number = *count;
+            if call_in_flight.call.is_of_cloud() {
+                self.facts
+                    .cloud_calls
+                    .push((self.time.elapsed(), call_in_flight.call));
             }
             let rules = &self.scenario.rules;
-            let struck = rules.iter().find(|rule| rule.strikes(parcel.call, parcel.number));
+            let struck = rules
+                .iter()
+                .find(|rule| rule.strikes(call_in_flight.call, call_in_flight.number));
             if let Some(rule) = struck.filter(|_| !self.healed) {
-                parcel.fate = rule.fate;
+                call_in_flight.fault = rule.fault;
             }
-            self.set_off(parcel);
+            self.set_off(call_in_flight);
         }
     }
 
-    fn set_off(&mut self, parcel: CallInFlight) {
+    fn set_off(&mut self, call_in_flight: CallInFlight) {
         let latency = self.dice.within(1..12);
-        let (who, call, number, fate) = (parcel.who, parcel.call, parcel.number, parcel.fate);
+        let (who, call, number, fate) = (
+            call_in_flight.who,
+            call_in_flight.call,
+            call_in_flight.number,
+            call_in_flight.fault,
+        );
         if fate != Fault::Well {
             self.tell("fault", || {
                 format!("{call}, number {number}, of operator-{who}: {fate}")
             });
         }
         match fate {
-            Fault::Unreachable => self.break_off(parcel, true, "connection refused", latency),
-            Fault::Reset => self.break_off(parcel, false, "connection reset", latency),
-            Fault::Lost => self.limbo.push((parcel.who, parcel.reply)),
-            Fault::Late(late) => self.schedule_in(late + latency, Event::Arrives(Box::new(parcel))),
-            _ => self.schedule_in(latency, Event::Arrives(Box::new(parcel))),
+            Fault::Unreachable => self.break_off(call_in_flight, true, "connection refused", latency),
+            Fault::Reset => self.break_off(call_in_flight, false, "connection reset", latency),
+            Fault::Lost => self.limbo.push((call_in_flight.who, call_in_flight.reply)),
+            Fault::Late(late) => self.schedule_in(late + latency, Event::Arrives(Box::new(call_in_flight))),
+            _ => self.schedule_in(latency, Event::Arrives(Box::new(call_in_flight))),
         }
     }
 
-    fn break_off(&mut self, parcel: CallInFlight, not_sent: bool, reason: &'static str, latency: u64) {
+    fn break_off(
+        &mut self,
+        call_in_flight: CallInFlight,
+        not_sent: bool,
+        reason: &'static str,
+        latency: u64,
+    ) {
         let answer = Answer::Broken { not_sent, reason };
-        self.return_in(latency, parcel, answer);
+        self.return_in(latency, call_in_flight, answer);
     }
 
-    fn return_in(&mut self, latency: u64, parcel: CallInFlight, answer: Answer) {
+    fn return_in(&mut self, latency: u64, call_in_flight: CallInFlight, answer: Answer) {
         let returned = Returned {
-            who: parcel.who,
-            call: parcel.call,
-            number: parcel.number,
-            reply: parcel.reply,
+            who: call_in_flight.who,
+            call: call_in_flight.call,
+            number: call_in_flight.number,
+            reply: call_in_flight.reply,
             answer,
         };
         self.schedule_in(latency, Event::Returns(Box::new(returned)));
     }
 
     /// A call arrives at its service.
-    pub(super) fn arrive(&mut self, parcel: CallInFlight) {
-        let (call, number) = (parcel.call, parcel.number);
-        let was_alive = self.operators[parcel.who].alive;
+    pub(super) fn arrive(&mut self, call_in_flight: CallInFlight) {
+        let (call, number) = (call_in_flight.call, call_in_flight.number);
+        let was_alive = self.operators[call_in_flight.who].alive;
         self.trigger(Trigger::Before(call, number));
         // Calls that a process had sent before it crashed may still arrive.
-        if was_alive && !self.operators[parcel.who].alive && self.dice.once_in(2) {
+        if was_alive && !self.operators[call_in_flight.who].alive && self.dice.once_in(2) {
             self.tell("network", || {
                 format!("{call}, number {number}, is lost with its sender")
             });
             return;
         }
-        let answer = if let Fault::Refused(code) = parcel.fate {
-            self.refuse(&parcel, code)
-        } else if let (Fault::Page(ahead), CallPayload::Cloud(_)) = (parcel.fate, &parcel.freight) {
+        let answer = if let Fault::Refused(code) = call_in_flight.fault {
+            self.refuse(&call_in_flight, code)
+        } else if let (Fault::Page(ahead), CallPayload::Cloud(_)) =
+            (call_in_flight.fault, &call_in_flight.payload)
+        {
             self.page(ahead)
-        } else if let Some(rule) = self.replacing(&parcel) {
-            self.replace_answer(&parcel, &rule)
+        } else if let Some(rule) = self.replacing(&call_in_flight) {
+            self.replace_answer(&call_in_flight, &rule)
         } else {
-            let answer = self.handle(&parcel);
-            self.spoil(&parcel, answer)
+            let answer = self.handle(&call_in_flight);
+            self.spoil(&call_in_flight, answer)
         };
         self.trigger(Trigger::After(call, number));
-        self.resend(&parcel);
+        self.resend(&call_in_flight);
         let latency = self.dice.within(1..12);
-        match parcel.fate {
-            Fault::AnswerLost => self.limbo.push((parcel.who, parcel.reply)),
-            Fault::AnswerLate(late) => self.return_in(late + latency, parcel, answer),
-            _ => self.return_in(latency, parcel, answer),
+        match call_in_flight.fault {
+            Fault::AnswerLost => self.limbo.push((call_in_flight.who, call_in_flight.reply)),
+            Fault::AnswerLate(late) => self.return_in(late + latency, call_in_flight, answer),
+            _ => self.return_in(latency, call_in_flight, answer),
         }
     }
 
     /// The rule that replaces the response to this call, if one does.
-    fn replacing(&self, parcel: &CallInFlight) -> Option<answers::Rule> {
+    fn replacing(&self, call_in_flight: &CallInFlight) -> Option<answers::Rule> {
         let rules = self.scenario.answers.iter().filter(|_| !self.healed);
-        let of_cloud = matches!(parcel.freight, CallPayload::Cloud(_));
-        let mut striking = rules.filter(|rule| of_cloud && rule.strikes(parcel.call, parcel.number));
+        let of_cloud = matches!(call_in_flight.payload, CallPayload::Cloud(_));
+        let mut striking =
+            rules.filter(|rule| of_cloud && rule.strikes(call_in_flight.call, call_in_flight.number));
         striking.next().cloned()
     }
 
     /// A response that no documentation promises, in place of the true one.
-    fn replace_answer(&mut self, parcel: &CallInFlight, rule: &answers::Rule) -> Answer {
-        let carried_out = rule.is_carried_out(parcel.number);
+    fn replace_answer(&mut self, call_in_flight: &CallInFlight, rule: &answers::Rule) -> Answer {
+        let carried_out = rule.is_carried_out(call_in_flight.number);
         let answer = if carried_out {
-            self.handle(parcel)
+            self.handle(call_in_flight)
         } else {
             self.page(0)
         };
@@ -243,14 +261,14 @@ impl World {
             return answer;
         };
         let truth = answers::Original {
-            call: parcel.call,
+            call: call_in_flight.call,
             answer: &reply.response,
             carried_out,
-            cheap: parcel.number > rule.from + 3,
+            cheap: call_in_flight.number > rule.from + 3,
         };
-        let replaced = answers::replace(&truth, &mut rule.dice(parcel.number));
+        let replaced = answers::replace(&truth, &mut rule.dice(call_in_flight.number));
         self.facts.replaced += 1;
-        let (call, number) = (parcel.call, parcel.number);
+        let (call, number) = (call_in_flight.call, call_in_flight.number);
         self.tell("answer", || {
             let done = if carried_out { "" } else { "not carried out, " };
             let body = String::from_utf8_lossy(&replaced.response.body);
@@ -265,28 +283,28 @@ impl World {
     }
 
     /// What a client does that repeats calls.
-    fn resend(&mut self, parcel: &CallInFlight) {
+    fn resend(&mut self, call_in_flight: &CallInFlight) {
         let retries = self.scenario.mutant == Some(Mutant::ClientRetries);
-        let lost = matches!(parcel.fate, Fault::AnswerReset | Fault::AnswerLost);
-        if retries && lost && parcel.call == Call::BatchDelete {
+        let lost = matches!(call_in_flight.fault, Fault::AnswerReset | Fault::AnswerLost);
+        if retries && lost && call_in_flight.call == Call::BatchDelete {
             let again = CallInFlight {
-                who: parcel.who,
-                call: parcel.call,
-                number: parcel.number,
-                fate: Fault::Well,
-                left: parcel.left,
-                intent: parcel.intent.clone(),
-                freight: parcel.freight.clone(),
+                who: call_in_flight.who,
+                call: call_in_flight.call,
+                number: call_in_flight.number,
+                fault: Fault::Well,
+                left: call_in_flight.left,
+                intent: call_in_flight.intent.clone(),
+                payload: call_in_flight.payload.clone(),
                 reply: Reply::Nobody,
             };
             self.schedule_in(1_000, Event::Arrives(Box::new(again)));
         }
     }
 
-    fn refuse(&mut self, parcel: &CallInFlight, code: u16) -> Answer {
-        let call = parcel.call;
-        self.tell(&Self::name(parcel.who), || format!("{call} -> {code}"));
-        match &parcel.freight {
+    fn refuse(&mut self, call_in_flight: &CallInFlight, code: u16) -> Answer {
+        let call = call_in_flight.call;
+        self.tell(&Self::name(call_in_flight.who), || format!("{call} -> {code}"));
+        match &call_in_flight.payload {
             CallPayload::Api(_) => {
                 let reason = if code == 409 { "Conflict" } else { "InternalError" };
                 let refusal = api_server::Refusal::new(code, reason, "the simulated API server refuses");
@@ -335,7 +353,7 @@ impl World {
     }
 
     fn dated_ahead(&self, seconds: i64) -> HeaderMap {
-        let shown = self.era.now().checked_add(SignedDuration::from_secs(seconds));
+        let shown = self.time.now().checked_add(SignedDuration::from_secs(seconds));
         let shown = shown.unwrap_or(Timestamp::MAX);
         let date = shown.strftime("%a, %d %b %Y %H:%M:%S GMT").to_string();
         let date = HeaderValue::from_str(&date).ok();
@@ -355,8 +373,8 @@ impl World {
     }
 
     /// The part of a response that arrives.
-    fn spoil(&mut self, parcel: &CallInFlight, answer: Answer) -> Answer {
-        match (parcel.fate, answer) {
+    fn spoil(&mut self, call_in_flight: &CallInFlight, answer: Answer) -> Answer {
+        match (call_in_flight.fault, answer) {
             (Fault::AnswerReset, _) => Answer::Broken {
                 not_sent: false,
                 reason: "connection reset",
@@ -365,7 +383,7 @@ impl World {
                 Answer::Api(ApiReply::Whole(code, body.slice(..body.len() / 2)))
             }
             (Fault::AnswerCut, Answer::Cloud(reply)) => Answer::Cloud(CloudReply { cut: true, ..reply }),
-            (Fault::Denied(code), Answer::Api(ApiReply::Whole(..))) => self.refuse(parcel, code),
+            (Fault::Denied(code), Answer::Api(ApiReply::Whole(..))) => self.refuse(call_in_flight, code),
             (Fault::Dated(ahead), Answer::Cloud(mut reply)) => {
                 reply.response.headers.extend(self.dated_ahead(ahead));
                 Answer::Cloud(reply)
@@ -422,7 +440,7 @@ impl World {
 
     /// A submission is still in flight.
     pub(super) fn is_submission_under_way(&self) -> bool {
-        let sent = |parcel: &CallInFlight| parcel.call == Call::BatchDelete;
+        let sent = |call_in_flight: &CallInFlight| call_in_flight.call == Call::BatchDelete;
         let flying = |event: &Event| matches!(event, Event::Arrives(parcel) if sent(parcel));
         self.inbox.iter().any(sent) || self.agenda.values().any(flying)
     }

@@ -39,7 +39,7 @@ impl World {
         if self.scenario.guard.is_none() {
             return;
         }
-        let at = self.era.elapsed();
+        let at = self.time.elapsed();
         match (call, answer) {
             (Call::ListDesktops | Call::ShowDesktop, Answer::Cloud(reply)) if !reply.cut => {
                 let shown = desktops(&read(&reply.response.body));
@@ -55,8 +55,8 @@ impl World {
     }
 
     /// Notes what an intent rests on that leaves an operator.
-    pub(super) fn note_intent(&mut self, who: usize, call: Call, freight: &CallPayload) {
-        let (Call::WriteStatus, CallPayload::Api(request), Some(_)) = (call, freight, &self.scenario.guard)
+    pub(super) fn note_intent(&mut self, who: usize, call: Call, payload: &CallPayload) {
+        let (Call::WriteStatus, CallPayload::Api(request), Some(_)) = (call, payload, &self.scenario.guard)
         else {
             return;
         };
@@ -77,21 +77,21 @@ impl World {
     }
 
     fn grounds(&self, who: usize, named: u64, ids: &[String]) -> IntentBasis {
-        let since = self.era.elapsed().saturating_sub(OLD);
+        let since = self.time.elapsed().saturating_sub(OLD);
         let projects = || {
             let reads = self.observed_reads.projects.iter();
-            reads.filter(move |look| look.who == who && look.at >= since)
+            reads.filter(move |read| read.who == who && read.at >= since)
         };
         let shown = ids.iter().filter_map(|id| {
             let reads = self.observed_reads.desktops.iter();
-            let own = reads.filter(|look| look.who == who && look.at >= since && look.shows.0 == *id);
-            let facts: Vec<_> = own.map(|look| look.shows.1.clone()).collect();
+            let own = reads.filter(|read| read.who == who && read.at >= since && read.shows.0 == *id);
+            let facts: Vec<_> = own.map(|read| read.shows.1.clone()).collect();
             (!facts.is_empty()).then(|| (id.clone(), facts))
         });
-        let limits = projects().map(|look| look.shows.daily_limit);
+        let limits = projects().map(|read| read.shows.daily_limit);
         IntentBasis {
             approval_required: projects().count() > 0
-                && projects().all(|look| look.shows.required && named > look.shows.above),
+                && projects().all(|read| read.shows.required && named > read.shows.above),
             daily_limit: limits.reduce(|a, b| Some(a?.max(b?))).flatten(),
             shown: shown.collect(),
         }

@@ -55,7 +55,7 @@ impl World {
         let ids: Vec<_> = self.watches.keys().copied().collect();
         for id in ids {
             let latency = self.dice.within(1..12);
-            let now = self.era.elapsed();
+            let now = self.time.elapsed();
             let Some(open) = self.watches.get_mut(&id) else {
                 continue;
             };
@@ -84,7 +84,7 @@ impl World {
         let Some(open) = self.watches.get_mut(&id) else {
             return;
         };
-        if self.era.elapsed() < open.frozen_until {
+        if self.time.elapsed() < open.frozen_until {
             let later = open.frozen_until.max(open.latest);
             let at = self.schedule(later, Event::Shows(id));
             if let Some(open) = self.watches.get_mut(&id) {
@@ -99,7 +99,7 @@ impl World {
     }
 
     pub(super) fn bookmark(&mut self, id: u64) {
-        let now = self.era.elapsed();
+        let now = self.time.elapsed();
         let Some(open) = self.watches.get(&id) else {
             return;
         };
@@ -111,7 +111,7 @@ impl World {
     }
 
     pub(super) fn end_watch(&mut self, id: u64) {
-        let now = self.era.elapsed();
+        let now = self.time.elapsed();
         match self.watches.get(&id) {
             Some(open) if now < open.frozen_until => {
                 let later = open.frozen_until.max(open.latest) + 1;
@@ -128,7 +128,7 @@ impl World {
 
     /// No watch says anything for a while.
     pub(super) fn freeze_watches(&mut self, millis: u64) {
-        let until = self.era.elapsed() + millis;
+        let until = self.time.elapsed() + millis;
         for open in self.watches.values_mut() {
             open.frozen_until = until;
         }

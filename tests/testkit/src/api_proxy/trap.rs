@@ -32,7 +32,7 @@ pub struct Trap {
 pub struct Caught {
     /// What was asked.
     pub request: Arc<ApiRequest>,
-    verdict: oneshot::Sender<Reaction>,
+    reaction: oneshot::Sender<Reaction>,
 }
 
 /// What happens to a request.
@@ -115,8 +115,8 @@ impl Caught {
     }
 
     /// The receiver is gone if the client has timed out or was killed.
-    fn say(self, verdict: Reaction) {
-        self.verdict.send(verdict).ok();
+    fn say(self, reaction: Reaction) {
+        self.reaction.send(reaction).ok();
     }
 }
 
@@ -152,7 +152,7 @@ impl Traps {
         let (verdict, said) = oneshot::channel();
         let caught = Caught {
             request: request.clone(),
-            verdict,
+            reaction: verdict,
         };
         // A test that does not wait for its trap any more wants nothing held.
         if sender.send(caught).is_err() {

@@ -138,7 +138,7 @@ async fn run(test: &str, world: &World, folder: &Path, cgroups: &Cgroups) -> Res
     std::fs::write(&file, written).context(|| format!("write {}", file.display()))?;
     let own = std::env::current_exe().context(|| "find this program".to_owned())?;
     let mut arguments = vec!["-c".to_owned(), ENTER.to_owned(), "sh".to_owned()];
-    arguments.extend(cgroups.procs_files().map(|file| file.display().to_string()));
+    arguments.extend(cgroups.procs_files().map(|path| path.display().to_string()));
     arguments.extend(["", "sh", "-c", SCRIPT, "world"].map(str::to_owned));
     arguments.push(own.display().to_string());
     arguments.extend(["--exact", test, "--nocapture", "--include-ignored"].map(str::to_owned));
@@ -172,10 +172,13 @@ mod tests {
 
     use super::*;
 
-    fn enter(doors: &[&Path]) -> Output {
+    fn enter(procs_files: &[&Path]) -> Output {
         let mut enter = Command::new("sh");
         // It enters nothing, but says how that is done.
-        enter.args(["-c", ENTER, "sh"]).args(doors).args(["", "--help"]);
+        enter
+            .args(["-c", ENTER, "sh"])
+            .args(procs_files)
+            .args(["", "--help"]);
         enter.output().unwrap()
     }
 

@@ -94,21 +94,21 @@ impl ForgedEdit {
             }
         };
         let mut wrong = Vec::new();
-        for road in WRITE_METHODS {
+        for method in WRITE_METHODS {
             let through_status = Attempted {
                 namespace,
                 before: &before,
                 edits: &self.edits,
                 subresource: "/status",
             };
-            match through_status.by(road).await {
-                Ok(_) => wrong.push(format!("{}, {road:?}: was allowed", self.name)),
+            match through_status.by(method).await {
+                Ok(_) => wrong.push(format!("{}, {method:?}: was allowed", self.name)),
                 Err(error) => {
                     let causes = causes(&error);
                     if !causes.iter().any(|cause| cause.contains(self.refusal)) {
                         let causes = causes.join("; ");
                         wrong.push(format!(
-                            "{}, {road:?}: was refused for another reason: {causes}",
+                            "{}, {method:?}: was refused for another reason: {causes}",
                             self.name
                         ));
                     }
@@ -118,9 +118,9 @@ impl ForgedEdit {
                 subresource: "",
                 ..through_status
             };
-            if let Err(error) = through_object.by(road).await {
+            if let Err(error) = through_object.by(method).await {
                 let causes = causes(&error).join("; ");
-                wrong.push(format!("{}, {road:?} of the object: {causes}", self.name));
+                wrong.push(format!("{}, {method:?} of the object: {causes}", self.name));
             }
         }
         let after = namespace.deletions().get(name).await.unwrap();
@@ -156,12 +156,12 @@ pub(super) struct Attempted<'a> {
 }
 
 impl Attempted<'_> {
-    pub(super) async fn by(self, road: WriteMethod) -> kube::Result<DynamicObject> {
+    pub(super) async fn by(self, method: WriteMethod) -> kube::Result<DynamicObject> {
         let api = self.namespace.deletions();
         let name = self.before.metadata.name.as_deref().unwrap();
         let old = &self.before.data["status"];
         let new = edited(old, self.edits);
-        match road {
+        match method {
             WriteMethod::Put => {
                 let mut object = self.before.clone();
                 object.data["status"] = new;
