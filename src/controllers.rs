@@ -10,7 +10,8 @@
 //! | [`deletion`] | `DesktopDeletion`: the loop that loads, asks [`plan`](crate::plan), executes, reports |
 //! | [`events`] | publishes Events |
 //! | [`project`] | `WorkspaceProject`: verifies its credentials with a read-only request |
-//! | [`project_status`] | projects as they were read, and writes of their status |
+//! | [`project_reads`] | projects as they were read, and the reads that requests share |
+//! | [`project_status`] | writes of the status of a project |
 //! | [`project_session`] | reads a project and its Secret, and creates a session with the cloud from them |
 //! | [`finished`] | finished requests: removes our finalizer, and records that edits were observed |
 //! | [`job_poller`] | follows the open jobs of a project with one shared read a tick |
@@ -40,6 +41,7 @@ pub mod events;
 pub mod finished;
 pub mod job_poller;
 pub mod project;
+pub mod project_reads;
 pub mod project_session;
 pub mod project_status;
 pub mod raw;

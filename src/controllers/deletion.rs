@@ -10,6 +10,7 @@
 //! | [`facts`] | applies the rules about time in `plan`: the facts for the decision, and the delay until the next reconciliation |
 //! | [`execute`] | carries out one step: the only place with effects |
 //! | [`submission`] | sends the delete request and records the response, in a task that nothing cancels |
+//! | [`in_progress`] | which submissions are in progress |
 //! | [`report`] | Events and log lines |
 //! | [`slots`] | how many reconciliations may run |
 //! | [`first_report`] | the first conditions of a request that is still queued |
@@ -38,6 +39,7 @@ use crate::plan::{deadlines, plan};
 pub mod execute;
 pub mod facts;
 pub mod first_report;
+pub mod in_progress;
 pub mod memory;
 pub mod queue;
 pub mod reconciliation;
@@ -46,10 +48,10 @@ pub mod slots;
 pub mod submission;
 pub mod watch;
 
+pub use in_progress::Submissions;
 pub use memory::Memory;
 pub use queue::WorkQueue;
 pub use slots::Slots;
-pub use submission::Submissions;
 
 use queue::Work;
 use reconciliation::Reconciliation;

@@ -24,9 +24,10 @@ use tokio::sync::mpsc::unbounded_channel;
 use tokio::time::Instant;
 use tracing::Instrument;
 
-use super::project_status::{self, StoredProject};
+use super::project_reads::{self, StoredProject};
+use super::project_status;
 use super::raw::Raw;
-use super::undecodable::{Change, DecodedEvent};
+use super::undecodable::table::{Change, DecodedEvent};
 use super::{Context, Scope, api, project_session};
 use crate::cloud::rate_limiter::Priority;
 use crate::cloud::session::CloudSession;
@@ -81,7 +82,7 @@ pub async fn run(
                 ready.explain(super::not_listed::<WorkspaceProject>(error));
             }
         })
-        .modify(project_status::drop_undecodable_status)
+        .modify(project_reads::drop_undecodable_status)
         .try_filter_map({
             let (scope, context) = (scope.clone(), context.clone());
             move |event| future::ok(handle_event(event, &scope, &cache, &context))
@@ -242,7 +243,7 @@ async fn verify(project: &WorkspaceProject, verifier: &Verifier) -> Result<Durat
     let namespace = project.namespace().unwrap_or_default();
     let refresh = context.process.config.timing.secret_refresh;
     let check = match project_session::open_session(context, &namespace, project).await? {
-        Err(project_session::Unavailable { reason, message }) => {
+        Err(project_reads::Unavailable { reason, message }) => {
             verifier.checks.forget(&project.uid().unwrap_or_default());
             context.process.metrics.credentials_checked(reason);
             CredentialCheck {
@@ -288,7 +289,7 @@ async fn check(
     context: Arc<Context>,
 ) -> CredentialCheck {
     let cloud = session.client(Priority::Poll);
-    let endpoint = project_session::coordinates(&project.spec).endpoint;
+    let endpoint = project_reads::coordinates(&project.spec).endpoint;
     let mut result = cloud.list_desktops(&[]).await;
     // The service's clock is known once two responses agree.
     if result.is_ok() && context.process.clock_sources.services.now(&endpoint).is_none() {

@@ -1,54 +1,26 @@
 //! Reads a `WorkspaceProject` and its Secret from the API server, and creates a session with the cloud API from them. This
 //! is the only file that reads Secrets: by name, in the project's own namespace, and never by list or watch.
 
-use std::convert::Infallible;
 use std::sync::Arc;
-use std::time::Duration;
 
 use k8s_openapi::api::core::v1::Secret;
 use kube::{Api, ResourceExt};
 use tokio::time::Instant;
 
-use super::project_status::StoredProject;
+use super::project_reads::{ProjectRead, ReadResult, StoredProject, Unavailable, coordinates};
 use super::raw::Raw;
 use super::{Context, api};
 use crate::cloud::circuit_breaker::SessionKey;
 use crate::cloud::session::CloudSession;
-use crate::cloud::single_flight::{SharedRead, SingleFlight};
+use crate::cloud::single_flight::SharedRead;
 use crate::crd::WorkspaceProject;
 use crate::crd::conditions::{ConditionStatus, ConditionType, Reason};
-use crate::crd::deletion::ProjectCoordinates;
 use crate::crd::project::{DailyUsage, WorkspaceProjectSpec};
-use crate::expiring::ExpiringMap;
 use crate::plan::error_policy::ErrorPolicy;
 use crate::plan::observed::{ProjectUnavailable, ProjectView};
 use crate::workspace::auth;
 use crate::workspace::connector::Target;
 use crate::workspace::endpoint::regions;
-
-/// Projects that were not used for this long are forgotten.
-const IDLE_TIMEOUT: Duration = Duration::from_secs(60);
-
-/// Result of a read of a project. A failure is shared too, or the waiting callers would time out one after the other.
-type ReadResult = Result<Arc<ProjectRead>, api::Error>;
-
-/// Reads of projects that requests share, by namespace and name.
-pub struct ProjectReads(ExpiringMap<(String, String), SingleFlight<ReadResult>>);
-
-impl ProjectReads {
-    /// A project has changed: later callers do not get an earlier read.
-    pub fn changed(&self, namespace: &str, name: &str) {
-        if let Some(flight) = self.0.get(&(namespace.to_owned(), name.to_owned())) {
-            flight.invalidate();
-        }
-    }
-}
-
-impl Default for ProjectReads {
-    fn default() -> Self {
-        Self(ExpiringMap::new(IDLE_TIMEOUT))
-    }
-}
 
 /// The project and its session, as a request uses them.
 pub struct ProjectSession {
@@ -60,24 +32,6 @@ pub struct ProjectSession {
     pub project: Option<Arc<StoredProject>>,
     /// Changes when the project or its Secret does: what was wrong may have been corrected.
     pub version: String,
-}
-
-/// What a read of a project showed.
-pub enum ProjectRead {
-    /// It does not exist.
-    Missing,
-    /// This version cannot decode it, and why.
-    Undecodable(String),
-    /// The project, and the session created from its Secret.
-    Found(Arc<StoredProject>, Result<Arc<CloudSession>, Unavailable>),
-}
-
-/// Why there is no client: a reason of the project's `Ready` condition, and cause and remedy.
-pub struct Unavailable {
-    /// The reason.
-    pub reason: Reason,
-    /// The message.
-    pub message: String,
 }
 
 /// A read of the project `name` and its Secret, begun at `since` or later.
@@ -95,14 +49,7 @@ pub async fn read(context: &Context, namespace: &str, name: &str, since: Instant
         Ok(ProjectRead::Found(Arc::new(project), access))
     };
     let key = (namespace.to_owned(), name.to_owned());
-    let flight = context
-        .cloud
-        .project_reads
-        .0
-        .get_or_insert_with(key, SingleFlight::default);
-    let shared = || async { Ok::<_, Infallible>(read().await.map(Arc::new)) };
-    let Ok(flight) = flight.since(since, shared).await;
-    flight
+    context.cloud.project_reads.since(key, since, read).await
 }
 
 impl ProjectSession {
@@ -169,19 +116,6 @@ impl ProjectSession {
             project: None,
             version,
         }
-    }
-}
-
-/// Region, project ID and endpoint of a project.
-pub fn coordinates(spec: &WorkspaceProjectSpec) -> ProjectCoordinates {
-    let endpoint = spec
-        .endpoint
-        .clone()
-        .unwrap_or_else(|| regions::workspace(&spec.region));
-    ProjectCoordinates {
-        region: spec.region.clone(),
-        project_id: spec.project_id.clone(),
-        endpoint: endpoint.trim_end_matches('/').to_owned(),
     }
 }
 

@@ -10,7 +10,7 @@ use kube::runtime::reflector::{ObjectRef, Store};
 use kube::{Client, ResourceExt};
 use tokio_util::sync::CancellationToken;
 
-use super::undecodable::Undecodable;
+use super::undecodable::table::Undecodable;
 use super::{Scope, api};
 use crate::crd::DesktopDeletion;
 use crate::runtime::health::Heartbeat;

@@ -15,7 +15,7 @@ use super::listing::ListState;
 use super::released::ReleaseTimes;
 use super::{ClaimClock, Uid};
 use crate::controllers::Scope;
-use crate::controllers::project_session::coordinates;
+use crate::controllers::project_reads::coordinates;
 use crate::crd::conditions::{ConditionStatus, ConditionType};
 use crate::crd::{DesktopDeletion, WorkspaceProject};
 use crate::ids::{AttemptID, DesktopID, ProjectKey};

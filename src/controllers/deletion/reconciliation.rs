@@ -9,8 +9,8 @@ use kube::{Api, ResourceExt};
 use serde_json::Value;
 
 use super::super::claims::ObjectSource;
+use super::super::project_reads::StoredProject;
 use super::super::project_session::ProjectSession;
-use super::super::project_status::StoredProject;
 use super::super::{Context, api};
 use super::Error;
 use crate::cloud::circuit_breaker::HalfOpenPermit;

@@ -1,14 +1,11 @@
 //! From the signature to the record, in a separate task: no reconcile timeout, no lost watch and no shutdown interrupts
 //! the steps between the response of the cloud and its record. The process exits only after the task has ended.
 
-use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use kube::ResourceExt;
-use parking_lot::Mutex;
 use tokio::sync::oneshot;
-use tokio_util::task::TaskTracker;
 use tracing::Instrument;
 use tracing::field::Empty;
 
@@ -26,46 +23,6 @@ const RECORD_BACKOFF: (Duration, Duration) = (Duration::from_millis(100), Durati
 /// Events.
 const MAX_REJECTIONS: u32 = 20;
 
-/// The submissions that are under way; clones share them.
-#[derive(Debug, Clone, Default)]
-pub struct Submissions {
-    tasks: TaskTracker,
-    uids: Arc<Mutex<HashSet<String>>>,
-}
-
-impl Submissions {
-    /// A task of this process is sending or recording for the object.
-    pub fn is_in_progress(&self, uid: &str) -> bool {
-        self.uids.lock().contains(uid)
-    }
-
-    /// Waits until the last submission is recorded.
-    pub async fn wait_until_recorded(&self) {
-        self.tasks.close();
-        self.tasks.wait().await;
-    }
-
-    fn begin(&self, uid: String) -> InProgressGuard {
-        self.uids.lock().insert(uid.clone());
-        InProgressGuard {
-            uid,
-            uids: self.uids.clone(),
-        }
-    }
-}
-
-/// Marks a submission until it is dropped, also by a panic.
-struct InProgressGuard {
-    uid: String,
-    uids: Arc<Mutex<HashSet<String>>>,
-}
-
-impl Drop for InProgressGuard {
-    fn drop(&mut self) {
-        self.uids.lock().remove(&self.uid);
-    }
-}
-
 /// Submits, starting with the signature, and returns the reconciliation after the outcome is recorded.
 ///
 /// # Errors
@@ -77,7 +34,7 @@ pub async fn run(
 ) -> Result<Reconciliation, Error> {
     let in_progress = context.requests.submissions.begin(reconciliation.uid());
     let (sender, receiver) = oneshot::channel();
-    let tasks = context.requests.submissions.tasks.clone();
+    let submissions = context.requests.submissions.clone();
     let submission = async move {
         let reference = reconciliation.reference();
         let mut reconciliation = reconciliation;
@@ -91,7 +48,7 @@ pub async fn run(
             context.requests.queue.add(reference);
         }
     };
-    tasks.spawn(submission.instrument(tracing::info_span!("submit", attempt = Empty)));
+    submissions.spawn(submission.instrument(tracing::info_span!("submit", attempt = Empty)));
     receiver
         .await
         .unwrap_or(Err(Error::Fault("panic in a submission; see the log")))

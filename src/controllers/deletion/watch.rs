@@ -12,7 +12,7 @@ use kube::{Api, ResourceExt};
 
 use super::super::context::Requests;
 use super::super::raw::Raw;
-use super::super::undecodable::{Change, DecodedEvent};
+use super::super::undecodable::table::{Change, DecodedEvent};
 use super::super::{Context, Scope, cache, not_listed, wait_for_sync, watchdog};
 use super::queue::Key;
 use crate::crd::DesktopDeletion;

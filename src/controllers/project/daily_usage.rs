@@ -10,7 +10,7 @@ use tokio::sync::broadcast::error::RecvError;
 
 use super::live;
 use crate::controllers::raw::Raw;
-use crate::controllers::{Context, Scope, api, project_session, project_status};
+use crate::controllers::{Context, Scope, api, project_reads, project_status};
 use crate::crd::project::Reservation;
 use crate::crd::{DesktopDeletion, WorkspaceProject, WorkspaceProjectStatus};
 use crate::plan::daily_usage::{self, ReservationOwner};
@@ -42,7 +42,7 @@ pub(super) async fn settle_reservations(
     };
     let before = project.status();
     let mut usage = before.daily_usage.clone().unwrap_or_default();
-    let endpoint = project_session::coordinates(&project.object.spec).endpoint;
+    let endpoint = project_reads::coordinates(&project.object.spec).endpoint;
     let clocks = context.clocks(Some(&endpoint));
     daily_usage::expire(&mut usage, &clocks, &context.process.config.timing);
     let namespace = cached.namespace().unwrap_or_default();

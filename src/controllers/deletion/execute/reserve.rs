@@ -2,8 +2,9 @@
 
 use kube::ResourceExt;
 
-use super::super::super::project_status::{self, StoredProject};
-use super::super::super::{Context, api, project_session};
+use super::super::super::project_reads::StoredProject;
+use super::super::super::project_status;
+use super::super::super::{Context, api, project_reads};
 use super::super::Error;
 use super::super::reconciliation::Reconciliation;
 use super::new_attempt_id;
@@ -33,7 +34,7 @@ pub(super) async fn reserve(
         .reserved
         .get_or_insert_with(|| new_attempt_id(context))
         .clone();
-    let endpoint = project_session::coordinates(&project.object.spec).endpoint;
+    let endpoint = project_reads::coordinates(&project.object.spec).endpoint;
     let reservation = Reservation {
         attempt_id,
         request: reconciliation.object.name_any(),

@@ -35,7 +35,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
         name: "exit-before-recording",
         does: "The process exits without waiting for the response to a call and its record",
         edits: &[Edit {
-            file: "src/controllers/deletion/submission.rs",
+            file: "src/controllers/deletion/in_progress.rs",
             find: "        self.tasks.wait().await;
 ",
             replace: "",
