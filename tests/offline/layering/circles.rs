@@ -1,5 +1,5 @@
-//! No dependency cycles between files: files in a cycle can only be read, tested and changed together. A file and those
-//! below it count as one, since the lower ones are its parts.
+//! No dependency cycles between files: files in a cycle can only be read, tested and changed together. A file and its
+//! parts, the files below it, may use each other.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::path::{Path, PathBuf};
@@ -40,10 +40,15 @@ fn the_files_of_plan_use_only_their_own_layer_and_lower_ones() {
         })
         .collect();
     assert!(layers.len() > 20, "{layers:?}");
+    // The parts of a file belong to its layer.
+    let whole = |module: &'_ str| -> String {
+        let names: Vec<_> = module.splitn(3, "::").take(2).collect();
+        names.join("::")
+    };
     let mut wrong = Vec::new();
     for (module, used) in uses(&code) {
         for (other, path) in used {
-            if let (Some(own), Some(below)) = (layers.get(&module), layers.get(&other))
+            if let (Some(own), Some(below)) = (layers.get(&whole(&module)), layers.get(&whole(&other)))
                 && (below > own || (*own == PHASES && below == own))
             {
                 wrong.push(format!("{module} (layer {own}) uses {path} (layer {below})"));
@@ -55,7 +60,7 @@ fn the_files_of_plan_use_only_their_own_layer_and_lower_ones() {
 
 #[test]
 fn a_dependency_cycle_is_detected_and_reported_with_its_uses() {
-    let told = |files: &[(&str, &str)]| shortest_circle(&uses(files)).join("\n");
+    let cycle = |files: &[(&str, &str)]| shortest_circle(&uses(files)).join("\n");
     let files = [
         ("a", "use super::b::x::Y;"),
         ("b", "mod x;"),
@@ -67,21 +72,32 @@ fn a_dependency_cycle_is_detected_and_reported_with_its_uses() {
         ("d", "// crate::a::Z"),
     ];
     assert_eq!(
-        told(&files),
+        cycle(&files),
         "a uses crate::b::x::Y\nb::x uses crate::c::LONG\nc uses crate::a::Z"
     );
     // The parts of a file may use it, and it them.
     assert_eq!(
-        told(&[
+        cycle(&[
             ("a", "mod b; use b::B; use self::b::c::C;"),
             ("a::b", "mod c; use super::A;"),
             ("a::b::c", "use super::super::A; use crate::a::b::B;"),
         ]),
         ""
     );
+    // What a file passes on is used where it is defined, by whichever way it is named.
+    assert_eq!(
+        cycle(&[
+            ("a", "mod b; mod c; mod d; use d::D;"),
+            ("a::b", "use super::c::C;"),
+            ("a::c", "mod e; pub use e::C;"),
+            ("a::c::e", "use super::super::D;"),
+            ("a::d", "use super::b::B;"),
+        ]),
+        "a::b uses crate::a::c::C\na::c::e uses crate::a::D\na::d uses crate::a::b::B"
+    );
     // Tests may use everything.
     assert_eq!(
-        told(&[
+        cycle(&[
             ("a", "use crate::b::B;"),
             (
                 "b",
@@ -92,7 +108,7 @@ fn a_dependency_cycle_is_detected_and_reported_with_its_uses() {
     );
     let hidden = "#[cfg(test)] mod tests { fn t() {} } fn f() { crate::a::go() }";
     assert_eq!(
-        told(&[("a", "use crate::b::B;"), ("b", hidden)]),
+        cycle(&[("a", "use crate::b::B;"), ("b", hidden)]),
         "a uses crate::b::B\nb uses crate::a::go"
     );
 }
@@ -117,32 +133,71 @@ fn no_circle(folder: &str) {
     );
 }
 
-/// Who uses whom among files with the names of their modules and their code.
+/// Who uses whom among files with the names of their modules and their code. A name that a file takes from another one, such
+/// as a re-export, is used where it is defined.
 fn uses<T: AsRef<str>>(files: &[(T, T)]) -> Uses {
     let modules: BTreeSet<&str> = files.iter().map(|(module, _)| module.as_ref()).collect();
+    let named: BTreeMap<&str, BTreeSet<String>> = files
+        .iter()
+        .map(|(module, code)| {
+            let names: Vec<_> = module.as_ref().split("::").collect();
+            let paths = source::paths(code.as_ref(), &names).into_iter();
+            let inner = paths.filter_map(|path| from_the_root(&path, module.as_ref(), &modules));
+            (module.as_ref(), inner.collect())
+        })
+        .collect();
     let mut all = Uses::new();
-    for (module, code) in files {
-        let (module, code) = (module.as_ref(), code.as_ref());
-        let names: Vec<_> = module.split("::").collect();
-        let used = all.entry(module.to_owned()).or_default();
-        for path in source::paths(code, &names) {
-            let Some(inner) = path.strip_prefix("crate::") else {
-                continue;
-            };
-            if let Some(other) = file_of(inner, &modules).filter(|other| !are_related(module, other)) {
-                used.entry(other.to_owned()).or_insert(path);
+    for (module, paths) in &named {
+        let used = all.entry((*module).to_owned()).or_default();
+        for path in paths {
+            let origin = origin(path, &named, &modules);
+            if let Some(other) = origin.filter(|other| !are_related(module, other)) {
+                used.entry(other.to_owned()).or_insert(format!("crate::{path}"));
             }
         }
     }
     all
 }
 
-/// The file that holds what a path from the root of the crate names.
-fn file_of<'a>(path: &'a str, modules: &BTreeSet<&str>) -> Option<&'a str> {
+/// The path from the root of the crate, without `crate::`; `None` if it leads out of the crate or is no path.
+fn from_the_root(path: &str, module: &str, modules: &BTreeSet<&str>) -> Option<String> {
+    if let Some(inner) = path.strip_prefix("crate::") {
+        return Some(inner.to_owned());
+    }
+    let (first, _) = path.split_once("::")?;
+    let child = format!("{module}::{first}");
+    modules.contains(&*child).then(|| format!("{module}::{path}"))
+}
+
+/// The file in which what a path names is defined, as far as that can be found.
+fn origin<'a>(
+    path: &str,
+    named: &BTreeMap<&str, BTreeSet<String>>,
+    modules: &BTreeSet<&'a str>,
+) -> Option<&'a str> {
+    let mut path = path.to_owned();
+    // Longer chains of re-exports do not exist.
+    for _ in 0..4 {
+        let file = file_of(&path, modules)?;
+        let name = path.strip_prefix(file)?.strip_prefix("::").unwrap_or_default();
+        let name = name.split("::").next().unwrap_or_default();
+        let taken_from = named[file]
+            .iter()
+            .find(|taken| !name.is_empty() && taken.ends_with(&format!("::{name}")));
+        match taken_from.filter(|taken| file_of(taken, modules).is_some_and(|other| other != file)) {
+            Some(taken) => path = taken.clone(),
+            None => return Some(file),
+        }
+    }
+    file_of(&path, modules)
+}
+
+/// The file that a path from the root of the crate leads into.
+fn file_of<'a>(path: &str, modules: &BTreeSet<&'a str>) -> Option<&'a str> {
     let mut candidate = path;
     loop {
-        if modules.contains(candidate) {
-            return Some(candidate);
+        if let Some(file) = modules.get(candidate) {
+            return Some(file);
         }
         candidate = candidate.rsplit_once("::")?.0;
     }
