@@ -1,5 +1,6 @@
 //! The configuration of the operator, as plain typed data: parsed and checked once, at the edge
-//! ([`crate::cli`]), then only read.
+//! ([`crate::cli`]), then only read. The durations in [`timing`] and [`election`] are declared as flags here; all other
+//! flags are in [`crate::cli::run`].
 //!
 //! | file | what |
 //! | --- | --- |

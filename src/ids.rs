@@ -99,7 +99,7 @@ macro_rules! id {
 }
 
 id!(
-    /// A cloud desktop: `desktop_id` of the Workspace API, a UUID that is never given out again.
+    /// A cloud desktop: `desktop_id` of the Workspace API, a UUID that is never reused.
     DesktopID,
     "a desktop ID"
 );

@@ -1,6 +1,7 @@
 //! The decision: [`plan`] decides the next step from what was observed. It is pure: no clock, no client, no async. Every
 //! effect is a separate step, and after each one `plan` is called again, so a crash always happens between two steps or
-//! within one.
+//! within one. (The plan that users see and approve, `status.plan`, is something else: [`plan_hash`] and [`preview`] make
+//! it.)
 //!
 //! The files form layers; the order in time is in the docs of the crate. Each file imports
 //! from its own layer and from those below it, never in a circle, and no phase imports another one:

@@ -306,12 +306,12 @@ async fn connect(clock: ApiServerClock) -> Result<(Client, String), ProcessError
     // The read timeout restarts with each write, so that idle time before a call does not count.
     config.reset_reader_on_write = true;
     let own = config.default_namespace.clone();
-    let noting = MapResponseLayer::new(move |answer: http::Response<_>| {
+    let observe_date = MapResponseLayer::new(move |answer: http::Response<_>| {
         clock.observe_date(answer.headers());
         answer
     });
     let client = ClientBuilder::try_from(config).map_err(ProcessError::Client)?;
-    Ok((client.with_layer(&noting).build(), own))
+    Ok((client.with_layer(&observe_date).build(), own))
 }
 
 /// Why the API server is unreachable: its error message, or the root cause of the error.

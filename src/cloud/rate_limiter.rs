@@ -244,8 +244,8 @@ impl State {
         }
         let now = Instant::now();
         let due = self.due(now);
-        let paid = &mut self.waiting[Priority::Resumption as usize];
-        if let Some(sender) = paid.pop() {
+        let resumptions = &mut self.waiting[Priority::Resumption as usize];
+        if let Some(sender) = resumptions.pop() {
             self.in_use += 1;
             return Next::Now(sender);
         }

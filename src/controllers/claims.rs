@@ -29,7 +29,7 @@ use crate::crd::{DesktopDeletion, WorkspaceProject};
 use crate::ids::{Origin, ProjectKey};
 use crate::plan::clocks::Clocks;
 use crate::plan::deadlines;
-use crate::plan::observed::{Claim, Start};
+use crate::plan::observed::{Claim, NotBefore};
 use crate::plan::overlap::ReleasedDesktops;
 use crate::plan::step::OutcomeUpdate;
 
@@ -77,7 +77,7 @@ impl ClaimClock {
     /// A request of that project is held until a time that is ahead: it reserves nothing yet.
     fn is_scheduled(&self, not_before: Option<Timestamp>, project_key: &ProjectKey) -> bool {
         not_before.is_some()
-            && deadlines::start(not_before, &self.at(&project_key.origin), &self.timing) == Start::Ahead
+            && deadlines::start(not_before, &self.at(&project_key.origin), &self.timing) == NotBefore::Ahead
     }
 }
 
@@ -108,7 +108,7 @@ pub enum ObjectSource {
 }
 
 impl ClaimResult {
-    fn refused(claim: Claim) -> Self {
+    fn not_granted(claim: Claim) -> Self {
         Self {
             claim,
             newly_granted: false,
@@ -244,7 +244,7 @@ impl Claims {
         table.watches.values().filter(unreadable).count()
     }
 
-    /// The right without which the projects of a namespace cannot be checked, if it is missing.
+    /// The permission without which the projects of a namespace cannot be checked, if it is missing.
     pub fn missing_project_permission(&self, namespace: &str) -> Option<String> {
         let table = self.lock();
         let now = table.time.uptime();
@@ -258,12 +258,12 @@ impl Claims {
     pub async fn claim(&self, object: &DesktopDeletion, project_key: &ProjectKey) -> ClaimResult {
         let unknown = tokio::time::timeout(SYNC_TIMEOUT, self.wait_for_sync()).await;
         if let Some(unknown) = unknown.unwrap_or(Some(Claim::WatchesNotSynced)) {
-            return ClaimResult::refused(unknown);
+            return ClaimResult::not_granted(unknown);
         }
         let mut table = self.lock();
         let Some(claim) = table.conflict(object, project_key) else {
             let before = table
-                .reserved_in
+                .granted_in
                 .insert(object.uid().unwrap_or_default(), project_key.clone());
             return ClaimResult {
                 claim: Claim::Granted,
@@ -278,7 +278,7 @@ impl Claims {
         };
         ClaimResult {
             unconfirmed,
-            ..ClaimResult::refused(claim)
+            ..ClaimResult::not_granted(claim)
         }
     }
 
@@ -295,7 +295,7 @@ impl Claims {
             ObjectSource::Cached { claimed } => claimed,
         };
         if released {
-            self.lock().reserved_in.remove(&object.uid().unwrap_or_default());
+            self.lock().granted_in.remove(&object.uid().unwrap_or_default());
         }
     }
 

@@ -102,13 +102,13 @@ pub async fn run(context: Arc<Context>) {
             break;
         };
         while running.try_join_next().is_some() {}
-        running.spawn(process(work, slot, context.clone()));
+        running.spawn(handle_work(work, slot, context.clone()));
     }
     running.join_all().await;
 }
 
 /// Reconciles a request, and schedules its next reconciliation if there is one.
-async fn process(work: Work, slot: Slot, context: Arc<Context>) {
+async fn handle_work(work: Work, slot: Slot, context: Arc<Context>) {
     let Work { key, since } = work;
     let since = context.process.uptime.at(since);
     // Read only now, so that events of the watch during the wait for the slot are included.
@@ -163,7 +163,7 @@ async fn reconcile(
         result = Empty,
         otel.status_code = Empty,
     );
-    let reconciled = Box::pin(take_steps(object, source, since, slot, context))
+    let reconciled = Box::pin(load_and_run(object, source, since, slot, context))
         .instrument(span.clone())
         .await;
     if reconciled.result.is_ok() {
@@ -188,7 +188,7 @@ async fn reconcile(
     reconciled
 }
 
-async fn take_steps(
+async fn load_and_run(
     object: &DesktopDeletion,
     source: Source,
     since: Duration,
@@ -262,12 +262,12 @@ async fn handle_failure(
         }
         _ => Ok(None),
     };
-    let (said, result) = match (reported_version, error) {
-        (Err(worse), _) => (None, Err(worse)),
+    let (reported, result) = match (reported_version, error) {
+        (Err(report_error), _) => (None, Err(report_error)),
         (Ok(said), Error::IntentRefused(_)) => (said, Ok(Some(context.process.config.timing.retry_max))),
         (Ok(said), error) => (said, Err(error)),
     };
-    let decided = said.or(decided);
+    let decided = reported.or(decided);
     Reconciled {
         decided_version: decided,
         result,

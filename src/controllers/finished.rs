@@ -46,7 +46,7 @@ async fn watch(client: &Client, scope: &Scope) {
         };
         match next {
             Ok(Ok(Some(Event::Apply(object) | Event::InitApply(object)))) => {
-                // One that cannot be handled does not hold up the others.
+                // One that cannot be handled does not block the others.
                 if let Err(error) = handle_finished(client, &object).await {
                     let (namespace, name) = (object.namespace(), object.name_any());
                     tracing::warn!(namespace, name, %error, "a finished request could not be updated, retrying");

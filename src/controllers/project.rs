@@ -64,7 +64,7 @@ pub async fn run(
     writer: Writer<WorkspaceProject>,
 ) {
     let projects: Api<Raw<WorkspaceProject>> = scope.api(&context.kube.client);
-    let (watched, noting, cache) = (scope.clone(), context.clone(), reader.clone());
+    let (watched, changed_context, cache) = (scope.clone(), context.clone(), reader.clone());
     let (ended, woken) = unbounded_channel();
     let checks = Checks::new(reader.clone(), ended, context.process.stopping.clone());
     let (checked, listed) = (checks.clone(), reader.clone());
@@ -94,15 +94,15 @@ pub async fn run(
                 let listed: HashSet<_> = listed.state().iter().filter_map(|p| p.uid()).collect();
                 checked.keep(&listed);
                 changes.keep(&listed);
-                noting.requests.claims.projects_listed(&watched);
+                changed_context.requests.claims.projects_listed(&watched);
             }
             watcher::Event::Apply(project) | watcher::Event::InitApply(project) => {
                 let shown = changes.update(project);
                 if shown.affected != AffectedRequests::NoRequest {
-                    noting.project_changed(project, |request| shown.affected.include(request));
+                    changed_context.project_changed(project, |request| shown.affected.include(request));
                 }
                 if !shown.relaxed.is_empty() {
-                    let (project, context) = (project.clone(), noting.clone());
+                    let (project, context) = (project.clone(), changed_context.clone());
                     tokio::spawn(async move { relaxed::report(&project, &shown.relaxed, &context).await });
                 }
             }
@@ -110,7 +110,7 @@ pub async fn run(
                 let uid = project.uid().unwrap_or_default();
                 checked.forget(&uid);
                 changes.forget(&uid);
-                noting.project_changed(project, |_| true);
+                changed_context.project_changed(project, |_| true);
             }
         })
         .applied_objects()

@@ -69,7 +69,7 @@ pub enum ProjectRead {
     Found(Arc<StoredProject>, Result<Arc<CloudSession>, Unavailable>),
 }
 
-/// Why there is no client: a reason of the project's `Ready` condition, and cause and remedy.
+/// Why there is no session: a reason of the project's `Ready` condition, and cause and remedy.
 pub struct Unavailable {
     /// The reason.
     pub reason: Reason,

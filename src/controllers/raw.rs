@@ -1,5 +1,5 @@
-//! Objects as the API server sends them: one that cannot be decoded holds up no other, and a status write leaves what
-//! this version does not know as it stands.
+//! Objects as the API server sends them: one that cannot be decoded does not block others, and a status write keeps
+//! what this version does not know.
 
 use std::borrow::Cow;
 use std::fmt::{self, Debug, Formatter};

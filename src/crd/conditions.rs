@@ -1,4 +1,9 @@
-//! Condition types and reasons, named once, and the merge that keeps transition times (pure, time given).
+//! Condition types, and the merge that keeps transition times (pure, time given).
+//!
+//! | file | content |
+//! | --- | --- |
+//! | `reason` | the reasons of conditions and Events |
+//! | `allowed_reasons` | which condition can have which reasons |
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 

@@ -1,13 +1,11 @@
-//! Layer 6, phases: may the request be submitted, and what exactly.
-//!
-//! Before anything is sent: whether the request may be submitted, and what exactly.
+//! Layer 6, phases: may the request be submitted, and what exactly, before anything is sent.
 
 use super::attempts::{count_identical_not_found, was_not_found};
 use super::blockers::{
     self, UNREADABLE_LIMIT, after_failed_submission, circuit_open, clock_skew, known_error, unusable,
 };
 use super::messages::{self, desktops, name_some};
-use super::observed::{Circuit, Claim, Deadline, Observed, SendPermit, SingleRead, Start, Window};
+use super::observed::{Circuit, Claim, Deadline, NotBefore, Observed, SendPermit, SingleRead, Window};
 use super::plan_hash::Planned;
 use super::progress::{Preview, Progress, Requeue};
 use super::status::would_change;
@@ -97,7 +95,7 @@ fn blocked_before_reads(observed: &Observed) -> Option<Step> {
     if let Some(step) = scheduled(observed).or_else(|| outside_window(observed)) {
         return Some(step);
     }
-    if let Some((attempt, error)) = refused(observed).filter(|_| !observed.facts.retry_due) {
+    if let Some((attempt, error)) = last_failed_submission(observed).filter(|_| !observed.facts.retry_due) {
         return Some(Step::Wait(after_failed_submission(attempt.outcome, error)));
     }
     if observed.facts.circuit == Circuit::Open {
@@ -197,7 +195,7 @@ fn not_permitted(observed: &Observed, sorted: &SortedDesktops) -> Option<Progres
 }
 
 /// The conditions for desktops whose GETs fail while other reads succeed.
-fn unreadable(observed: &Observed) -> Option<Progress> {
+fn failing_desktop_reads(observed: &Observed) -> Option<Progress> {
     let (_, read_failure, _) = observed.failed_reads().next()?;
     let error = known_error(observed, read_failure);
     let in_a_row = observed.failed_reads().map(|(.., in_a_row)| in_a_row).max();
@@ -228,7 +226,7 @@ fn unreadable(observed: &Observed) -> Option<Progress> {
 }
 
 /// The last attempt, if the cloud rejected it or it was not sent.
-fn refused(observed: &Observed) -> Option<(&Attempt, &CloudError)> {
+fn last_failed_submission(observed: &Observed) -> Option<(&Attempt, &CloudError)> {
     let last = observed.request.status.attempts.last()?;
     let refused = matches!(last.outcome, Outcome::Rejected | Outcome::NotSent);
     last.error.as_ref().filter(|_| refused).map(|error| (last, error))
@@ -239,7 +237,7 @@ fn scheduled(observed: &Observed) -> Option<Step> {
     let at = observed
         .request
         .not_before
-        .filter(|_| observed.facts.start != Start::Reached)?;
+        .filter(|_| observed.facts.start != NotBefore::Reached)?;
     let message = format!("not submitted before {at} (spec.notBefore)");
     let wait = || {
         wait_with_plan(
@@ -248,8 +246,8 @@ fn scheduled(observed: &Observed) -> Option<Step> {
         )
     };
     match observed.facts.start {
-        Start::ClockUnknown => blockers::next_clock_read(observed).or_else(|| Some(wait())),
-        Start::Ahead | Start::Reached => Some(wait()),
+        NotBefore::ClockUnknown => blockers::next_clock_read(observed).or_else(|| Some(wait())),
+        NotBefore::Ahead | NotBefore::Reached => Some(wait()),
     }
 }
 
@@ -312,7 +310,7 @@ fn read_desktops(observed: &Observed, reporting: Reporting) -> Result<SortedDesk
             },
         );
     }
-    if let Some(progress) = unreadable(observed) {
+    if let Some(progress) = failing_desktop_reads(observed) {
         return Err(Step::Wait(progress));
     }
     let unread: Vec<_> = ids
@@ -497,7 +495,7 @@ const LAST_STATUS: &str = "; last status: ";
 
 /// The last error of the cloud that kept the request from being submitted.
 fn last_error(observed: &Observed) -> Option<&CloudError> {
-    let refused = || refused(observed).map(|(_, error)| error);
+    let refused = || last_failed_submission(observed).map(|(_, error)| error);
     observed.request.status.last_error.as_ref().or_else(refused)
 }
 
@@ -567,7 +565,8 @@ fn already_absent(observed: &Observed, absent: &[DesktopID]) -> Completion {
 
 /// The final result, if the last rejection is still about the same desktops after they were read again.
 fn final_rejection(observed: &Observed, body: &[DesktopID]) -> Option<Completion> {
-    let (attempt, error) = refused(observed).filter(|(a, _)| a.outcome == Outcome::Rejected)?;
+    let (attempt, error) =
+        last_failed_submission(observed).filter(|(a, _)| a.outcome == Outcome::Rejected)?;
     let final_class = match error.class {
         ErrorClass::InvalidRequest => true,
         ErrorClass::NotFound => count_identical_not_found(&observed.request.status, body) >= NOT_FOUND_LIMIT,

@@ -1,7 +1,7 @@
 //! Layer 5, shared by phases: do the desktops match the approved plan.
 //!
-//! If any desktop has changed since its approval, nothing is submitted: an approval binds to the facts of each desktop that
-//! was on show.
+//! If any desktop has changed since its approval, nothing is submitted: an approval covers the facts of each desktop that
+//! were shown.
 
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
@@ -126,7 +126,7 @@ pub fn evaluate(observed: &Observed, plan: &Planned) -> ApprovalState {
     }
 }
 
-/// The approval came while the plan was on show, not before.
+/// The approval was given while the plan was shown, not before.
 fn was_shown(observed: &Observed, named: &str) -> bool {
     let status = &observed.request.status;
     // Edits of other fields do not change an approval that was not accepted.

@@ -1,6 +1,4 @@
 //! Layer 2, data: what the stored attempts of a request show.
-//!
-//! What the stored attempts of a request say.
 
 use crate::crd::deletion::ErrorClass;
 use crate::crd::deletion::{Attempt, DesktopDeletionStatus, Outcome};

@@ -16,7 +16,7 @@ use crate::ids::AttemptID;
 /// The wait of a request with `count` desktops to submit for which the limit leaves no room.
 pub fn reached(observed: &Observed, count: usize) -> Option<Progress> {
     let (limit, usage) = limit_and_usage(observed)?;
-    // The reservation of this reconciliation is replaced by a new one, or good as it is.
+    // The reservation of this reconciliation is replaced by a new one, or is still valid.
     let mut others = usage.clone();
     others
         .reservations

@@ -37,7 +37,7 @@ pub enum ReservationOwner {
     Unknown,
 }
 
-/// Takes out what no longer counts by both clocks. A reservation that was never settled counts as long as its submission
+/// Removes what no longer counts by both clocks. A reservation that was never settled counts as long as its submission
 /// would.
 pub fn expire(usage: &mut DailyUsage, clocks: &Clocks, timing: &Timing) {
     let counts = |until: Timestamp| clocks.until(until, timing.clock_skew) != Some(Duration::ZERO);

@@ -13,7 +13,7 @@ use super::daily_usage;
 use super::error_policy::RetryPolicy;
 use super::memory::RequestMemory;
 use super::observed::{
-    Circuit, ClockSkew, Deadline, Facts, Observed, ReadTimes, Request, Start, Submission, Window,
+    Circuit, ClockSkew, Deadline, Facts, NotBefore, Observed, ReadTimes, Request, Submission, Window,
 };
 use super::progress::Requeue;
 use super::views::DesktopView;
@@ -112,7 +112,7 @@ impl Deadlines<'_> {
             hide_users: inputs.hide_users,
             start: self.start(),
             window: window(self.windows, &self.clocks),
-            deadline: self.deadline_is(),
+            deadline: self.deadline_state(),
             service_clock_known: self.clocks.service.is_some(),
             retry_due: self.credentials_changed(inputs.credentials) || self.until_retry().is_none(),
             clock_skew: self.clock_skew(),
@@ -129,7 +129,7 @@ impl Deadlines<'_> {
                 .memory
                 .undocumented_since()
                 .is_some_and(|since| self.known_for(Some(since)) >= self.timing.job_overdue),
-            expired: at_begin.until_expired().is_some_and(|left| left.is_zero()),
+            call_expired: at_begin.until_call_expired().is_some_and(|left| left.is_zero()),
             recovery_timed_out: over(self.until_effect_excluded(self.timing.recovery_timeout)),
             before_initial_poll: self.age_in_doubt() < self.timing.initial_poll_delay,
             finalizer_missing: self.finalizer_is_missing(),
@@ -146,7 +146,7 @@ impl Deadlines<'_> {
     pub fn delay(&self, requeue: Requeue) -> Duration {
         let timing = self.timing;
         let soon = |left: Option<Duration>| left.unwrap_or(timing.retry_min);
-        // Reckoned by a wrong clock it may be far, and the clock may be corrected meanwhile.
+        // By a wrong clock it may be far away, and the clock may be corrected in the meantime.
         let bounded = |left: Duration| left.clamp(timing.retry_min.min(RESYNC), RESYNC);
         let delay = match requeue {
             Requeue::Change => RESYNC,
@@ -161,10 +161,10 @@ impl Deadlines<'_> {
             Requeue::Backoff => exponential(self.memory.failures_in_a_row(), timing),
             // Credentials may be corrected long before the pause is over.
             Requeue::Retry => soon(self.until_retry()).min(timing.secret_refresh),
-            // Reckoned by a wrong clock it may be days, and the clock may be corrected meanwhile.
+            // By a wrong clock it may be days away, and the clock may be corrected in the meantime.
             Requeue::JobVisibility => soon(self.until_job_visibility_timeout())
                 .clamp(timing.job_visibility_timeout.min(RESYNC), RESYNC),
-            Requeue::Expiry => soon(self.until_expired()).min(self.until_next_early_read()),
+            Requeue::Expiry => soon(self.until_call_expired()).min(self.until_next_early_read()),
             Requeue::SecondRead => timing.job_visibility_timeout,
         };
         let deadline = self.until_deadline().filter(|left| !left.is_zero());
@@ -186,7 +186,7 @@ impl Deadlines<'_> {
         newest.map_or(Duration::ZERO, |at| between(at, self.clocks.local))
     }
 
-    fn start(&self) -> Start {
+    fn start(&self) -> NotBefore {
         start(self.request.not_before, &self.clocks, self.timing)
     }
 
@@ -223,7 +223,7 @@ impl Deadlines<'_> {
         self.request.not_after.or_else(default)
     }
 
-    fn deadline_is(&self) -> Deadline {
+    fn deadline_state(&self) -> Deadline {
         let Some(at) = self.deadline() else {
             return Deadline::Ahead;
         };
@@ -241,8 +241,8 @@ impl Deadlines<'_> {
 
     /// Until the next of the two clocks passes the deadline, if nothing was submitted.
     fn until_deadline(&self) -> Option<Duration> {
-        let refused = |a: &Attempt| had_no_effect(a.outcome);
-        if !self.request.status.attempts.iter().all(refused) {
+        let without_effect = |a: &Attempt| had_no_effect(a.outcome);
+        if !self.request.status.attempts.iter().all(without_effect) {
             return None;
         }
         let at = self.deadline()?;
@@ -299,16 +299,16 @@ impl Deadlines<'_> {
 
     /// Whether the project or its Secret changed since the last failed submission.
     fn credentials_changed(&self, now: Option<&str>) -> bool {
-        let refused = self
+        let credentials_then = self
             .memory
             .last_submission_failure
             .as_ref()
             .and_then(|failure| failure.credentials.as_deref());
-        now.zip(refused).is_some_and(|(now, then)| now != then)
+        now.zip(credentials_then).is_some_and(|(now, then)| now != then)
     }
 
     /// Until no request in doubt can take effect any more, nor an accepted one be invisible; `None` if none is in doubt.
-    fn until_expired(&self) -> Option<Duration> {
+    fn until_call_expired(&self) -> Option<Duration> {
         self.until_effect_excluded(Duration::ZERO)
     }
 
@@ -336,7 +336,8 @@ impl Deadlines<'_> {
         self.clocks.uptime.saturating_sub(old)
     }
 
-    /// The same, and `later`.
+    /// Until no request in doubt can take effect any more, nor an accepted one be invisible, and `later` has passed since
+    /// then; `None` if none is in doubt.
     fn until_effect_excluded(&self, later: Duration) -> Option<Duration> {
         let doubtful = |a: &&Attempt| a.outcome.is_undecided();
         let attempts = self.request.status.attempts.iter().filter(doubtful);
@@ -387,7 +388,7 @@ impl Deadlines<'_> {
             && !self.request.finalizer
             && !self.memory.finalizer_dropped
             && self.request.status.completion_time.is_none()
-            && (waits(self.until_expired()) || waits(self.until_job_visibility_timeout()))
+            && (waits(self.until_call_expired()) || waits(self.until_job_visibility_timeout()))
     }
 
     /// Until the finalizer may be added: immediately the first time, and once more since the response may have been
@@ -401,14 +402,14 @@ impl Deadlines<'_> {
 }
 
 /// Whether the earliest time of a submission is reached: both clocks must be past it.
-pub fn start(not_before: Option<Timestamp>, clocks: &Clocks, timing: &Timing) -> Start {
+pub fn start(not_before: Option<Timestamp>, clocks: &Clocks, timing: &Timing) -> NotBefore {
     let Some(at) = not_before else {
-        return Start::Reached;
+        return NotBefore::Reached;
     };
     match clocks.until(at, timing.clock_skew) {
-        Some(Duration::ZERO) => Start::Reached,
-        None if at <= clocks.local => Start::ClockUnknown,
-        _ => Start::Ahead,
+        Some(Duration::ZERO) => NotBefore::Reached,
+        None if at <= clocks.local => NotBefore::ClockUnknown,
+        _ => NotBefore::Ahead,
     }
 }
 

@@ -1,6 +1,4 @@
 //! Layer 5, shared by phases: what reads show about an attempt with unknown outcome.
-//!
-//! What reads show about an attempt whose outcome is unknown, and what follows from it.
 
 use std::collections::BTreeSet;
 
@@ -75,7 +73,7 @@ pub fn candidates(attempt: &Attempt, sub_job_list: &SubJobList) -> BTreeSet<JobI
 /// What the reads of this reconciliation show of `attempt`.
 ///
 /// # Errors
-/// The read that is missing, or the wait while it cannot be had.
+/// The read that is missing, or the wait while it is not possible.
 #[allow(clippy::result_large_err)] // the error is the next step
 pub fn gather_evidence(observed: &Observed, attempt: &Attempt) -> Result<Evidence, Step> {
     readable(observed, attempt)?;
@@ -100,12 +98,12 @@ pub fn gather_evidence(observed: &Observed, attempt: &Attempt) -> Result<Evidenc
 /// Whether the evidence can be read.
 ///
 /// # Errors
-/// The read that is missing, or the wait while it cannot be had.
+/// The read that is missing, or the wait while it is not possible.
 #[allow(clippy::result_large_err)] // the error is the next step
 pub fn readable(observed: &Observed, attempt: &Attempt) -> Result<(), Step> {
     let project = observed.project.as_ref().ok_or(Step::ReadProject)?;
     match blockers::unusable(observed, project).or_else(|| blockers::read_failure(observed)) {
-        Some(progress) => Err(Step::Wait(unreadable(observed, attempt, progress))),
+        Some(progress) => Err(Step::Wait(in_doubt_without_evidence(observed, attempt, progress))),
         None => Ok(()),
     }
 }
@@ -185,7 +183,7 @@ pub fn require_manual_resolution(attempt: &Attempt, mut progress: Progress) -> P
     }
 }
 
-fn unreadable(observed: &Observed, attempt: &Attempt, obstacle: Progress) -> Progress {
+fn in_doubt_without_evidence(observed: &Observed, attempt: &Attempt, obstacle: Progress) -> Progress {
     let mut progress = in_doubt(attempt);
     progress.message = format!(
         "{}. Jobs or desktops cannot be read at the moment: {}",

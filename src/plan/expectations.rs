@@ -1,7 +1,7 @@
 //! Layer 5, shared by phases: do the desktops match spec.expected.
 //!
-//! What the author of a request expects of its desktops (`spec.expected`), against what the last read shows. One desktop
-//! that is another holds up the whole request: half of a batch is not what was asked for.
+//! What the author of a request expects of its desktops (`spec.expected`), against what the last read shows. A desktop
+//! that differs blocks the whole request: a part of a batch is not what was requested.
 
 use super::messages::describe_desktops;
 use super::observed::Observed;

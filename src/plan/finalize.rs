@@ -17,7 +17,7 @@ pub fn next(observed: &Observed) -> Step {
         return Step::Done;
     }
     if let Some(attempt) = observed.request.pending() {
-        return if observed.facts.expired {
+        return if observed.facts.call_expired {
             final_read(observed, attempt)
         } else {
             blockers::next_clock_read(observed).unwrap_or_else(|| Step::Wait(waiting_for_expiry(attempt)))
@@ -26,7 +26,7 @@ pub fn next(observed: &Observed) -> Step {
     if let Some(attempt) = observed
         .request
         .of_newer_version()
-        .filter(|_| !observed.facts.expired)
+        .filter(|_| !observed.facts.call_expired)
     {
         let progress = waiting_for_expiry(attempt);
         return blockers::next_clock_read(observed).unwrap_or(Step::Wait(progress));

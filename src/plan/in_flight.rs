@@ -1,6 +1,4 @@
-//! Layer 2, data: an attempt that may have reached the cloud.
-//!
-//! An attempt that may have reached the cloud, as plain data that outlives its object.
+//! Layer 2, data: an attempt that may have reached the cloud, as plain data that outlives its object.
 
 use std::time::Duration;
 

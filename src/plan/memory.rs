@@ -42,13 +42,13 @@ pub struct RequestMemory {
     undocumented_sub_jobs: BTreeMap<(DesktopID, JobID), Duration>,
     /// The first read of evidence for an attempt whose request had expired.
     evidence: Option<FirstEvidence>,
-    /// How often the finalizer was put on, and when it was last.
+    /// How often the finalizer was added, and when it was last added.
     pub finalizer: Option<(u32, Duration)>,
     /// This process has removed the finalizer to store the final result.
     pub finalizer_dropped: bool,
     /// How far the other clock was ahead of the local one when it was last reported.
     difference: Option<SignedDuration>,
-    /// Since when every read has lacked facts that the plan on show has.
+    /// Since when every read has lacked facts that the shown plan has.
     pub lacks_facts_since: Option<Duration>,
 }
 
@@ -228,7 +228,7 @@ impl RequestMemory {
         (pending && first.began.saturating_add(visibility_timeout) <= began).then_some(&first.found)
     }
 
-    /// Notes whether a read begun at `began` lacked facts that the plan on show has.
+    /// Notes whether a read begun at `began` lacked facts that the shown plan has.
     pub fn record_missing_facts(&mut self, lacks_some: bool, began: Duration) {
         let since = self.lacks_facts_since.unwrap_or(began);
         self.lacks_facts_since = lacks_some.then_some(since);

@@ -271,7 +271,7 @@ pub struct DeletedRequest {
 pub struct ReadFailure {
     /// The error for `status.lastError`.
     pub error: CloudError,
-    /// The call was held back because of an earlier failure of that class: no news.
+    /// The call was suppressed because of an earlier failure of that class, so the error is not new.
     pub suppressed: bool,
 }
 
@@ -322,7 +322,7 @@ pub struct Facts {
     /// Users of desktops are not to be shown.
     pub hide_users: bool,
     /// State of the earliest time of the submission, by both clocks.
-    pub start: Start,
+    pub start: NotBefore,
     /// State of the submission windows of the project, by both clocks.
     pub window: Window,
     /// The deadline of the request, by both clocks.
@@ -345,14 +345,14 @@ pub struct Facts {
     pub undocumented_for_long: bool,
     /// The request of an attempt in doubt can no longer be accepted, nor an accepted one be still invisible: its
     /// expiry, the clock allowance and the job visibility timeout are over by both clocks.
-    pub expired: bool,
+    pub call_expired: bool,
     /// The recovery timeout has passed since then, so user action is required.
     pub recovery_timed_out: bool,
     /// The newest attempt is so young that its job need not show yet.
     pub before_initial_poll: bool,
     /// The finalizer was removed although an attempt may still take effect or become visible.
     pub finalizer_missing: bool,
-    /// The finalizer may be put on now.
+    /// The finalizer may be added now.
     pub finalizer_due: bool,
     /// State of the circuit breaker for submissions.
     pub circuit: Circuit,
@@ -375,7 +375,7 @@ pub enum Circuit {
 
 /// State of the earliest time of a submission.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
-pub enum Start {
+pub enum NotBefore {
     /// It has passed by both clocks, or there is none.
     #[default]
     Reached,

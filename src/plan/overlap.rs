@@ -30,7 +30,7 @@ pub fn next(observed: &Observed, claim: &Claim) -> Step {
 pub struct ReleasedDesktops {
     /// According to a single GET these are gone, so nothing can happen to them any more.
     pub gone: Vec<DesktopID>,
-    /// The job of the accepted call shows on these, so reads from now on show it.
+    /// The job of the accepted call names these, so reads from now on show it.
     pub shown: Vec<DesktopID>,
 }
 

@@ -88,7 +88,7 @@ pub fn with_plan(
         desktops,
         preview: Some(Box::new(Preview {
             updates,
-            content: Some(content),
+            summary: Some(content),
             approved,
             refused,
             lacks_facts: !missing.is_empty(),

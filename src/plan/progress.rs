@@ -31,12 +31,12 @@ pub struct Preview {
     /// Conditions `Planned` and `Approved`; one that is missing stays as it is.
     pub updates: Vec<ConditionUpdate>,
     /// The plan; `None` if it is not known yet.
-    pub content: Option<PlanSummary>,
+    pub summary: Option<PlanSummary>,
     /// The approved plan, if the plan is known.
     pub approved: Option<ApprovedPlan>,
     /// The value of `spec.approvedPlan`, if it is not accepted as an approval.
     pub refused: Option<String>,
-    /// The read lacks facts that the plan on show has.
+    /// The read lacks facts that the shown plan has.
     pub lacks_facts: bool,
 }
 

@@ -21,7 +21,7 @@ use crate::ids::{DesktopID, JobID};
 
 /// The next step for an attempt in doubt.
 pub fn next(observed: &Observed, attempt: &Attempt) -> Step {
-    if !observed.facts.expired {
+    if !observed.facts.call_expired {
         return early(observed, attempt).unwrap_or_else(|step| step);
     }
     match gather_evidence(observed, attempt) {
@@ -33,7 +33,7 @@ pub fn next(observed: &Observed, attempt: &Attempt) -> Step {
 /// The call may still take effect, and no evidence is final before that is over.
 pub fn is_early(observed: &Observed) -> bool {
     observed.request.pending().is_some()
-        && !observed.facts.expired
+        && !observed.facts.call_expired
         && observed.request.unhandled_resolve().is_none()
 }
 

@@ -99,7 +99,7 @@ pub fn next(observed: &Observed) -> Option<Step> {
     }
     match resolve.action {
         ResolveAction::Abandon => Some(Step::RecordOutcome(abandoned(attempt, value))),
-        ResolveAction::Retry if !observed.facts.expired => refuse(format!(
+        ResolveAction::Retry if !observed.facts.call_expired => refuse(format!(
             "the delete request of attempt {} can still take effect, so it must not be repeated yet. Remove the annotation and set it again later, or abandon the attempt",
             attempt.id
         )),
@@ -187,7 +187,7 @@ fn awaiting_expiry(attempt: &Attempt) -> Progress {
 
 /// The next step of a request whose open attempt a user abandoned.
 pub fn settle_abandoned(observed: &Observed, attempt: &Attempt) -> Step {
-    if !observed.facts.expired {
+    if !observed.facts.call_expired {
         return blockers::next_clock_read(observed).unwrap_or_else(|| Step::Wait(awaiting_expiry(attempt)));
     }
     let again = |requeue| {

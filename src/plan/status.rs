@@ -164,7 +164,7 @@ fn apply_progress(
     if request.resolve.is_none() {
         status.last_handled_resolve = None;
     }
-    // The same error again is no news, though its time and request id differ.
+    // The same error again is not a change, although its time and request ID differ.
     let known = status
         .last_error
         .as_ref()
@@ -185,7 +185,7 @@ fn apply_progress(
 
 /// Puts the plan into the status. The time changes only with the content.
 fn show_plan(status: &mut DesktopDeletionStatus, preview: &Preview, now: &Time) {
-    let Some(content) = &preview.content else {
+    let Some(content) = &preview.summary else {
         return;
     };
     let at = |observed_at: &Time| Plan {

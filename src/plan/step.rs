@@ -1,6 +1,4 @@
-//! Layer 2, data: the next step, and its arguments.
-//!
-//! The next step, with everything that is needed to carry it out.
+//! Layer 2, data: the next step, with everything that is needed to carry it out.
 
 use super::progress::Progress;
 use crate::crd::conditions::Reason;

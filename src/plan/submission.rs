@@ -6,7 +6,7 @@
 
 use super::attempts::unsettled;
 use super::messages::desktops;
-use super::observed::{Deadline, Observed, PostResult, Start, Submission, Window};
+use super::observed::{Deadline, NotBefore, Observed, PostResult, Submission, Window};
 use super::progress::{Progress, Requeue};
 use super::step::{Intent, OutcomeUpdate, Step};
 use super::views::SortedDesktops;
@@ -29,7 +29,7 @@ pub fn next(observed: &Observed) -> Option<Step> {
 
 fn signed(observed: &Observed, attempt: &Attempt, fresh: bool) -> Step {
     let stored = observed.request.attempt(&attempt.id).map(|stored| stored.outcome);
-    let untimely = observed.facts.start != Start::Reached
+    let untimely = observed.facts.start != NotBefore::Reached
         || observed.facts.window != Window::Open
         || observed.facts.deadline != Deadline::Ahead
         || observed.facts.clock_skew.is_some();

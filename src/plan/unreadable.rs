@@ -1,7 +1,7 @@
 //! Layer 5, shared by phases: a namespace that the operator lacks permission to read.
 //!
-//! A watched namespace that the operator lacks a right to read. What its requests hold is not known, so others wait as long
-//! as a call of an earlier process may take effect.
+//! It is not known which desktops the requests of such a namespace have reserved, so others wait as long as a call of an
+//! earlier process may take effect.
 
 use super::observed::{ProjectUnavailable, UnreadableNamespace};
 use super::progress::{Progress, Requeue};

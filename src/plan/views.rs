@@ -1,6 +1,4 @@
-//! Layer 2, data: what reads of the cloud show.
-//!
-//! What reads of the cloud show: desktops, sub-jobs, jobs, and what they prove of an attempt.
+//! Layer 2, data: what reads of the cloud show: desktops, sub-jobs, jobs, and what they prove of an attempt.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -17,7 +17,7 @@ use crate::runtime::metrics::{CONTENT_TYPE, Metrics};
 /// The server could not be set up or broke.
 #[derive(Debug, thiserror::Error)]
 pub enum ServerError {
-    /// The address cannot be had.
+    /// The address cannot be bound.
     #[error(
         "failed to listen on {address} for health and metrics: {source}; choose another address with --listen"
     )]

@@ -140,7 +140,7 @@ pub struct Check {
 }
 
 impl Check {
-    /// The check holds.
+    /// The check passes.
     pub fn pass(&self) {
         self.set(Ok(None));
     }
@@ -150,12 +150,12 @@ impl Check {
         self.set(Ok(Some(note.into())));
     }
 
-    /// The check does not hold, because of `why` (lower case, no full stop).
+    /// The check fails, because of `why` (lower case, no full stop).
     pub fn fail(&self, why: impl Into<String>) {
         self.set(Err(why.into()));
     }
 
-    /// Why the check does not hold yet (lower case, no full stop); nothing if it does.
+    /// Sets why the check has not passed yet (lower case, no full stop); no effect once it has passed.
     pub fn explain(&self, why: impl Into<String>) {
         if let Some(Err(before)) = self.health.0.lock().checks.get_mut(&self.name) {
             *before = why.into();

@@ -6,7 +6,7 @@
 //!
 //! | file | what |
 //! | --- | --- |
-//! | [`action`] | may this replica take or renew the lease: pure |
+//! | [`action`] | whether this replica may acquire or renew the Lease: a pure function |
 //! | [`leadership`] | whether this replica is the leader right now, checked before new work is started |
 //!
 //! The rules are those of the client libraries of Kubernetes, so `kubectl get lease` reads as usual. Each try has a
@@ -209,7 +209,7 @@ impl Elector {
     /// Gives the lease back if it is held, so that the next replica need not wait until it runs out.
     pub async fn release(&mut self) {
         self.term.end();
-        match timeout(call_limit(&self.election), self.give_back()).await {
+        match timeout(call_limit(&self.election), self.try_release()).await {
             Ok(Ok(true)) => tracing::info!(lease = self.lease, "released the Lease"),
             Ok(Ok(false)) => {}
             Ok(Err(error)) => self.log_release_failure(&reason(&error)),
@@ -259,9 +259,9 @@ impl Elector {
     }
 
     /// Returns whether the lease was held.
-    async fn give_back(&self) -> Result<bool, Error> {
+    async fn try_release(&self) -> Result<bool, Error> {
         let found = self.api.get_opt(NAME).await?;
-        let Some(lease) = found.and_then(|lease| self.candidate.vacate(lease, self.clock.now())) else {
+        let Some(lease) = found.and_then(|lease| self.candidate.released(lease, self.clock.now())) else {
             return Ok(false);
         };
         self.api.replace(NAME, &PostParams::default(), &lease).await?;

@@ -32,7 +32,7 @@ pub enum LogFormat {
 /// The log could not be set up.
 #[derive(Debug, thiserror::Error)]
 pub enum LoggingError {
-    /// The filter is none.
+    /// The filter is invalid.
     #[error("the log filter {0:?} cannot be read: {1}")]
     Filter(String, #[source] tracing_subscriber::filter::ParseError),
     /// A log was set up before.

@@ -69,8 +69,8 @@ impl Metrics {
         }
     }
 
-    /// Adds gauges for the requests of this cache, which contains unfinished ones only. `underway` returns whether this
-    /// process is submitting the request with a uid right now.
+    /// Adds gauges for the requests of this cache, which contains unfinished ones only. `is_submitting`
+    /// returns whether this process is submitting the request with a uid right now.
     pub fn watch_requests(
         &self,
         cache: Store<DesktopDeletion>,

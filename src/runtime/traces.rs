@@ -121,8 +121,8 @@ fn resource(config: &Config) -> Resource {
         .build()
 }
 
-/// The collector. It is called by the thread that makes the batches, and has an event loop of its own there, so that it can
-/// hold up nothing else.
+/// The collector. It is called by the thread that makes the batches, and has an event loop of its own there, so that it
+/// cannot block anything else.
 #[derive(Debug)]
 struct Collector {
     client: reqwest::Client,

@@ -75,7 +75,7 @@ pub struct Connector {
     allowed: Vec<AllowedEndpoint>,
     proxy: Option<CloudProxy>,
     clock: Clock,
-    names: Arc<dyn HostResolver>,
+    resolver: Arc<dyn HostResolver>,
     observer: Arc<dyn CallObserver>,
     sessions: SessionPool,
     /// The transport of all calls instead of the network.
@@ -93,7 +93,7 @@ impl Connector {
             allowed,
             proxy: None,
             clock,
-            names: Arc::new(resolver::System),
+            resolver: Arc::new(resolver::System),
             observer: Arc::new(()),
             sessions: SessionPool::default(),
             transport: None,
@@ -125,7 +125,10 @@ impl Connector {
     /// Resolves the hosts of endpoints by `names` instead of this machine's resolver.
     #[must_use]
     pub fn with_resolver(self, names: Arc<dyn HostResolver>) -> Self {
-        Self { names, ..self }
+        Self {
+            resolver: names,
+            ..self
+        }
     }
 
     /// A client for one project with the credentials of a Secret. A password is exchanged when it is first needed, and
@@ -145,9 +148,10 @@ impl Connector {
                 self.sessions.token(self.iam(target).ok(), project_id, token)
             }
             SecretCredentials::Static(key) => Arc::new(StaticCredentials::new(None, key)),
-            SecretCredentials::Password(login) => {
+            SecretCredentials::Password(password_credentials) => {
                 let (service_key, iam) = self.iam(target)?;
-                self.sessions.password(service_key, iam, project_id, login)
+                self.sessions
+                    .password(service_key, iam, project_id, password_credentials)
             }
         };
         let (_, service) = self.service(&target.endpoint, target)?;
@@ -241,7 +245,7 @@ impl Connector {
             .no_deflate()
             .connect_timeout(self.options.connect_timeout);
         let builder = match &self.proxy {
-            None => builder.dns_resolver(FilteringResolver::of(endpoint, Arc::clone(&self.names))),
+            None => builder.dns_resolver(FilteringResolver::of(endpoint, Arc::clone(&self.resolver))),
             // The only name that is resolved here is the proxy's.
             Some(_) => builder,
         };

@@ -126,7 +126,7 @@ impl Exchange<'_> {
         Error::new(self.operation, failure)
     }
 
-    /// The value of a response whose status is `good`; otherwise its error.
+    /// The value of a response if its status is a `success`; otherwise its error.
     pub(super) fn decode<T>(
         &self,
         received: &ReceivedResponse,

@@ -1,5 +1,5 @@
 //! `SDK-HMAC-SHA256`, the request signature of Huawei Cloud's API gateway (vendor's signing guide). A pure function
-//! of plain arguments: no clock, no I/O, no type of this crate, so that it can be lifted out and used elsewhere.
+//! of plain arguments: no clock, no I/O, no type of this crate, so that it can be reused elsewhere.
 //!
 //! The intermediate texts are part of the result, since a rejected signature is debugged by comparing canonical
 //! requests.

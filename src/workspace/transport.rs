@@ -16,9 +16,9 @@ pub struct Options {
     /// For resolving the name, connecting and the TLS handshake together. Keep it shorter than the others: a handshake
     /// that hangs then counts as not sent, otherwise as in doubt.
     pub connect_timeout: Duration,
-    /// For the whole of any other call.
+    /// For a complete call other than batch-delete.
     pub timeout: Duration,
-    /// For the whole of a request that deletes.
+    /// For a complete batch-delete call.
     pub submission_timeout: Duration,
     /// Longest body of a list or a job, in bytes.
     pub max_body: usize,

@@ -47,7 +47,7 @@ pub struct DesktopRead {
 #[derive(Clone, Default)]
 pub(super) struct SharedDesktopReads {
     queue: Arc<Mutex<Queue>>,
-    pages: Arc<Mutex<Vec<Arc<DesktopRead>>>>,
+    recent_reads: Arc<Mutex<Vec<Arc<DesktopRead>>>>,
 }
 
 /// Queries that wait for a read.
@@ -76,7 +76,7 @@ impl SharedDesktopReads {
         upcoming: impl FnOnce() -> Vec<DesktopID>,
     ) -> Result<Arc<DesktopRead>, Error> {
         let known = self
-            .pages
+            .recent_reads
             .lock()
             .iter()
             .rev()
@@ -99,7 +99,7 @@ impl SharedDesktopReads {
         };
         let cloud = Arc::new(cloud);
         if first {
-            tokio::spawn(read(self.queue.clone(), self.pages.clone(), cloud.clone()));
+            tokio::spawn(read(self.queue.clone(), self.recent_reads.clone(), cloud.clone()));
         }
         match result_receiver.await {
             Ok(result) => result,

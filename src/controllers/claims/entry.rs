@@ -101,8 +101,8 @@ impl Entry {
         }
     }
 
-    /// This copy of the object is older than the one that is known. (The API server promises that later versions are
-    /// larger numbers.)
+    /// Whether this entry is of a later version than the copy with that metadata. (The API server promises that later
+    /// versions are larger numbers.)
     pub(super) fn is_newer_than(&self, metadata: &ObjectMeta) -> bool {
         let pair = self.version.zip(version(metadata));
         pair.is_some_and(|(known, shown)| known > shown)

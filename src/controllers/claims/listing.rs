@@ -7,7 +7,7 @@ use kube::runtime::watcher;
 
 use crate::plan::deadlines::is_still_refused;
 
-/// The HTTP status of a missing right. (The reason that comes with it may be missing, as from a proxy.)
+/// The HTTP status of a missing permission. (The reason that comes with it may be missing, as from a proxy.)
 const FORBIDDEN: u16 = 403;
 
 /// The list of one kind, as one watch has it.
@@ -41,7 +41,7 @@ impl ListState {
         is_new
     }
 
-    /// The right without which it cannot be read now.
+    /// The permission without which it cannot be read now, if it is missing.
     pub(super) fn missing_permission(&self, now: Duration) -> Option<&str> {
         let refused = self.refused.as_ref()?;
         is_still_refused(refused.at, now).then_some(&*refused.permission)

@@ -33,7 +33,7 @@ pub(super) struct Table {
     by_desktop: HashMap<DesktopID, BTreeSet<Uid>>,
     /// The cloud projects of the requests that this process is submitting, or that may have reached the cloud according
     /// to their live status.
-    pub(super) reserved_in: HashMap<Uid, ProjectKey>,
+    pub(super) granted_in: HashMap<Uid, ProjectKey>,
     /// Deleted requests, and what they still reserve.
     pub(super) deleted: DeletedRequests,
     /// When desktops were last released.
@@ -72,7 +72,7 @@ impl Table {
             watches: HashMap::new(),
             entries: HashMap::new(),
             by_desktop: HashMap::new(),
-            reserved_in: HashMap::new(),
+            granted_in: HashMap::new(),
             deleted: DeletedRequests::default(),
             released: ReleaseTimes::new(time.timing.job_visibility_timeout),
             finished: HashMap::new(),
@@ -199,11 +199,11 @@ impl Table {
 
     /// The object is gone. Attempts that may still take effect reserve their desktops until they no longer can.
     pub(super) fn delete(&mut self, uid: &str) {
-        let reserved_by = self.reserved_in.get(uid).cloned();
+        let granted_project = self.granted_in.get(uid).cloned();
         let Some(entry) = self.remove_entry(uid) else {
             return;
         };
-        let project = entry.project_key.clone().or(reserved_by);
+        let project = entry.project_key.clone().or(granted_project);
         let in_flight = entry.attempts.clone();
         let name = (entry.namespace.clone(), entry.name.clone());
         self.released
@@ -302,7 +302,7 @@ impl Table {
             let idle = entry.inactive || self.time.is_scheduled(entry.not_before, project_key);
             let older = !idle && (entry.created, other.as_str()) < ours;
             // Two endpoints may be names of one service, so the project decides alone where a call may take effect.
-            let known = self.reserved_in.get(other).or(entry.in_flight());
+            let known = self.granted_in.get(other).or(entry.in_flight());
             let holds = known.is_some_and(|theirs| theirs.project_id == project_key.project_id);
             let holds = holds || (known.is_none() && entry.has_unknown_project());
             let conflict = ConflictingRequest {
@@ -393,7 +393,7 @@ impl Table {
     }
 
     fn remove_entry(&mut self, uid: &str) -> Option<Entry> {
-        self.reserved_in.remove(uid);
+        self.granted_in.remove(uid);
         let entry = self.entries.remove(uid)?;
         for id in &entry.desktops {
             remove_from_index(&mut self.by_desktop, id, uid);

@@ -4,7 +4,7 @@
 //! | file | what |
 //! | --- | --- |
 //! | `claim` | claims the desktops |
-//! | `reserve` | reserves desktops of the project's limit of a day |
+//! | `reserve` | reserves desktops under the daily limit of the project |
 //! | [`read`] | reads of the project, its Secret, and the cloud |
 //! | [`write`](mod@write) | writes to the object |
 //!
@@ -247,14 +247,14 @@ pub async fn post(reconciliation: &mut Reconciliation, signed: Signed, context: 
     // Between the guard in `plan` and this call there is no await.
     let result = match cloud.send(request).await {
         Ok(answer) => PostResult::Accepted(answer.value),
-        Err(error) => refused(reconciliation, &attempt, &error, context),
+        Err(error) => record_post_failure(reconciliation, &attempt, &error, context),
     };
     (reconciliation.permit, reconciliation.half_open_permit) = (None, None);
     reconciliation.observed.permit = SendPermit::None;
     reconciliation.observed.submission = Submission::Responded { attempt, result };
 }
 
-fn refused(
+fn record_post_failure(
     reconciliation: &Reconciliation,
     attempt: &AttemptID,
     error: &CloudFailure,

@@ -20,7 +20,7 @@ pub fn refresh(reconciliation: &mut Reconciliation, context: &Context) {
     }
     context.requests.memory.change(&reconciliation.uid(), |memory| {
         memory.observe(&reconciliation.observed.request, clocks.uptime);
-        let mut facts = rules(reconciliation, memory, clocks, context).facts(&FactInputs {
+        let mut facts = deadlines(reconciliation, memory, clocks, context).facts(&FactInputs {
             stopping: context.process.stopping.is_cancelled() || !context.process.leadership.holds(),
             credentials: reconciliation
                 .project_session
@@ -73,7 +73,7 @@ pub fn with_deadlines<T>(
     rule: impl FnOnce(&Deadlines<'_>) -> T,
 ) -> T {
     let memory = context.requests.memory.of(&reconciliation.uid());
-    rule(&rules(
+    rule(&deadlines(
         reconciliation,
         &memory,
         clocks(reconciliation, context),
@@ -81,7 +81,7 @@ pub fn with_deadlines<T>(
     ))
 }
 
-fn rules<'a>(
+fn deadlines<'a>(
     reconciliation: &'a Reconciliation,
     memory: &'a RequestMemory,
     clocks: Clocks,

@@ -91,11 +91,11 @@ async fn report(request: &DesktopDeletion, context: &Context) -> Result<(), Erro
     let Some((copy, Source::Cache)) = source.filter(|(copy, _)| copy.uid() == request.uid()) else {
         return Ok(());
     };
-    let underway = context
+    let is_submitting = context
         .requests
         .submissions
         .is_in_progress(&copy.uid().unwrap_or_default());
-    if underway
+    if is_submitting
         || !context.process.leadership.holds()
         || copy.metadata.resource_version != request.metadata.resource_version
     {

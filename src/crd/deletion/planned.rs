@@ -66,7 +66,7 @@ impl MissingFact {
     }
 }
 
-/// The plan that `spec.approvedPlan` approved, as it was on show then. Kept until `spec.approvedPlan` changes.
+/// The plan that `spec.approvedPlan` approved, as it was shown then. Kept until `spec.approvedPlan` changes.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
 pub struct ApprovedPlan {

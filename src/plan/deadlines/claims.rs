@@ -51,7 +51,7 @@ pub fn claim_ends_by(left: Duration, clocks: &Clocks) -> Timestamp {
 }
 
 /// Whether a younger request still waits for the first check of a project that this process first saw unchecked at
-/// `since`. A check that does not come about must not hold up others for long.
+/// `since`. A check that never ends must not block others for long.
 pub fn first_check_is_awaited(since: Duration, uptime: Duration) -> bool {
     uptime.saturating_sub(since) < FIRST_CHECK_TIMEOUT
 }

@@ -41,7 +41,7 @@ struct Hours<'a> {
 }
 
 impl<'a> Hours<'a> {
-    /// `None` if the time zone is not known. (The API server sees to the times.)
+    /// `None` if the time zone is not known. (The API server validates the times.)
     fn of(window: &'a SubmissionWindow) -> Option<Self> {
         Some(Self {
             days: &window.days,

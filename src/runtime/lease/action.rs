@@ -66,7 +66,7 @@ impl Candidate {
                 },
                 ..Lease::default()
             };
-            self.take(lease.spec.get_or_insert_default(), wall);
+            self.acquire(lease.spec.get_or_insert_default(), wall);
             return LeaseAction::Create(lease);
         };
         let unchanged = self.unchanged_for(lease.metadata.resource_version.as_ref(), now);
@@ -75,7 +75,7 @@ impl Candidate {
         if holder == self.identity {
             self.renew(spec, wall);
         } else if holder.is_empty() || unchanged >= self.term_of(spec) {
-            self.take(spec, wall);
+            self.acquire(spec, wall);
         } else {
             return LeaseAction::StandBy { holder };
         }
@@ -83,7 +83,7 @@ impl Candidate {
     }
 
     /// The Lease `found`, released; `None` if this replica does not hold it.
-    pub fn vacate(&self, mut found: Lease, wall: Timestamp) -> Option<Lease> {
+    pub fn released(&self, mut found: Lease, wall: Timestamp) -> Option<Lease> {
         let spec = found.spec.get_or_insert_default();
         if spec.holder_identity.as_deref() != Some(&self.identity) {
             return None;
@@ -114,7 +114,7 @@ impl Candidate {
             .map_or(self.lease_duration, Duration::from_secs)
     }
 
-    fn take(&self, spec: &mut LeaseSpec, wall: Timestamp) {
+    fn acquire(&self, spec: &mut LeaseSpec, wall: Timestamp) {
         // As in the client libraries: transitions count the changes of the holder, the first one being none.
         let first = spec.acquire_time.is_none() && spec.lease_transitions.is_none();
         let before = spec.lease_transitions.unwrap_or_default();
@@ -255,8 +255,8 @@ mod tests {
     #[test]
     fn a_released_lease_is_free_at_once_and_only_its_holder_can_release_it() {
         let lease = stored("a", "1");
-        assert_eq!(candidate("b").vacate(lease.clone(), wall(5)), None);
-        let free = candidate("a").vacate(lease, wall(5)).unwrap();
+        assert_eq!(candidate("b").released(lease.clone(), wall(5)), None);
+        let free = candidate("a").released(lease, wall(5)).unwrap();
         assert_eq!(
             free.metadata.resource_version.as_deref(),
             Some("1"),

@@ -104,7 +104,7 @@ fn requests(sources: &Sources, encoder: &mut DescriptorEncoder) -> Result<(), fm
     let mut stalled =
         Tally::of(reasons(DELETION, ConditionType::Stalled).filter(|reason| !ends.contains(reason)));
     let mut in_doubt = 0;
-    for (cache, underway) in &sources.requests {
+    for (cache, is_submitting) in &sources.requests {
         for object in cache.state() {
             let status = object.status.as_ref();
             let conditions = status.map_or(&[][..], |status| &status.conditions);
@@ -113,7 +113,7 @@ fn requests(sources: &Sources, encoder: &mut DescriptorEncoder) -> Result<(), fm
                 stalled.add(reason);
             }
             let open = status.is_some_and(|s| s.attempts.iter().any(|a| a.outcome == Outcome::Pending));
-            in_doubt += i64::from(open && !underway(&object.uid().unwrap_or_default()));
+            in_doubt += i64::from(open && !is_submitting(&object.uid().unwrap_or_default()));
         }
     }
     let of = |kind: ConditionType, tally: Tally| {

@@ -39,7 +39,7 @@ impl HostResolver for System {
 /// A resolver for one endpoint.
 #[derive(Debug, Clone)]
 pub struct FilteringResolver {
-    names: Arc<dyn HostResolver>,
+    resolver: Arc<dyn HostResolver>,
     admitted: Arc<[IpNet]>,
 }
 
@@ -63,7 +63,7 @@ impl FilteringResolver {
     /// A resolver with the rule of `endpoint`, on top of `names`.
     pub fn of(endpoint: &Endpoint, names: Arc<dyn HostResolver>) -> Self {
         Self {
-            names,
+            resolver: names,
             admitted: Arc::clone(&endpoint.networks),
         }
     }
@@ -96,7 +96,7 @@ impl Resolve for FilteringResolver {
         let filter = self.clone();
         Box::pin(async move {
             let name = name.as_str();
-            let found = filter.names.addresses(name).await?;
+            let found = filter.resolver.addresses(name).await?;
             let admitted = filter.admit(name, found)?;
             // The port 0 is replaced by the port of the URL.
             Ok(Box::new(admitted.into_iter().map(|address| SocketAddr::new(address, 0))) as Addrs)
@@ -112,10 +112,13 @@ mod tests {
         let admitted = networks.iter().map(|network| network.parse().unwrap()).collect();
         let found = found.iter().map(|ip| ip.parse().unwrap()).collect();
         let names = Arc::new(System);
-        FilteringResolver { names, admitted }
-            .admit("a.example", found)
-            .map(|admitted| admitted.iter().map(IpAddr::to_string).collect())
-            .map_err(|error| error.to_string())
+        FilteringResolver {
+            resolver: names,
+            admitted,
+        }
+        .admit("a.example", found)
+        .map(|admitted| admitted.iter().map(IpAddr::to_string).collect())
+        .map_err(|error| error.to_string())
     }
 
     #[test]

@@ -13,7 +13,7 @@ const SECRET: [&str; 3] = ["authorization", "x-auth-token", "x-security-token"];
 /// A call as it is to be sent. The query of `url` is in canonical form: it is signed like this and sent like this.
 ///
 /// # Errors
-/// The URL is none, or the credentials hold characters that no header may have.
+/// The URL is invalid, or the credentials contain characters that are not allowed in a header.
 pub(super) fn signed(
     method: Method,
     url: &str,

@@ -21,11 +21,11 @@ pub(super) const KEY_LIFETIME_SECONDS: u32 = 3600;
 const MAX_YEAR: i16 = 9998;
 
 /// Body of the request for a token for one project.
-pub(super) fn credentials(login: &PasswordCredentials, project: &ProjectID) -> Value {
+pub(super) fn credentials(password_credentials: &PasswordCredentials, project: &ProjectID) -> Value {
     let user = json!({
-        "name": login.user(),
-        "password": login.password(),
-        "domain": {"name": login.domain()},
+        "name": password_credentials.user(),
+        "password": password_credentials.password(),
+        "domain": {"name": password_credentials.domain()},
     });
     json!({"auth": {
         "identity": {"methods": ["password"], "password": {"user": user}},

@@ -1,4 +1,4 @@
-//! Facts of a desktop, each read for itself: one that cannot be read spoils neither the others nor its row.
+//! Facts of a desktop, each read for itself: one that cannot be read affects neither the others nor its row.
 
 use std::collections::{BTreeMap, BTreeSet};
 

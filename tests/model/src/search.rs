@@ -403,7 +403,7 @@ fn step_kind(protocol: &Protocol, world: &World, operator: usize) -> &'static st
             WriteKind::Finish => "write final result",
         },
         Act::ReadDesktops(_) | Act::ReadSubJobs
-            if deleting && !facts.service_clock_known && !facts.expired =>
+            if deleting && !facts.service_clock_known && !facts.call_expired =>
         {
             "ask the cloud for the time"
         }

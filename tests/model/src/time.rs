@@ -123,7 +123,7 @@ impl Rules {
     pub fn is_in_flight(&self, requests: &Requests, situation: &Situation) -> bool {
         let facts = self.facts(requests, situation);
         let attempts = &requests.get(situation.request).request.status.attempts;
-        !facts.job_visibility_timeout_over || (attempts.iter().any(Attempt::is_open) && !facts.expired)
+        !facts.job_visibility_timeout_over || (attempts.iter().any(Attempt::is_open) && !facts.call_expired)
     }
 
     fn ask(&self, request: &Request, situation: &Situation) -> Facts {
@@ -149,7 +149,7 @@ impl Rules {
             circuit: Circuit::Closed,
         });
         if self.config.lacks(Mutant::NoWaitForExpiry) {
-            facts.expired = request.status.attempts.iter().any(Attempt::is_open);
+            facts.call_expired = request.status.attempts.iter().any(Attempt::is_open);
         }
         facts.finalizer_missing &= !self.config.lacks(Mutant::FinalizerNotRestored);
         facts

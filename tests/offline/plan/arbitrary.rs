@@ -7,7 +7,7 @@ use desktop_deletion_operator::crd::deletion::ErrorClass;
 use desktop_deletion_operator::crd::deletion::{Attempt, AuthMethod, DesktopState, DesktopStatus, Outcome};
 use desktop_deletion_operator::ids::{DesktopID, JobID};
 use desktop_deletion_operator::plan::observed::{
-    Circuit, ClockSkew, Deadline, Facts, Observed, PostResult, Request, SendPermit, SingleRead, Start,
+    Circuit, ClockSkew, Deadline, Facts, NotBefore, Observed, PostResult, Request, SendPermit, SingleRead,
     Submission, Window,
 };
 use desktop_deletion_operator::plan::progress::{Progress, Requeue};
@@ -304,8 +304,7 @@ fn facts() -> impl Strategy<Value = Facts> {
         1 => Just(Deadline::ClocksDisagree),
         2 => Just(Deadline::Passed),
     ];
-    let start =
-        prop_oneof![6 => Just(Start::Reached), 1 => Just(Start::ClockUnknown), 1 => Just(Start::Ahead)];
+    let start = prop_oneof![6 => Just(NotBefore::Reached), 1 => Just(NotBefore::ClockUnknown), 1 => Just(NotBefore::Ahead)];
     let window = prop_oneof![
         8 => Just(Window::Open),
         1 => Just(Window::ClockUnknown),
@@ -358,7 +357,7 @@ fn facts() -> impl Strategy<Value = Facts> {
             job_visibility_timeout_over,
             overdue,
             undocumented_for_long,
-            expired,
+            call_expired: expired,
             recovery_timed_out: expired && late,
             before_initial_poll: !expired && before_initial_poll,
             finalizer_missing,
@@ -504,7 +503,7 @@ pub(crate) fn situations() -> impl Strategy<Value = Observed> {
             seen.earlier_evidence = reads.earlier;
             seen.submission = submission;
             seen.facts = facts;
-            seen.request.not_before = (facts.start != Start::Reached).then(|| minute(60).0);
+            seen.request.not_before = (facts.start != NotBefore::Reached).then(|| minute(60).0);
             match approvals {
                 Some(approvals) => approvals.over(seen),
                 None => seen,

@@ -12,7 +12,7 @@ use desktop_deletion_operator::plan::deadlines::{
     Deadlines, FactInputs, drop_stale, exponential, is_stale, oldest_admitting_read, oldest_gone, with_jitter,
 };
 use desktop_deletion_operator::plan::memory::{RequestMemory, SubmissionFailure};
-use desktop_deletion_operator::plan::observed::{Circuit, Deadline, Facts, ReadTimes, Request, Start};
+use desktop_deletion_operator::plan::observed::{Circuit, Deadline, Facts, NotBefore, ReadTimes, Request};
 use desktop_deletion_operator::plan::progress::{Progress, Requeue};
 use desktop_deletion_operator::plan::views::DesktopView;
 use jiff::{SignedDuration, Timestamp};
@@ -201,22 +201,22 @@ fn a_call_has_expired_once_both_clocks_are_past_its_expiry() {
         ),
         ("nothing in doubt", Case::new(vec![]).later(OVER), false),
     ] {
-        assert_eq!(case.facts().expired, over, "{what}");
+        assert_eq!(case.facts().call_expired, over, "{what}");
     }
 }
 
 #[test]
 fn two_clocks_that_are_wrong_one_after_the_other_do_not_expire_a_call() {
     let both_ahead = |by| unknown_outcome().later(by).ours(2 * OVER).service(2 * OVER);
-    assert!(!both_ahead(180).facts().expired, "the API server's clock");
-    assert!(both_ahead(OVER).facts().expired, "past it by all three");
+    assert!(!both_ahead(180).facts().call_expired, "the API server's clock");
+    assert!(both_ahead(OVER).facts().call_expired, "past it by all three");
     let mut stopped = both_ahead(OVER + 2 * SKEW - 1);
     stopped.clocks.api_server = Some(at(0));
-    assert!(!stopped.facts().expired, "the API server's clock is behind");
+    assert!(!stopped.facts().call_expired, "the API server's clock is behind");
     let mut stopped = both_ahead(OVER + 2 * SKEW);
     stopped.clocks.api_server = Some(at(0));
     assert!(
-        stopped.facts().expired,
+        stopped.facts().call_expired,
         "this process has known it for long enough"
     );
 }
@@ -239,22 +239,22 @@ fn without_the_services_clock_a_call_expires_by_the_uptime_of_this_process_and_t
             true,
         ),
     ] {
-        assert_eq!(case.facts().expired, over, "{what}");
+        assert_eq!(case.facts().call_expired, over, "{what}");
     }
     let mut behind = doubt().later(span);
     behind.clocks.api_server = Some(at(span - 1));
-    assert!(!behind.facts().expired, "the API server's clock counts");
+    assert!(!behind.facts().call_expired, "the API server's clock counts");
     let mut late = doubt().later(span);
     late.memory = RequestMemory::default();
     late.memory.observe(&late.request, seconds(1));
-    assert!(!late.facts().expired, "this process saw it a second later");
+    assert!(!late.facts().call_expired, "this process saw it a second later");
 }
 
 #[test]
 fn reads_count_as_evidence_only_if_they_began_after_the_call_had_expired() {
     let mut case = unknown_outcome().later(OVER);
     case.began -= 1;
-    assert!(!case.facts().expired);
+    assert!(!case.facts().call_expired);
 }
 
 #[test]
@@ -265,8 +265,13 @@ fn a_token_with_unknown_expiry_is_assumed_to_live_for_a_day() {
         ..attempt(Outcome::Pending)
     };
     let over = 86_400 + SKEW + JOB_VISIBILITY;
-    assert!(!Case::new(vec![token.clone()]).later(over - 1).facts().expired);
-    assert!(Case::new(vec![token]).later(over).facts().expired);
+    assert!(
+        !Case::new(vec![token.clone()])
+            .later(over - 1)
+            .facts()
+            .call_expired
+    );
+    assert!(Case::new(vec![token]).later(over).facts().call_expired);
 }
 
 #[test]
@@ -311,25 +316,25 @@ fn the_earliest_time_of_a_submission_is_reached_by_both_clocks() {
         case
     };
     for (what, case, start) in [
-        ("none is given", Case::new(vec![]), Start::Reached),
-        ("before", due().later(999), Start::Ahead),
-        ("at it", due().later(1000), Start::Reached),
-        ("by ours", due().later(999).ours(60), Start::Ahead),
-        ("by the service's", due().later(999).service(60), Start::Ahead),
+        ("none is given", Case::new(vec![]), NotBefore::Reached),
+        ("before", due().later(999), NotBefore::Ahead),
+        ("at it", due().later(1000), NotBefore::Reached),
+        ("by ours", due().later(999).ours(60), NotBefore::Ahead),
+        ("by the service's", due().later(999).service(60), NotBefore::Ahead),
         (
             "by ours, and no other is known",
             alone(due().later(1000)),
-            Start::ClockUnknown,
+            NotBefore::ClockUnknown,
         ),
         (
             "before, and no other is known",
             alone(due().later(999)),
-            Start::Ahead,
+            NotBefore::Ahead,
         ),
         (
             "by clocks that differ too much",
             due().later(1000).service(301),
-            Start::Ahead,
+            NotBefore::Ahead,
         ),
     ] {
         assert_eq!(case.facts().start, start, "{what}");

@@ -4,7 +4,7 @@ use desktop_deletion_operator::crd::conditions::Reason;
 use desktop_deletion_operator::crd::deletion::Outcome;
 use desktop_deletion_operator::ids::DesktopID;
 use desktop_deletion_operator::plan::observed::{
-    Deadline, Observed, SendPermit, SingleRead, Start, Submission, Window,
+    Deadline, NotBefore, Observed, SendPermit, SingleRead, Submission, Window,
 };
 use desktop_deletion_operator::plan::step::{Batch, Step};
 use desktop_deletion_operator::plan::views::DesktopView;
@@ -24,7 +24,10 @@ use super::tell::describe;
 fn is_timely(seen: &Observed) -> bool {
     let facts = &seen.facts;
     let open = facts.window == Window::Open;
-    facts.start == Start::Reached && open && facts.deadline == Deadline::Ahead && facts.clock_skew.is_none()
+    facts.start == NotBefore::Reached
+        && open
+        && facts.deadline == Deadline::Ahead
+        && facts.clock_skew.is_none()
 }
 
 /// What is wrong with signing that, by the approval and the guardrails.
@@ -107,7 +110,7 @@ pub(crate) fn violations(seen: &Observed, step: &Step) -> Vec<String> {
             // A person who adopts a job knows that the request arrived.
             let told = outcome_update.handled_annotation.is_some();
             let arrived = told && outcome_update.outcome == Outcome::Adopted;
-            let may_settle = !guessed || arrived || seen.facts.expired;
+            let may_settle = !guessed || arrived || seen.facts.call_expired;
             broken.extend(at_most_once::settled(may_settle, outcome_update.attempt.as_str()));
             let twice = seen.earlier_evidence.is_some() || request.deleting;
             must(!guessed || told || twice, "settled by one evidence check");
@@ -118,7 +121,7 @@ pub(crate) fn violations(seen: &Observed, step: &Step) -> Vec<String> {
             broken.extend(one_request_per_desktop::finished(open, ""));
         }
         Step::DropFinalizer => {
-            let held = request.pending().is_some() && !seen.facts.expired;
+            let held = request.pending().is_some() && !seen.facts.call_expired;
             broken.extend(one_request_per_desktop::released(held, ""));
         }
         _ => must(repeats_a_read(seen, step), "asked again"),

@@ -3,8 +3,8 @@
 use desktop_deletion_operator::crd::conditions::Reason;
 use desktop_deletion_operator::crd::deletion::ErrorClass;
 use desktop_deletion_operator::crd::deletion::{Attempt, Outcome};
+use desktop_deletion_operator::plan::observed::NotBefore;
 use desktop_deletion_operator::plan::observed::PostResult;
-use desktop_deletion_operator::plan::observed::Start;
 use desktop_deletion_operator::plan::step::Step;
 use desktop_deletion_operator::plan::{plan, status};
 
@@ -57,7 +57,7 @@ fn intents() -> Vec<Row> {
         row("the deadline passed", armed().too_late(), "start over"),
         row(
             "a clock was set back before its time",
-            armed().scheduled(Start::Ahead),
+            armed().scheduled(NotBefore::Ahead),
             "start over",
         ),
         row(
@@ -104,7 +104,7 @@ fn posts() -> Vec<Row> {
         row("it passed by one clock", armed().late_by_one_clock(), not_sent),
         row(
             "a clock was set back before its time",
-            armed().scheduled(Start::Ahead),
+            armed().scheduled(NotBefore::Ahead),
             not_sent,
         ),
         row("the clocks differ too much", armed().clock_skewed(), not_sent),

@@ -271,7 +271,7 @@ impl Walk {
     }
 
     fn note(&mut self, reconciliation: &Reconciliation, step: &Step) {
-        let facts = if reconciliation.seen.facts.expired {
+        let facts = if reconciliation.seen.facts.call_expired {
             " (dead)"
         } else {
             ""

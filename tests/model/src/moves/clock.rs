@@ -85,7 +85,7 @@ impl Protocol {
         let began = match ages.max() {
             None => 0,
             Some(_) if self.config.clock_faults > 0 => reconciliation.began,
-            Some(_) if self.facts(world, operator, &reconciliation).expired => {
+            Some(_) if self.facts(world, operator, &reconciliation).call_expired => {
                 reconciliation.began.min(JOB_VISIBILITY_TIMEOUT)
             }
             Some(age) => age.unsigned_abs(),

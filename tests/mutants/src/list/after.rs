@@ -46,7 +46,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
         does: "Evidence settles an attempt although its call can still take effect",
         edits: &[Edit {
             file: "src/plan/recovery.rs",
-            find: "    if !observed.facts.expired {
+            find: "    if !observed.facts.call_expired {
         return early(observed, attempt).unwrap_or_else(|step| step);
     }
 ",

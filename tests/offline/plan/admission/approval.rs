@@ -4,7 +4,7 @@ use desktop_deletion_operator::crd::conditions::Reason;
 use desktop_deletion_operator::crd::deletion::ErrorClass;
 use desktop_deletion_operator::crd::project::{Approval, Guardrails};
 use desktop_deletion_operator::ids::ProjectID;
-use desktop_deletion_operator::plan::observed::{Claim, SendPermit, Start, Submission};
+use desktop_deletion_operator::plan::observed::{Claim, NotBefore, SendPermit, Submission};
 use desktop_deletion_operator::plan::plan;
 use desktop_deletion_operator::plan::progress::Progress;
 use desktop_deletion_operator::plan::step::Step;
@@ -180,7 +180,7 @@ fn missing() -> Vec<Row> {
         ),
         row(
             "so does its time",
-            guarded().scheduled(Start::Ahead),
+            guarded().scheduled(NotBefore::Ahead),
             "Scheduled held until Start; a Pending, b Pending [PlanReady, AwaitingApproval]",
         ),
     ]
@@ -621,7 +621,7 @@ fn held(seen: &Seen) -> Progress {
 fn the_message_lists_the_changes_and_the_plan_to_approve() {
     let seen = recorded().facts("b", "pc-9", "eve");
     let progress = held(&seen);
-    let hash = progress.preview.unwrap().content.unwrap().hash;
+    let hash = progress.preview.unwrap().summary.unwrap().hash;
     assert_eq!(
         progress.message,
         format!(
@@ -665,7 +665,7 @@ fn a_plan_that_is_still_shown_can_be_approved_and_missing_facts_are_named() {
         progress.message
     );
     let preview = progress.preview.unwrap();
-    assert!(preview.lacks_facts && preview.content.is_none());
+    assert!(preview.lacks_facts && preview.summary.is_none());
     assert_eq!(
         preview.updates[0].message,
         "deletes 2 desktops; the last read lacks facts of the plan: desktop b: the users; reading again"

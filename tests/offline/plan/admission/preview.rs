@@ -111,7 +111,7 @@ fn told(seen: &Seen) -> Progress {
 }
 
 fn content(seen: &Seen) -> PlanSummary {
-    told(seen).preview.unwrap().content.unwrap()
+    told(seen).preview.unwrap().summary.unwrap()
 }
 
 /// The plan of that situation is on show.

@@ -1,7 +1,7 @@
 //! Situations in which the earliest time of the submission is ahead. By one clock alone it is not reached.
 
 use desktop_deletion_operator::crd::deletion::ErrorClass;
-use desktop_deletion_operator::plan::observed::Start;
+use desktop_deletion_operator::plan::observed::NotBefore;
 use desktop_deletion_operator::plan::views::DesktopView;
 
 use super::super::build::{ready, untouched};
@@ -14,10 +14,10 @@ fn a_scheduled_request_waits_until_both_clocks_have_reached_its_start() {
 
 /// Every situation of the table, for the conditions.
 pub(super) fn rows() -> Vec<Row> {
-    let early = || untouched("a b").scheduled(Start::Ahead);
+    let early = || untouched("a b").scheduled(NotBefore::Ahead);
     let unclear = || {
         untouched("a b")
-            .scheduled(Start::ClockUnknown)
+            .scheduled(NotBefore::ClockUnknown)
             .service_clock_unknown()
     };
     let held = "Scheduled held until Start; a Pending, b Pending [PlanReady, NotRequired]";
@@ -34,12 +34,12 @@ pub(super) fn rows() -> Vec<Row> {
         ),
         row(
             "nor is it if everything is at hand",
-            ready("a b").scheduled(Start::Ahead),
+            ready("a b").scheduled(NotBefore::Ahead),
             held,
         ),
         row(
             "suspended says more",
-            ready("a b").scheduled(Start::Ahead).suspended(),
+            ready("a b").scheduled(NotBefore::Ahead).suspended(),
             "Suspended held until Plan; a Pending, b Pending [PlanReady, NotRequired]",
         ),
         row(

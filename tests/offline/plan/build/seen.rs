@@ -6,8 +6,8 @@ use desktop_deletion_operator::crd::deletion::{Attempt, CloudError, DesktopState
 use desktop_deletion_operator::crd::project::DailyUsage;
 use desktop_deletion_operator::ids::{DesktopID, Operation};
 use desktop_deletion_operator::plan::observed::{
-    Circuit, Claim, ClockSkew, ConflictingRequest, Deadline, Observed, PostResult, ProjectUnavailable,
-    ProjectView, ReadFailure, SendPermit, SingleRead, Start, Submission,
+    Circuit, Claim, ClockSkew, ConflictingRequest, Deadline, NotBefore, Observed, PostResult,
+    ProjectUnavailable, ProjectView, ReadFailure, SendPermit, SingleRead, Submission,
 };
 use desktop_deletion_operator::plan::views::Evidence;
 use desktop_deletion_operator::plan::views::{
@@ -360,7 +360,7 @@ impl Seen {
     }
 
     /// It is held until a time that is ahead, or passed by our clock alone.
-    pub(crate) fn scheduled(self, start: Start) -> Self {
+    pub(crate) fn scheduled(self, start: NotBefore) -> Self {
         self.with(|o| {
             o.request.not_before = Some(minute(60).0);
             o.facts.start = start;
@@ -432,7 +432,7 @@ impl Seen {
     }
 
     pub(crate) fn expired(self) -> Self {
-        self.with(|o| o.facts.expired = true)
+        self.with(|o| o.facts.call_expired = true)
     }
 
     pub(crate) fn recovery_timed_out(self) -> Self {
