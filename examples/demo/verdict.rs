@@ -75,8 +75,8 @@ fn row(role: &Role, request: &DesktopDeletion, posts: &[LedgerEntry], writes: us
     let count = match (accepted, posts.len() - accepted) {
         (0, 0) => "0".to_owned(),
         (accepted, 0) => format!("{accepted} accepted"),
-        (0, refused) => format!("{refused} refused"),
-        (accepted, refused) => format!("{accepted} accepted, {refused} refused"),
+        (0, refused) => format!("{refused} rejected"),
+        (accepted, refused) => format!("{accepted} accepted, {refused} rejected"),
     };
     vec![
         role.name.to_owned(),

@@ -37,10 +37,10 @@ const INSTEAD: &str = "create a new DesktopDeletion instead";
     namespaced,
     status = "DesktopDeletionStatus",
     derive = "PartialEq",
-    doc = "A batch of cloud desktops to delete. The operator submits the batch to Huawei Cloud Workspace, never again \
-           while an earlier delete request may take effect, follows the job, verifies that the desktops are gone, and \
-           reports the result in conditions. A deletion cannot be undone. Deleting this object deletes nothing in the \
-           cloud and does not recall a submitted request.",
+    doc = "A batch of cloud desktops to delete. The operator submits the batch to Huawei Cloud Workspace, follows the \
+           job, verifies that the desktops are gone, and reports the result in conditions. It never submits the batch \
+           again while an earlier delete request may take effect. A deletion cannot be undone. Deleting this object \
+           deletes nothing in the cloud and does not recall a submitted request.",
     validation = rules::forbidden(
         BODY_IS_ADMITTED,
         "an attempt can only name desktops that spec.desktopIDs names, in the same spelling"

@@ -331,9 +331,9 @@ pub struct Credentials {
     #[schemars(with = "SecretSource")]
     pub token: Option<SecretSource>,
 
-    /// An IAM user and its password: the operator logs in, exchanges the token for a temporary access key and signs its
-    /// calls with that; if IAM refuses the exchange, it sends the token. Keys of the Secret: domainName (the account's
-    /// name), userName, password.
+    /// An IAM user and its password: the operator obtains a token from IAM, exchanges it for a temporary access key,
+    /// and signs its calls with that; if IAM rejects the exchange, it sends the token. Keys of the Secret: domainName
+    /// (the account's name), userName, password.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "SecretSource")]
     pub password: Option<SecretSource>,

@@ -435,7 +435,7 @@ fn late_effect(observed: &Observed) -> Option<Step> {
 
 fn deletion_in_progress(foreign: &[&DesktopID]) -> Progress {
     let message = format!(
-        "another client is deleting {} of this request ({}); waiting until they are gone or idle again",
+        "another client is deleting {} of this request ({}); waiting until that deletion has ended",
         desktops(foreign.len()),
         name_some(foreign.iter().copied())
     );

@@ -148,7 +148,7 @@ fn took_effect(request: &Request, attempt: &Attempt, job: Option<&JobID>) -> Con
             format!("submitted {count} at {when}; the request took effect, but its job is unknown")
         }
         _ => format!(
-            "submitted {count} at {when} and the response was lost; job {jobs} deletes some of them and may belong to another request; nothing is sent again"
+            "submitted {count} at {when} and the response was lost; job {jobs} deletes some of them and may belong to another client; nothing is sent again"
         ),
     };
     if request.suspend {

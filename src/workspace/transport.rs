@@ -132,8 +132,8 @@ fn explain(cause: &str) -> String {
                 "the proxy rejected its credentials (HTTP 407); check --cloud-proxy-credentials-file".to_owned()
             }
             "unsuccessful" => {
-                "the proxy did not answer CONNECT with HTTP 200 (403: its rules deny this host; 502: it cannot reach the \
-                 host); check its log"
+                "the proxy did not respond to CONNECT with HTTP 200 (403: its rules deny this host; 502: it cannot \
+                 reach the host); check its log"
                     .to_owned()
             }
             "unexpected end of file" => "the proxy closed the connection without a response to CONNECT".to_owned(),

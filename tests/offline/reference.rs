@@ -180,7 +180,7 @@ fn statements(page: &mut String, statements: &[Statement]) {
 }
 
 const READY: &str = "the reason of `Succeeded` once it is decided; before that the one of `Reconciling` or `Stalled`, or of \
-    `Submitted` while the request is suspended or delayed on purpose";
+    `Submitted` if neither is present";
 
 fn words(page: &mut String) {
     heading(page, "##", "Types of conditions");

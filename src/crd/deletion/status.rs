@@ -99,7 +99,8 @@ pub struct DesktopDeletionStatus {
     pub project: Option<ProjectCoordinates>,
 
     /// ID of the cloud job that deletes the desktops. Written once. Absent while nothing has been submitted, or if
-    /// the job is unknown (condition `Submitted` with reason `JobUnknown`).
+    /// the job is unknown (condition `Submitted` with reason `JobUnknown`). If jobs name only some of the desktops, the
+    /// first of them is written when the request finishes.
     #[serde(default, rename = "jobID", skip_serializing_if = "Option::is_none")]
     #[schemars(with = "JobID")]
     #[x_kube(validation = rules::write_once("jobID"))]

@@ -30,7 +30,7 @@ macro_rules! invariants {
 invariants! {
     OnlyWhatWasAdmitted: "I1: the ids of every POST are a subset of the admitted ids, and its digest is that of the intent",
     AtMostOnce: "I2: for each attempt at most one POST; attempt n+1 exists only if every earlier one is `Rejected`, `NotSent` or `NoEffect`",
-    NoJobIsLost: "I3: every accepted job id is stored, adopted, or declared unknown by name",
+    NoJobIsLost: "I3: every accepted job id is stored, adopted, or reported as unknown for a named attempt",
     TerminalIsFinal: "I4: a final result never changes",
     ItComesToRest: "I5: after faults stop, every request finishes, or waits for a user or a named condition, within bounded time",
     IntentForTheLiveObject: "I6: no intent for an object that at commit time is deleted, suspended or changed",

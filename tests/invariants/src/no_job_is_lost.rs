@@ -1,4 +1,4 @@
-//! I3: every accepted job id is stored, adopted, or declared unknown by name.
+//! I3: every accepted job id is stored, adopted, or reported as unknown for a named attempt.
 //!
 //! A job that the cloud never shows cannot be distinguished from one that another client began on the same desktop
 //! meanwhile: `docs/assumptions.md` describes under A2 what happens then.

@@ -1,5 +1,5 @@
 //! I5, and I3 with it: once there are no more faults, every path comes to its end in bounded time, or waits for a user,
-//! and then every job that the cloud accepted is in the status, or declared unknown by name.
+//! and then every job that the cloud accepted is in the status, or reported as unknown for a named attempt.
 
 use desktop_deletion_operator::crd::conditions::{ConditionStatus, ConditionType};
 use desktop_deletion_operator::crd::deletion::Outcome;

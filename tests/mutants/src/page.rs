@@ -26,11 +26,12 @@ cargo run -p mutants -- --only single-evidence-check      # one of them; writes 
 ```
 
 The last two columns show whether the [model](../tests/model) and the [simulation](../tests/simulation) detect the mutant as
-well. Their gates are not written for a particular mutant: they run worlds with all kinds of faults. `no` is not a gap, since a
-test of the third column fails. A column is empty if the model or the simulation does not run the changed code, and contains
-`not run` if its gate was not run with the mutant. `cargo run -p mutants -- --survey model` (or `simulation`) writes them.
+well. Their gates are not written for a particular mutant: they run configurations with all kinds of faults. `no` is not
+a gap, since a test of the third column fails. A column is empty if the model or the simulation does not run the changed
+code, and contains `not run` if its gate was not run with the mutant. `cargo run -p mutants -- --survey model` (or
+`simulation`) writes them.
 
-The model removes mechanisms as well, from the world around the decision: `cargo run -p protocol-model -- --help`.
+The model also removes mechanisms outside of the decision function: `cargo run -p protocol-model -- --help`.
 
 | mutant | effect on the code | failing tests | model | simulation |
 | --- | --- | --- | --- | --- |

@@ -31,7 +31,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
     },
     Mutant {
         name: "service-clock-only",
-        does: "The service's clock alone finishes, settles and releases, regardless of the operator's clock",
+        does: "Requests are finished, attempts settled and objects released by the service's clock alone, regardless of the operator's clock",
         edits: &[Edit {
             file: "src/plan/clocks.rs",
             find: "        let behind = self.other()?.min(self.local);",
