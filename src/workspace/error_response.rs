@@ -31,18 +31,17 @@ pub(super) fn read(
         _ => None,
     };
     let parsed = json.as_ref().map(envelope).unwrap_or_default();
-    let sanitized = |text: Option<String>, max| text.and_then(|text| sanitizer.line(&text, max));
+    let clean = |text: Option<String>, max| text.and_then(|text| sanitizer.line(&text, max));
     let message = match json {
-        Some(_) => sanitized(parsed.message, text::MAX_MESSAGE),
-        None => sanitized(Some(text::of_page(body)), MAX_PAGE_TEXT),
+        Some(_) => clean(parsed.message, text::MAX_MESSAGE),
+        None => clean(Some(text::of_page(body)), MAX_PAGE_TEXT),
     };
     ErrorResponse {
         status,
-        code: sanitized(parsed.code, text::MAX_CODE),
+        code: clean(parsed.code, text::MAX_CODE),
         message,
-        detail: sanitized(parsed.detail, text::MAX_MESSAGE),
-        request_id: request_id(headers, sanitizer)
-            .or_else(|| sanitized(parsed.request_id, text::MAX_REQUEST_ID)),
+        detail: clean(parsed.detail, text::MAX_MESSAGE),
+        request_id: request_id(headers, sanitizer).or_else(|| clean(parsed.request_id, text::MAX_REQUEST_ID)),
         encoded_authorization_message: parsed
             .encoded_authorization_message
             .filter(|text| is_decodable(text))

@@ -65,7 +65,7 @@ mod tests {
         );
         assert_eq!(
             broken[0].to_string(),
-            "a body names a desktop that the request does not: leavers: desktop pc-2, and the request names [\"pc-1\"]. \
+            "a body names a desktop that the request does not name: leavers: desktop pc-2, and the request names [\"pc-1\"]. \
              This breaks I1: the ids of every POST are a subset of the admitted ids, and its digest is that of the intent"
         );
     }

@@ -99,7 +99,7 @@ impl Protocol {
             match world.operators[operator].reconciliation {
                 None => return Ok(()),
                 Some(reconciliation) if matches!(reconciliation.held, Held::Waiting(_)) => {
-                    self.deliver(world)
+                    self.deliver(world);
                 }
                 Some(_) => *world = self.after(world, Action::Step(operator, StepResult::Well)),
             }

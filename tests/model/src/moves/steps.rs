@@ -59,7 +59,7 @@ impl Protocol {
                     reconciliation.project_is_fresh = true;
                 }
                 Act::Claim => {
-                    reconciliation.claim = Some(if held { Claim::Reserved } else { Claim::Granted })
+                    reconciliation.claim = Some(if held { Claim::Reserved } else { Claim::Granted });
                 }
                 Act::ReleasePermit => reconciliation.permit = SendPermit::Returned,
                 Act::ReadOwner(job) => reconciliation.asked |= names::only(job),
@@ -190,7 +190,7 @@ impl Protocol {
             Act::ReadJob(job) => reconciliation.jobs[job] = Some(cloud.row(job)),
             // It was waited for, and everything else went on meanwhile.
             Act::AcquirePermit => {
-                (reconciliation.permit, reconciliation.project_is_fresh) = (SendPermit::Held, false)
+                (reconciliation.permit, reconciliation.project_is_fresh) = (SendPermit::Held, false);
             }
             Act::Write(kind, to) => self.write(world, operator, (kind, to), result),
             Act::Post(attempt) => {
