@@ -48,11 +48,6 @@ pub mod slots;
 pub mod submission;
 pub mod watch;
 
-pub use in_progress::Submissions;
-pub use memory::Memory;
-pub use queue::WorkQueue;
-pub use slots::Slots;
-
 use queue::Work;
 use reconciliation::Reconciliation;
 use slots::Slot;

@@ -12,7 +12,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
-use super::deletion::WorkQueue;
+use super::deletion::queue::WorkQueue;
 use crate::cloud::batching::paging::{self, Extent, MAX_PAGES};
 use crate::cloud::rate_limiter::Priority;
 use crate::cloud::session::{CloudSession, CredentialsKey};

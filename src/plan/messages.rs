@@ -156,7 +156,7 @@ pub fn expiry_of(attempt: &Attempt) -> String {
     attempt.not_after.as_ref().map_or_else(
         || {
             format!(
-                "--token-life of the operator, 24h by default, after {}",
+                "a few minutes after --token-life of the operator, 24h by default, has passed since {}",
                 attempt.signed_at.0
             )
         },

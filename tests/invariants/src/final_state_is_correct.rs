@@ -1,7 +1,7 @@
-//! verdict: the final state of each desktop is correct.
+//! final: the final state of each desktop is correct.
 
 use crate::history::{History, Request, State};
-use crate::invariant::{Invariant::TrueVerdict, Violation};
+use crate::invariant::{Invariant::FinalState, Violation};
 
 /// How it is with a desktop.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -30,7 +30,7 @@ pub fn desktop(id: &str, state: State, truth: ActualState) -> Option<Violation> 
         }
         _ => return None,
     };
-    Some(TrueVerdict.broken(how, format!("desktop {id} is {state:?}")))
+    Some(FinalState.broken(how, format!("desktop {id} is {state:?}")))
 }
 
 /// Judges the final state of each desktop, if the state of the cloud is known in the end.

@@ -41,7 +41,7 @@ invariants! {
     WritesChange: "I11: no write without a change",
     OnlyWhatWasApproved: "I12: where an approval is required or given, an attempt names only desktops of the approved plan, as they were approved",
     WithinTheDailyLimit: "I13: the desktops that are submitted within 24 hours do not exceed the daily limit of their project",
-    TrueVerdict: "verdict: the final state of each desktop is correct",
+    FinalState: "final: the final state of each desktop is correct",
 }
 
 impl Invariant {

@@ -33,7 +33,7 @@
 //! | I1 | event: a POST leaves | history | history | event: a step signs, stores an intent or sends |
 //! | I2 | event: a write, a POST, an effect | history | history; the ledger does not show which of two equal POSTs is whose, so they are counted | event: a step, a write, an effect |
 //! | I3 | event: an outcome; at rest | history | history | at rest |
-//! | I4 | event: a write; an end is its verdict, times are not modelled | history | history, refused writes too | event: a write; an end is its verdict |
+//! | I4 | event: a write; an end is its final result, times are not modelled | history | history, refused writes too | event: a write; an end is its final result |
 //! | I5 | at rest, from a sample of states | history | history, and some seconds of quiet | at rest |
 //! | I6 | event: a write; the API server compares versions | history | history, and each write names its version | event: a step, a write |
 //! | I7 | event: a POST leaves | history | history | event: a POST leaves |
@@ -43,7 +43,7 @@
 //! | I11 | event: a write; but not that an outcome is stored again after a lost response | history | history | event: a progress is reported once |
 //! | I12 | event: an intent, by the record and by what was shown to the person; a POST leaves | history, in every fourth world, and by the approvals that people gave to the very object | history; users change only while no operator works, so that what the reads showed is known | event: a step signs, by a rule of their own |
 //! | I13 | event: a call takes effect, in a world of its own with two requests | history, in every fourth world | *not*: the cases of the limit count what was submitted | event: a step signs, stores an intent or sends, by a rule of their own |
-//! | verdict | event: an end | history: desktops that are reported as gone | *not*: each case compares the end with the expected one | at rest |
+//! | final | event: an end | history: desktops that are reported as gone | *not*: each case compares the end with the expected one | at rest |
 
 pub mod at_most_once;
 pub mod attempts_stay;
@@ -125,7 +125,7 @@ mod tests {
             Invariant::WithinTheDailyLimit,
             include_str!("within_the_daily_limit.rs"),
         ),
-        (Invariant::TrueVerdict, include_str!("final_state_is_correct.rs")),
+        (Invariant::FinalState, include_str!("final_state_is_correct.rs")),
     ];
 
     #[test]

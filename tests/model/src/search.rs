@@ -217,7 +217,7 @@ impl Model for Search {
             OneRequestPerDesktop,
             WritesChange,
             OnlyWhatWasApproved,
-            TrueVerdict
+            FinalState
         ];
         properties.push(Property::always(SETTLES, |search: &Self, world| {
             !search.is_sample(world) || search.protocol.settles(world).is_ok()

@@ -12,7 +12,7 @@ use crate::time::{UPTIME, shown};
 const FURTHEST: i8 = 4;
 
 /// So many responses in a row may say something else and move nothing yet.
-const MOST_DOUBTFUL: u8 = 2;
+const MAX_DOUBTFUL: u8 = 2;
 
 /// What a [`RemoteClock`] holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
@@ -78,7 +78,7 @@ impl ServiceClock {
     /// All of them, the simpler of two that are the same first.
     fn all() -> impl Iterator<Item = Self> {
         let dates = || -FURTHEST..=FURTHEST;
-        let some = dates().flat_map(|ahead| (1..=MOST_DOUBTFUL).map(move |count| Some((ahead, count))));
+        let some = dates().flat_map(|ahead| (1..=MAX_DOUBTFUL).map(move |count| Some((ahead, count))));
         let doubts = std::iter::once(None).chain(some);
         doubts.flat_map(move |doubtful| {
             let known = std::iter::once(None).chain(dates().map(Some));
@@ -114,7 +114,7 @@ mod tests {
         assert_eq!((two, two.shown()), (ServiceClock::of(Some(0)), Some(shown(0))));
         assert_eq!(two.noted(3).known, Some(0));
         assert_eq!(two.noted(3).noted(0), two);
-        let agreed = (0..=MOST_DOUBTFUL).fold(two, |clock, _| clock.noted(3));
+        let agreed = (0..=MAX_DOUBTFUL).fold(two, |clock, _| clock.noted(3));
         assert_eq!(agreed, ServiceClock::of(Some(3)));
     }
 }

@@ -117,7 +117,7 @@ impl Protocol {
             StepResult::Incomplete => ": not all rows can be read",
             StepResult::FalseDate(ahead) => &format!(": the answer has a false date, {}", off(ahead)),
             StepResult::RequestLost => ": the request is lost",
-            StepResult::ResponseLost => ": it is stored, but the answer is lost",
+            StepResult::ResponseLost => ": it is stored, but the response is lost",
             StepResult::Late => ": it times out, but the request is still in flight",
         };
         format!("{} {what}{end}", who(operator))

@@ -20,8 +20,8 @@ fn searched(faults: u8, user_actions: u8, mutant: Option<Mutant>) -> Report {
 
 #[test]
 fn the_daily_limit_is_never_exceeded_and_no_reservation_is_leaked() {
-    for (faults, meddling) in [(1, 0), (0, 1)] {
-        let report = searched(faults, meddling, None);
+    for (faults, user_actions) in [(1, 0), (0, 1)] {
+        let report = searched(faults, user_actions, None);
         assert!(report.broken.is_empty(), "{}", report.broken.join("\n"));
         assert!(faults == 0 || report.unreached.is_empty(), "{report:?}");
     }

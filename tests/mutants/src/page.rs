@@ -8,7 +8,7 @@ use crate::{Layer, Mutant};
 pub const PATH: &str = "docs/mutants.md";
 
 /// So many tests are named at most.
-const MOST_NAMES: usize = 3;
+const MAX_NAMES: usize = 3;
 
 const HEAD: &str = "\
 # Mutants
@@ -92,10 +92,10 @@ pub fn row_begins(mutant: &Mutant) -> String {
 
 /// The failing tests of a mutant, as in its row.
 pub fn killer(killer: &Killer) -> String {
-    let shown = killer.tests.iter().take(MOST_NAMES);
+    let shown = killer.tests.iter().take(MAX_NAMES);
     let names: Vec<_> = shown.map(|name| format!("`{name}`")).collect();
     let mut text = format!("{}: {}", killer.layer, names.join(", "));
-    let more = killer.tests.len().saturating_sub(MOST_NAMES);
+    let more = killer.tests.len().saturating_sub(MAX_NAMES);
     if more > 0 {
         // Writing to a string does not fail.
         write!(text, ", and {more} more").ok();

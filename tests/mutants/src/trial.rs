@@ -88,7 +88,11 @@ pub fn run(working_copy: &WorkingCopy, layer: Layer, tests: &[&str]) -> Result<T
 /// It does not compile.
 pub fn check(working_copy: &WorkingCopy) -> Result<(), Error> {
     let layer = Layer::Unit;
-    let checked = cargo(working_copy, "check", layer.arguments())?;
+    let checked = cargo(
+        working_copy,
+        "check",
+        &[layer.arguments(), &["--profile=test"]].concat(),
+    )?;
     if checked.status.success() {
         return Ok(());
     }

@@ -49,7 +49,7 @@ fn the_files_of_plan_use_only_their_own_layer_and_lower_ones() {
     for (module, used) in uses(&code) {
         for (other, path) in used {
             if let (Some(own), Some(below)) = (layers.get(&whole(&module)), layers.get(&whole(&other)))
-                && (below > own || (*own == PHASES && below == own))
+                && (below > own || (*own == PHASES && below == own && whole(&module) != whole(&other)))
             {
                 wrong.push(format!("{module} (layer {own}) uses {path} (layer {below})"));
             }
@@ -95,6 +95,32 @@ fn a_dependency_cycle_is_detected_and_reported_with_its_uses() {
         ]),
         "a::b uses crate::a::c::C\na::c::e uses crate::a::D\na::d uses crate::a::b::B"
     );
+    // The file that passes it on is used as well, and a path may begin with a module that was imported.
+    assert_eq!(
+        cycle(&[
+            ("a", "mod b; pub use b::B; use crate::c::C;"),
+            ("a::b", "struct B;"),
+            ("c", "use crate::a; fn f(b: a::B) {}"),
+        ]),
+        "a uses crate::c::C\nc uses crate::a"
+    );
+    assert_eq!(
+        cycle(&[
+            ("a", "use crate::b; fn f() { b::c::go() }"),
+            ("b", "mod c;"),
+            ("b::c", "use crate::a::f;"),
+        ]),
+        "a uses crate::b::c::go\nb::c uses crate::a::f"
+    );
+    // What a file defines is its own, whatever it names besides.
+    assert_eq!(
+        cycle(&[
+            ("a", "mod b; fn run() { b::run() }"),
+            ("a::b", "use crate::c::C; fn run() {}"),
+            ("c", "fn f() { crate::a::run() } struct C;"),
+        ]),
+        ""
+    );
     // Tests may use everything.
     assert_eq!(
         cycle(&[
@@ -133,63 +159,96 @@ fn no_circle(folder: &str) {
     );
 }
 
-/// Who uses whom among files with the names of their modules and their code. A name that a file takes from another one, such
-/// as a re-export, is used where it is defined.
+/// Who uses whom among files with the names of their modules and their code. Who uses a name that a file passes on uses that
+/// file, and the one in which the name is defined.
 fn uses<T: AsRef<str>>(files: &[(T, T)]) -> Uses {
     let modules: BTreeSet<&str> = files.iter().map(|(module, _)| module.as_ref()).collect();
     let named: BTreeMap<&str, BTreeSet<String>> = files
         .iter()
         .map(|(module, code)| {
             let names: Vec<_> = module.as_ref().split("::").collect();
-            let paths = source::paths(code.as_ref(), &names).into_iter();
-            let inner = paths.filter_map(|path| from_the_root(&path, module.as_ref(), &modules));
+            let paths = source::paths(code.as_ref(), &names);
+            let inner = paths
+                .iter()
+                .filter_map(|path| from_the_root(path, module.as_ref(), &modules, &paths));
             (module.as_ref(), inner.collect())
         })
+        .collect();
+    let defined: BTreeMap<&str, BTreeSet<&str>> = files
+        .iter()
+        .map(|(module, code)| (module.as_ref(), defined(code.as_ref())))
         .collect();
     let mut all = Uses::new();
     for (module, paths) in &named {
         let used = all.entry((*module).to_owned()).or_default();
         for path in paths {
-            let origin = origin(path, &named, &modules);
-            if let Some(other) = origin.filter(|other| !are_related(module, other)) {
-                used.entry(other.to_owned()).or_insert(format!("crate::{path}"));
+            let files = [file_of(path, &modules), origin(path, &named, &defined, &modules)];
+            for other in files.into_iter().flatten() {
+                if !are_related(module, other) {
+                    used.entry(other.to_owned()).or_insert(format!("crate::{path}"));
+                }
             }
         }
     }
     all
 }
 
-/// The path from the root of the crate, without `crate::`; `None` if it leads out of the crate or is no path.
-fn from_the_root(path: &str, module: &str, modules: &BTreeSet<&str>) -> Option<String> {
+/// The path from the root of the crate, without `crate::`, of one among the `paths` that a module names; `None` if it leads out
+/// of the crate or is no path.
+fn from_the_root(
+    path: &str,
+    module: &str,
+    modules: &BTreeSet<&str>,
+    paths: &BTreeSet<String>,
+) -> Option<String> {
     if let Some(inner) = path.strip_prefix("crate::") {
         return Some(inner.to_owned());
     }
-    let (first, _) = path.split_once("::")?;
+    let (first, rest) = path.split_once("::")?;
     let child = format!("{module}::{first}");
-    modules.contains(&*child).then(|| format!("{module}::{path}"))
+    if modules.contains(&*child) {
+        return Some(format!("{module}::{path}"));
+    }
+    let mut imports = paths.iter().filter_map(|path| path.strip_prefix("crate::"));
+    let import = imports.find(|import| import.rsplit("::").next() == Some(first))?;
+    Some(format!("{import}::{rest}"))
+}
+
+/// The names that are defined in code.
+fn defined(code: &str) -> BTreeSet<&str> {
+    const KEYWORDS: [&str; 8] = ["fn", "struct", "enum", "trait", "type", "const", "static", "mod"];
+    let is_part = |c: char| c.is_alphanumeric() || c == '_';
+    let words: Vec<_> = code
+        .split(|c| !is_part(c))
+        .filter(|word| !word.is_empty())
+        .collect();
+    let pairs = words.windows(2).filter(|pair| KEYWORDS.contains(&pair[0]));
+    pairs.map(|pair| pair[1]).collect()
 }
 
 /// The file in which what a path names is defined, as far as that can be found.
 fn origin<'a>(
     path: &str,
     named: &BTreeMap<&str, BTreeSet<String>>,
+    defined: &BTreeMap<&str, BTreeSet<&str>>,
     modules: &BTreeSet<&'a str>,
 ) -> Option<&'a str> {
     let mut path = path.to_owned();
-    // Longer chains of re-exports do not exist.
-    for _ in 0..4 {
+    for _ in 0..8 {
         let file = file_of(&path, modules)?;
         let name = path.strip_prefix(file)?.strip_prefix("::").unwrap_or_default();
         let name = name.split("::").next().unwrap_or_default();
-        let taken_from = named[file]
-            .iter()
-            .find(|taken| !name.is_empty() && taken.ends_with(&format!("::{name}")));
+        if name.is_empty() || defined[file].contains(name) {
+            return Some(file);
+        }
+        let mut taken = named[file].iter();
+        let taken_from = taken.find(|taken| taken.ends_with(&format!("::{name}")));
         match taken_from.filter(|taken| file_of(taken, modules).is_some_and(|other| other != file)) {
             Some(taken) => path = taken.clone(),
             None => return Some(file),
         }
     }
-    file_of(&path, modules)
+    panic!("the name at the end of {path} is passed on too often")
 }
 
 /// The file that a path from the root of the crate leads into.

@@ -206,7 +206,7 @@ fn a_kept_object_reports_until_when() {
     };
     let unknown = message(&in_doubt("a b", token).deleting());
     assert!(
-        unknown.contains("--token-life of the operator, 24h by default, after 2026-01-15T08:00:00Z"),
+        unknown.contains("a few minutes after --token-life of the operator, 24h by default, has passed since 2026-01-15T08:00:00Z"),
         "{unknown}"
     );
 }

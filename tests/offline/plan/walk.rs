@@ -34,7 +34,7 @@ mod world;
 
 /// Reconciliations until a request must have come to its end: a token lives for a day, and it is reconciled every
 /// minute.
-const MOST_PASSES: usize = 8000;
+const MAX_PASSES: usize = 8000;
 
 /// The state of the project and of other requests as the process sees it.
 #[derive(Debug, Clone, Copy, Default)]
@@ -123,7 +123,7 @@ impl Walk {
 
     /// Runs until the request has come to its end.
     fn run(&mut self) -> Result<(), String> {
-        for _ in 0..MOST_PASSES {
+        for _ in 0..MAX_PASSES {
             if self.dice.is_used_up() {
                 self.fix_everything();
             }
@@ -143,7 +143,7 @@ impl Walk {
         if resolved_by_a_person {
             return Ok(());
         }
-        let restless = Termination::Not(format!("{MOST_PASSES} reconciliations were not enough"));
+        let restless = Termination::Not(format!("{MAX_PASSES} reconciliations were not enough"));
         rules::holds(every_request_ends::ends(&restless))
     }
 
