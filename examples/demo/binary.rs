@@ -54,7 +54,7 @@ pub(crate) async fn build<const N: usize>(
 }
 
 /// Is it a variable that Cargo set for the run of this example? The build scripts of some dependencies look at these,
-/// so a change of them would have half of the dependencies built anew, now and once more by the next command.
+/// so a change of them would rebuild half of the dependencies, now and again with the next command.
 fn is_of_this_run(name: &OsStr) -> bool {
     let name = name.to_string_lossy();
     name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_")

@@ -96,7 +96,7 @@ impl Board {
     }
 
     fn take(&mut self, change: Result<DesktopDeletion, watcher::Error>) {
-        // A watch that fails begins anew; if that does not help, the wait runs into its bound.
+        // A watch that fails is restarted; if that does not help, the wait times out.
         let Ok(request) = change else { return };
         let Some(name) = request.metadata.name.clone() else {
             return;

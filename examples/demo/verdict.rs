@@ -126,7 +126,7 @@ fn calls(role: &Role, request: &DesktopDeletion, posts: &[LedgerEntry]) -> Vec<S
             role.end.accepted
         ));
     }
-    // A request that is refused for want of a right is tried again until somebody grants it; no other is.
+    // Only a request that lacks a permission is retried, until the permission is granted.
     if role.project != Project::ReadOnly && posts.len() != role.end.accepted {
         faults.push(format!(
             "the cloud was called {} times, not {}",

@@ -27,7 +27,7 @@ pub(crate) fn measure(sent: &Sent, cloud: &Cloud) -> Result<Latency, BoxError> {
         let desktop = body["desktop_ids"][0].as_str().unwrap_or_default();
         let created = sent
             .get(desktop)
-            .ok_or_else(|| format!("nobody created a request for {desktop}"))?;
+            .ok_or_else(|| format!("no request was created for {desktop}"))?;
         sorted.push(call.time.duration_since(*created).as_secs_f64() * 1000.0);
     }
     if sorted.is_empty() {

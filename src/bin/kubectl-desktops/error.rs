@@ -16,7 +16,7 @@ impl Error {
         Self::Other(message.into())
     }
 
-    /// Whether the object was changed by somebody else since it was read.
+    /// Whether the object was changed by another client since it was read.
     pub(crate) fn is_conflict(&self) -> bool {
         matches!(self, Self::Refused(status) if status.code == 409)
     }
