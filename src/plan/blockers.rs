@@ -8,8 +8,9 @@ use super::observed::{ClockSkew, Observed, ProjectView, ReadFailure};
 use super::progress::{Progress, Requeue};
 use super::status::same_error;
 use super::step::Step;
+use crate::crd::RESOLVE_ANNOTATION;
 use crate::crd::conditions::Reason;
-use crate::crd::deletion::{Attempt, CloudError, ErrorClass, Outcome};
+use crate::crd::deletion::{CloudError, ErrorClass, Outcome};
 
 /// How many desktops may fail to be read before no further one is tried: it is the service then.
 pub const UNREADABLE_LIMIT: usize = 10;
@@ -39,16 +40,13 @@ pub fn unusable(observed: &Observed, project: &ProjectView) -> Option<Progress> 
     if let (Some(stored_project), Some(now)) = (stored_project, project.coordinates.as_ref())
         && stored_project.key() != now.key()
     {
-        let alternative = if observed
-            .request
-            .status
-            .attempts
-            .iter()
-            .any(Attempt::may_have_taken_effect)
-        {
-            "or abandon the request by annotation and check the desktops in the console"
-        } else {
-            "or delete this request and create a new one"
+        let mut attempts = observed.request.status.attempts.iter().rev();
+        let alternative = match attempts.find(|attempt| attempt.may_have_taken_effect()) {
+            Some(attempt) => format!(
+                "or set the annotation {RESOLVE_ANNOTATION} of this object to {}=abandon, and check the desktops in the console",
+                attempt.id
+            ),
+            None => "or delete this request and create a new one".to_owned(),
         };
         let message = format!(
             "WorkspaceProject {} now points to project {} at {}, but this request started in project {} at {}. Recreate the WorkspaceProject as it was, {alternative}",

@@ -302,7 +302,8 @@ fn messages_name_what_failed_and_why() {
     }
     let elsewhere = message(&accepted().project_at("another"));
     assert!(
-        elsewhere.contains("abandon the request by annotation"),
+        elsewhere.contains("or set the annotation cloud-desktops.dev/resolve of this object to ")
+            && elsewhere.contains("=abandon"),
         "{elsewhere}"
     );
 }
