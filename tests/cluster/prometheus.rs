@@ -4,7 +4,7 @@
 use std::path::Path;
 
 use serde_json::{Value, json};
-use testkit::{Process, eventually, free_port};
+use testkit::{Process, ReservedPort, eventually};
 
 use crate::fixture::{BOUND, Fixture, Running, desktop};
 use crate::shutdown::{address, answers};
@@ -13,6 +13,7 @@ struct Prometheus<'a> {
     fixture: &'a Fixture,
     process: Process,
     url: String,
+    _port: ReservedPort,
     _folder: tempfile::TempDir,
 }
 
@@ -30,7 +31,8 @@ impl<'a> Prometheus<'a> {
         });
         let file = folder.path().join("prometheus.yaml");
         std::fs::write(&file, configuration.to_string()).unwrap();
-        let server = format!("127.0.0.1:{}", free_port().unwrap());
+        let port = ReservedPort::reserve().unwrap();
+        let server = format!("127.0.0.1:{}", port.number());
         let arguments = [
             format!("--config.file={}", file.display()),
             format!("--storage.tsdb.path={}", folder.path().join("data").display()),
@@ -41,6 +43,7 @@ impl<'a> Prometheus<'a> {
             fixture,
             process: Process::start("prometheus", &program, arguments, &[]).unwrap(),
             url: format!("http://{server}/api/v1"),
+            _port: port,
             _folder: folder,
         }
     }

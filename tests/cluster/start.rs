@@ -11,13 +11,13 @@ use crate::shutdown::answers;
 #[tokio::test]
 async fn an_operator_that_cannot_reach_the_api_server_at_its_start_waits_for_it() {
     let fixture = Fixture::set("early-start", &[desktop("pc-1")]).await;
-    let port = testkit::free_port().unwrap();
+    let port = testkit::ReservedPort::reserve().unwrap();
     let url = fixture.control_plane.url();
     let config = std::fs::read_to_string(fixture.kubeconfig()).unwrap();
     let elsewhere = fixture.control_plane.folder().join("early-start.kubeconfig");
     std::fs::write(
         &elsewhere,
-        config.replace(url, &format!("https://127.0.0.1:{port}")),
+        config.replace(url, &format!("https://127.0.0.1:{}", port.number())),
     )
     .unwrap();
     let operator = fixture.operator_at(&elsewhere, &[]);
@@ -40,7 +40,9 @@ async fn an_operator_that_cannot_reach_the_api_server_at_its_start_waits_for_it(
     answers(&fixture, &operator, "/livez", 200).await;
     assert_eq!(operator.exit_status(), None, "{}", operator.log());
 
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await.unwrap();
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port.number()))
+        .await
+        .unwrap();
     let api_server = url.trim_start_matches("https://").to_owned();
     let forwarder = tokio::spawn(async move {
         while let Ok((mut client, _)) = listener.accept().await {
@@ -60,11 +62,11 @@ async fn an_operator_that_waits_for_the_api_server_exits_after_sigterm() {
     let fixture = Fixture::set("early-stop", &[]).await;
     let config = std::fs::read_to_string(fixture.kubeconfig()).unwrap();
     let nowhere = fixture.control_plane.folder().join("early-stop.kubeconfig");
-    let port = testkit::free_port().unwrap();
+    let port = testkit::ReservedPort::reserve().unwrap();
     let url = fixture.control_plane.url();
     std::fs::write(
         &nowhere,
-        config.replace(url, &format!("https://127.0.0.1:{port}")),
+        config.replace(url, &format!("https://127.0.0.1:{}", port.number())),
     )
     .unwrap();
     let operator = fixture.operator_at(&nowhere, &[]);

@@ -1,15 +1,12 @@
-//! A server that all tests share, on free ports of the loopback address.
+//! A server that all tests share, on reserved ports of the loopback address.
 
 use std::net::TcpStream;
 use std::path::PathBuf;
 
-use testkit::{Error, Process, eventually, free_port};
+use testkit::{Error, Process, ReservedPort, eventually};
 use tokio::sync::Mutex;
 
 use crate::fixture::BOUND;
-
-/// A port that was free may be taken a moment later; so many times others are tried.
-const ATTEMPTS: usize = 5;
 
 /// How a server is started.
 pub(crate) struct Command {
@@ -22,35 +19,27 @@ pub(crate) struct Command {
 /// A running server.
 pub(crate) struct Service {
     command: Command,
-    ports: Vec<u16>,
+    ports: Vec<ReservedPort>,
     process: Mutex<Process>,
 }
 
 impl Service {
     /// Starts a server that listens on `N` ports, and waits until it does.
-    pub(crate) async fn start<const N: usize>(command: impl Fn([u16; N]) -> Command) -> Self {
-        let mut attempt = 1;
-        loop {
-            let ports = [(); N].map(|()| free_port().unwrap());
-            let command = command(ports);
-            let process = spawn(&command).unwrap();
-            match listening(&command, &ports, &process).await {
-                Ok(()) => {
-                    return Self {
-                        command,
-                        ports: ports.to_vec(),
-                        process: Mutex::new(process),
-                    };
-                }
-                Err(log) if attempt < ATTEMPTS && log.contains("address already in use") => attempt += 1,
-                Err(log) => panic!("{} did not start:\n{log}", command.name),
-            }
-        }
+    pub(crate) async fn start<const N: usize>(command: impl FnOnce([u16; N]) -> Command) -> Self {
+        let ports = [(); N].map(|()| ReservedPort::reserve().unwrap());
+        let command = command(ports.each_ref().map(ReservedPort::number));
+        let service = Self {
+            process: Mutex::new(spawn(&command).unwrap()),
+            command,
+            ports: ports.into(),
+        };
+        service.listens(&*service.process.lock().await).await;
+        service
     }
 
     /// The port of that number, in the order of the start.
     pub(crate) fn port(&self, number: usize) -> u16 {
-        self.ports[number]
+        self.ports[number].number()
     }
 
     /// Kills it and starts it again as it was.
@@ -58,8 +47,32 @@ impl Service {
         let mut process = self.process.lock().await;
         process.kill().await.unwrap();
         *process = spawn(&self.command).unwrap();
-        let listening = listening(&self.command, &self.ports, &process).await;
-        listening.unwrap_or_else(|log| panic!("{} did not start again:\n{log}", self.command.name));
+        self.listens(&process).await;
+    }
+
+    /// Waits until it listens on all its ports.
+    async fn listens(&self, process: &Process) {
+        let closed = |port: &&ReservedPort| TcpStream::connect(("127.0.0.1", port.number())).is_err();
+        let look = async || {
+            if process.exit_status().is_some() {
+                return Ok(Err("it ended".to_owned()));
+            }
+            match self.ports.iter().find(closed) {
+                None => Ok(Ok(())),
+                Some(port) => Err(format!("port {} is closed", port.number())),
+            }
+        };
+        let what = format!("{} listens", self.command.name);
+        let listens = eventually(&what, BOUND, look).await;
+        listens
+            .unwrap_or_else(|error| Err(error.to_string()))
+            .unwrap_or_else(|why| {
+                panic!(
+                    "{} did not start: {why}\n{}",
+                    self.command.name,
+                    process.log_tail()
+                )
+            });
     }
 
     /// The end of its log, for the message of a test that failed.
@@ -79,23 +92,4 @@ fn spawn(command: &Command) -> Result<Process, Error> {
         .map(|(name, value)| (*name, value.as_str()))
         .collect();
     Process::start(command.name, &command.program, &command.arguments, &environment)
-}
-
-/// Waits until all ports answer; gives the end of the log if the process ends before.
-async fn listening(command: &Command, ports: &[u16], process: &Process) -> Result<(), String> {
-    let look = async || {
-        if process.exit_status().is_some() {
-            return Ok(Err(process.log_tail()));
-        }
-        match ports
-            .iter()
-            .find(|port| TcpStream::connect(("127.0.0.1", **port)).is_err())
-        {
-            None => Ok(Ok(())),
-            Some(port) => Err(format!("port {port} is closed:\n{}", process.log_tail())),
-        }
-    };
-    eventually(&format!("{} listens", command.name), BOUND, look)
-        .await
-        .unwrap_or_else(|error| Err(error.to_string()))
 }

@@ -20,7 +20,6 @@ mod start;
 pub(crate) use certificates::Pair;
 pub use outage::Snapshot;
 pub(crate) use start::Setting;
-pub use start::free_port;
 
 /// The oldest minor version of Kubernetes 1 that the operator supports: selectable fields of custom resources
 /// are stable since 1.32.

@@ -92,3 +92,21 @@ fn copy(from: &Path, to: &Path) -> Result<(), Error> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::port::tests::is_reserved;
+
+    #[tokio::test]
+    async fn nobody_gets_the_ports_of_servers_that_are_down() {
+        let control_plane = ControlPlane::start().await.unwrap();
+        control_plane.kill_api_server().await.unwrap();
+        control_plane.kill_etcd().await.unwrap();
+        for server in [&control_plane.started.etcd, &control_plane.started.kube_apiserver] {
+            assert!(is_reserved(server.port()));
+        }
+        control_plane.started.etcd.run().unwrap();
+        control_plane.start_api_server().await.unwrap();
+    }
+}

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::error::Error;
+use crate::port::ReservedPort;
 use crate::supervised::{Options, Supervised};
 
 /// What runs a server.
@@ -15,6 +16,8 @@ pub(super) struct Command<'a> {
     pub(super) log: PathBuf,
     /// Folder that goes with its owner.
     pub(super) folder: &'a Path,
+    /// A port that nobody else gets, also while it is down.
+    pub(super) port: ReservedPort,
 }
 
 /// A server, and the runs of it that have ended.
@@ -24,6 +27,7 @@ pub(super) struct Server {
     arguments: Vec<String>,
     log: PathBuf,
     folder: PathBuf,
+    port: ReservedPort,
     /// The supervisor of each run removes the folder when it is dropped, so that all are kept.
     runs: Mutex<Vec<Arc<Supervised>>>,
 }
@@ -36,6 +40,7 @@ impl Server {
             arguments: command.arguments,
             log: command.log,
             folder: command.folder.to_owned(),
+            port: command.port,
             runs: Mutex::default(),
         };
         server.run()?;
@@ -75,6 +80,11 @@ impl Server {
     /// The folder that goes with its owner.
     pub(super) fn folder(&self) -> &Path {
         &self.folder
+    }
+
+    /// The port that is reserved for it.
+    pub(super) fn port(&self) -> u16 {
+        self.port.number()
     }
 
     fn lock(&self) -> MutexGuard<'_, Vec<Arc<Supervised>>> {

@@ -1,6 +1,6 @@
 //! Starting etcd and kube-apiserver.
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -11,16 +11,11 @@ use super::server::{Command, Server};
 use crate::binaries::Binaries;
 use crate::error::{Context, Error};
 use crate::eventually::eventually;
+use crate::port::ReservedPort;
 use crate::{kubeconfig, paths};
 
 /// How long a start may take; on an idle machine it takes three seconds.
 const BOUND: Duration = Duration::from_secs(180);
-
-/// A port that was free may be taken a moment later; so many times another one is tried.
-const ATTEMPTS: usize = 5;
-
-/// What both servers log before they end when their port is taken.
-const PORT_TAKEN: &str = "address already in use";
 
 /// Writes of all that the operator writes are kept with their bodies, so that tests can read what was written and when;
 /// of others only who asked for what, so that Secrets stay out of the log.
@@ -41,7 +36,7 @@ rules:
 pub(crate) struct Setting {
     /// The address at which it listens.
     pub(crate) address: IpAddr,
-    /// The port there; a free one if none is given.
+    /// The port there; one that is reserved if none is given.
     pub(crate) port: Option<u16>,
     /// The address that it names as its own.
     pub(crate) advertised: IpAddr,
@@ -107,27 +102,10 @@ pub(super) struct Started {
 
 /// Starts both servers and waits until the API server is ready.
 pub(super) async fn start(binaries: &Binaries, setting: &Setting) -> Result<Started, Error> {
-    let mut attempt = 1;
-    loop {
-        match attempt_start(binaries, setting).await {
-            Err(Error::Start { log, .. }) if attempt < ATTEMPTS && log.contains(PORT_TAKEN) => {
-                attempt += 1;
-            }
-            result => return result,
-        }
-    }
-}
-
-async fn attempt_start(binaries: &Binaries, setting: &Setting) -> Result<Started, Error> {
     let folder = paths::temporary_folder("control-plane")?;
     let certificates = Certificates::write(folder.path(), &[setting.address, setting.advertised])?;
-    let (etcd, etcd_url) = start_etcd(binaries, &certificates, free_port()?)?;
-    let setting = Setting {
-        port: Some(setting.port.map_or_else(free_port, Ok)?),
-        ..setting.clone()
-    };
-    let (kube_apiserver, url) =
-        start_kube_apiserver(binaries, &certificates, &setting, &etcd_url, folder.path())?;
+    let etcd = start_etcd(binaries, &certificates)?;
+    let (kube_apiserver, url) = start_kube_apiserver(binaries, &certificates, setting, &etcd, folder.path())?;
 
     let authority = read(&certificates.authority)?;
     let kubeconfig = folder.path().join("kubeconfig");
@@ -150,14 +128,11 @@ async fn attempt_start(binaries: &Binaries, setting: &Setting) -> Result<Started
     Ok(started)
 }
 
-fn start_etcd(
-    binaries: &Binaries,
-    certificates: &Certificates,
-    port: u16,
-) -> Result<(Server, String), Error> {
+fn start_etcd(binaries: &Binaries, certificates: &Certificates) -> Result<Server, Error> {
     // Its supervisor removes the folder, also when this process is killed.
     let folder = paths::temporary_folder("etcd")?.keep();
-    let url = format!("https://127.0.0.1:{port}");
+    let port = ReservedPort::reserve()?;
+    let url = etcd_url(port.number());
     let peers = "http://127.0.0.1:0";
     let arguments = [
         format!("--data-dir={}", folder.join("data").display()),
@@ -178,20 +153,26 @@ fn start_etcd(
         arguments: arguments.into(),
         log: folder.join("log"),
         folder: &folder,
+        port,
     };
-    Ok((Server::start(command)?, url))
+    Server::start(command)
+}
+
+fn etcd_url(port: u16) -> String {
+    format!("https://127.0.0.1:{port}")
 }
 
 fn start_kube_apiserver(
     binaries: &Binaries,
     certificates: &Certificates,
     setting: &Setting,
-    etcd: &str,
+    etcd: &Server,
     folder: &Path,
 ) -> Result<(Server, String), Error> {
     let policy = folder.join("audit-policy.yaml");
     std::fs::write(&policy, AUDIT_POLICY).context(|| format!("write {}", policy.display()))?;
-    let port = setting.port.unwrap_or_default();
+    let reserved = ReservedPort::reserve()?;
+    let port = setting.port.unwrap_or(reserved.number());
     let mut arguments = setting.arguments(&certificates.sign(
         "kubelet-client",
         "kube-apiserver-kubelet-client",
@@ -199,7 +180,7 @@ fn start_kube_apiserver(
         &[],
     )?);
     arguments.extend([
-        format!("--etcd-servers={etcd}"),
+        format!("--etcd-servers={}", etcd_url(etcd.port())),
         format!("--etcd-cafile={}", certificates.authority.display()),
         format!("--etcd-certfile={}", certificates.etcd.certificate.display()),
         format!("--etcd-keyfile={}", certificates.etcd.key.display()),
@@ -229,6 +210,7 @@ fn start_kube_apiserver(
         arguments,
         log: folder.join("kube-apiserver.log"),
         folder,
+        port: reserved,
     };
     let address = SocketAddr::new(setting.address, port);
     Ok((Server::start(command)?, format!("https://{address}")))
@@ -262,49 +244,6 @@ impl Started {
     }
 }
 
-/// A port of the loopback address that was free a moment ago.
-///
-/// # Errors
-///
-/// There is none.
-pub fn free_port() -> Result<u16, Error> {
-    let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).and_then(|listener| listener.local_addr());
-    Ok(port
-        .context(|| "find a free port on the loopback address".to_owned())?
-        .port())
-}
-
 fn read(path: &Path) -> Result<String, Error> {
     std::fs::read_to_string(path).context(|| format!("read {}", path.display()))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[tokio::test]
-    async fn a_server_whose_port_is_in_use_exits_with_a_known_message() {
-        let binaries = tokio::task::spawn_blocking(Binaries::provide)
-            .await
-            .unwrap()
-            .unwrap();
-        let folder = tempfile::tempdir().unwrap();
-        let certificates = Certificates::write(folder.path(), &[]).unwrap();
-        let taken = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
-        let port = taken.local_addr().unwrap().port();
-
-        let (etcd, url) = start_etcd(&binaries, &certificates, port).unwrap();
-        let server = folder.path().join("server");
-        std::fs::create_dir(&server).unwrap();
-        let setting = Setting {
-            port: Some(port),
-            ..Setting::alone()
-        };
-        let (kube_apiserver, _) =
-            start_kube_apiserver(&binaries, &certificates, &setting, &url, &server).unwrap();
-        for server in [etcd, kube_apiserver] {
-            assert_ne!(server.newest().unwrap().wait().await.unwrap(), 0);
-            assert!(server.log().contains(PORT_TAKEN), "{}", server.log());
-        }
-    }
 }
