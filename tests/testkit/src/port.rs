@@ -51,7 +51,7 @@ pub(crate) mod tests {
     use super::*;
     use crate::eventually::{GENEROUS, eventually};
 
-    /// Whether nobody can get this port who does not set `SO_REUSEADDR`.
+    /// Whether a socket without `SO_REUSEADDR` cannot be bound to this port.
     pub(crate) fn is_reserved(port: u16) -> bool {
         let socket = TcpSocket::new_v4().unwrap();
         match socket.bind(SocketAddr::from((Ipv4Addr::LOCALHOST, port))) {

@@ -99,7 +99,7 @@ mod tests {
     use crate::port::tests::is_reserved;
 
     #[tokio::test]
-    async fn nobody_gets_the_ports_of_servers_that_are_down() {
+    async fn the_ports_of_servers_that_are_down_stay_reserved() {
         let control_plane = ControlPlane::start().await.unwrap();
         control_plane.kill_api_server().await.unwrap();
         control_plane.kill_etcd().await.unwrap();

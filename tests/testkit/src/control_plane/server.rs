@@ -16,7 +16,7 @@ pub(super) struct Command<'a> {
     pub(super) log: PathBuf,
     /// Folder that goes with its owner.
     pub(super) folder: &'a Path,
-    /// A port that nobody else gets, also while it is down.
+    /// Reserved for it, also while it is down.
     pub(super) port: ReservedPort,
 }
 

@@ -36,7 +36,7 @@ rules:
 pub(crate) struct Setting {
     /// The address at which it listens.
     pub(crate) address: IpAddr,
-    /// The port there; one that is reserved if none is given.
+    /// The port there; a reserved one if `None`.
     pub(crate) port: Option<u16>,
     /// The address that it names as its own.
     pub(crate) advertised: IpAddr,
