@@ -18,17 +18,19 @@
 //!
 //! | module | content | may use |
 //! | --- | --- | --- |
-//! | [`plan`] | decides the next step; pure | plain data of `crd`, `workspace`, `ids`, `config` |
-//! | [`controllers`] | load objects, carry out steps, report; the check of projects, the job poller, the claims; reads the Secrets | all except `process`, `cli` |
+//! | [`plan`] | decides the next step; pure | `ids`, `crd`, `config`, `workspace::api`, `workspace::error` |
+//! | [`controllers`] | load objects, carry out steps, report; the check of projects, the job poller, the claims; reads the Secrets | `plan`, `cloud`, `runtime`, `workspace`, `crd`, `config`, `expiring`, `ids`, `clock` |
 //! | [`crd`] | the two kinds, their conditions and reasons: the API for users | `ids` |
 //! | [`workspace`] | the client of the cloud API: its calls, signature, endpoints, errors; does not depend on Kubernetes | `ids`, `clock`, `config`, `expiring` |
 //! | [`cloud`] | sessions with the cloud API that requests share: rate limiter, circuit breaker, batching, single flight | `plan`, `workspace`, `crd`, `runtime`, `ids`, `clock`, `config`, `expiring` |
-//! | [`runtime`] | leader election, health, metrics, logging, traces | `crd`, `ids`, `clock`, `config`, `workspace::error` |
-//! | [`process`] | start, HTTP server, shutdown | `controllers`, `runtime`, `workspace`, `crd`, `clock`, `config` |
-//! | [`cli`] | commands and flags | `process`, `runtime`, `crd`, `config` |
+//! | [`runtime`] | leader election, health, metrics, logging, traces | `crd`, `clock`, `config`, `workspace::error` |
+//! | [`process`] | start, HTTP server, shutdown | `controllers`, `runtime`, `workspace`, `clock`, `config` |
+//! | [`cli`] | commands and flags | `runtime`, `crd`, `config` |
 //! | [`config`] | the values of the flags, as plain data | no other module |
 //! | [`ids`], [`clock`] | identifiers, parsed once; the only source of time and randomness | no other module |
 //! | [`expiring`] | a map whose entries expire when they are not used | no other module |
+//!
+//! The last column is that of the test `tests/offline/layering.rs`, which refuses any other use.
 //!
 //! The section "Where to look" of CONTRIBUTING.md leads from a question to the file that answers it.
 

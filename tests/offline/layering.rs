@@ -79,18 +79,18 @@ const LAYERS: &[Layer] = &[
     },
     Layer {
         module: "runtime",
-        uses: &["clock", "config", "crd", "ids", "workspace::error"],
+        uses: &["clock", "config", "crd", "workspace::error"],
         never: &[],
     },
     Layer {
         // Where everything is put together.
         module: "process",
-        uses: &["clock", "config", "controllers", "crd", "runtime", "workspace"],
+        uses: &["clock", "config", "controllers", "runtime", "workspace"],
         never: &["clap"],
     },
     Layer {
         module: "cli",
-        uses: &["config", "crd", "process", "runtime"],
+        uses: &["config", "crd", "runtime"],
         never: &["kube", "k8s_openapi", "reqwest"],
     },
     Layer {
@@ -178,6 +178,52 @@ fn every_module_has_a_layer() {
 }
 
 #[test]
+fn the_table_of_the_crate_documentation_lists_what_each_module_may_use() {
+    let lib = fs::read_to_string(sources().join("lib.rs")).unwrap();
+    let mut documented = BTreeMap::new();
+    for row in lib.lines().filter_map(|line| line.strip_prefix("//! | [")) {
+        let cells: Vec<_> = row.split(" | ").collect();
+        let uses = in_backticks(cells[2]);
+        documented.extend(
+            in_backticks(cells[0])
+                .into_iter()
+                .map(|module| (module, uses.clone())),
+        );
+    }
+    let layers = LAYERS.iter().filter(|layer| !layer.module.contains('/'));
+    let allowed: BTreeMap<_, BTreeSet<_>> = layers
+        .map(|layer| (layer.module, layer.uses.iter().copied().collect()))
+        .collect();
+    assert_eq!(documented, allowed);
+}
+
+#[test]
+fn every_module_uses_all_that_it_may() {
+    let mut unused = Vec::new();
+    for layer in LAYERS.iter().filter(|layer| !layer.module.contains('/')) {
+        let inside =
+            |file: &PathBuf| layer_of(file).is_some_and(|of| of.split('/').next() == Some(layer.module));
+        let files = source::files(&sources()).into_iter().filter(inside);
+        let paths: BTreeSet<_> = files
+            .flat_map(|file| source::paths_of(&file, &sources()))
+            .collect();
+        let is_used = |used: &str| {
+            paths
+                .iter()
+                .any(|path| format!("{path}::").starts_with(&format!("crate::{used}::")))
+        };
+        unused.extend(
+            layer
+                .uses
+                .iter()
+                .filter(|used| !is_used(used))
+                .map(|used| format!("{}: {used}", layer.module)),
+        );
+    }
+    assert!(unused.is_empty(), "remove from the layers: {unused:?}");
+}
+
+#[test]
 fn forbidden_uses_are_detected() {
     let plan = LAYERS.iter().find(|layer| layer.module == "plan").unwrap();
     for (code, found) in [
@@ -218,6 +264,11 @@ fn forbidden_uses_are_detected() {
         let none: Vec<_> = violations(plan, &source::paths(code, &["plan", "record"])).collect();
         assert!(none.is_empty(), "{code}: {none:?}");
     }
+}
+
+/// What stands between backticks.
+fn in_backticks(text: &str) -> BTreeSet<&str> {
+    text.split('`').skip(1).step_by(2).collect()
 }
 
 /// The modules of `src/lib.rs`.
