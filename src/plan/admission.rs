@@ -1,34 +1,28 @@
 //! Layer 6, phases: may the request be submitted, and what exactly, before anything is sent.
+//!
+//! - `desktop_reads`: which reads of desktops are missing;
+//! - `results`: the final results of a request without an effect.
 
-use super::attempts::{count_identical_not_found, was_not_found};
-use super::blockers::{
-    self, UNREADABLE_LIMIT, after_failed_submission, circuit_open, clock_skew, known_error, unusable,
-};
-use super::messages::{self, desktops, name_some};
-use super::observed::{Circuit, Claim, Deadline, NotBefore, Observed, SendPermit, SingleRead, Window};
+use super::blockers::{self, after_failed_submission, circuit_open, clock_skew, unusable};
+use super::messages::{desktops, name_some};
+use super::observed::{Circuit, Claim, Deadline, NotBefore, Observed, SendPermit, Window};
 use super::plan_hash::Planned;
 use super::progress::{Preview, Progress, Requeue};
-use super::status::would_change;
-use super::step::{Batch, Completion, Step};
-use super::views::{DesktopView, SortedDesktops, SubJobList};
+use super::step::{Batch, Step};
+use super::views::{SortedDesktops, SubJobList};
 use super::{approval, daily_limit, evidence, expectations, finalizer, guardrails, overlap, preview};
-use crate::crd::conditions::{ConditionStatus, ConditionType, Reason, find};
-use crate::crd::deletion::ErrorClass;
-use crate::crd::deletion::{Attempt, CloudError, DesktopState, DesktopStatus, Outcome};
+use crate::crd::conditions::Reason;
+use crate::crd::deletion::{Attempt, CloudError, Outcome};
 use crate::ids::{DesktopID, JobID};
+
+mod desktop_reads;
+mod results;
+
+use desktop_reads::{Reporting, read_desktops};
+use results::{already_absent, deadline_unclear, expired, final_rejection, no_effect};
 
 /// Most earlier jobs that the record of an attempt holds.
 const BASELINE_JOBS: usize = crate::crd::limits::BASELINE_JOBS as usize;
-
-/// How often the cloud may report "not found" for the same desktops although it shows each of them, before that is
-/// final.
-const NOT_FOUND_LIMIT: usize = 3;
-
-/// How many GETs of one desktop may fail in a row before user action is required.
-const FAILED_READS_LIMIT: u32 = 4;
-
-/// Minimum number of desktops to read one by one for which the conditions report the progress.
-const MIN_REPORTED_DESKTOPS: usize = 10;
 
 /// How many submissions may have had no effect before no further one is made.
 const NO_EFFECT_LIMIT: usize = 3;
@@ -51,20 +45,6 @@ pub fn next(observed: &Observed) -> Step {
     match read_desktops(observed, Reporting::Progress) {
         Ok(sorted) => submit(observed, sorted),
         Err(step) => step,
-    }
-}
-
-const DEADLINE_UNCLEAR: &str = "the deadline has passed by the clock of the operator or of the cloud service, so the request will not be submitted; it expires once the deadline has passed by both";
-
-/// Nothing is sent any more, but the request has not expired yet.
-fn deadline_unclear(observed: &Observed) -> Progress {
-    if let Some(skew) = observed.facts.clock_skew {
-        return clock_skew(skew);
-    }
-    let message = with_last_message(observed, DEADLINE_UNCLEAR);
-    Progress {
-        error: last_error(observed).cloned(),
-        ..Progress::retrying(Reason::Expired, message, Requeue::Retry)
     }
 }
 
@@ -194,37 +174,6 @@ fn not_permitted(observed: &Observed, sorted: &SortedDesktops) -> Option<Progres
         .or_else(|| approval::obstacle(observed, &plan()?))
 }
 
-/// The conditions for desktops whose GETs fail while other reads succeed.
-fn failing_desktop_reads(observed: &Observed) -> Option<Progress> {
-    let (_, read_failure, _) = observed.failed_reads().next()?;
-    let error = known_error(observed, read_failure);
-    let in_a_row = observed.failed_reads().map(|(.., in_a_row)| in_a_row).max();
-    let is_unreadable = |id: &&DesktopID| observed.failed_reads().any(|(failed, ..)| *failed == id.folded());
-    let ids: Vec<_> = observed
-        .request
-        .desktop_ids
-        .iter()
-        .filter(is_unreadable)
-        .collect();
-    let remedy = if ids.len() == observed.request.desktop_ids.len() {
-        "Check them in the console"
-    } else {
-        "To delete the other desktops now, delete this request and create one without them"
-    };
-    let message = format!(
-        "the cloud returns an error for these desktops: {}. Nothing is submitted; retrying. {remedy} ({})",
-        messages::list(ids),
-        messages::describe_error(error)
-    );
-    let reason = match read_failure.error.class {
-        ErrorClass::InDoubt => Reason::ServiceUnavailable,
-        _ => Reason::RequestRefused,
-    };
-    let lasts = in_a_row >= Some(FAILED_READS_LIMIT);
-    let progress = Progress::stalled_or_retrying(lasts, reason, message, Requeue::Backoff);
-    Some(progress.with_error(error.clone()))
-}
-
 /// The last attempt, if the cloud rejected it or it was not sent.
 fn last_failed_submission(observed: &Observed) -> Option<(&Attempt, &CloudError)> {
     let last = observed.request.status.attempts.last()?;
@@ -277,92 +226,6 @@ fn outside_window(observed: &Observed) -> Option<Step> {
             Some(wait_with_plan(observed, progress))
         }
     }
-}
-
-/// Whether the conditions report the progress of a long check.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Reporting {
-    /// They report it: the request waits for this check.
-    Progress,
-    /// They do not: the request waits for something else, which they continue to report.
-    Nothing,
-}
-
-/// Checks every desktop, or returns the read that is missing. Single reads come first, since the result of a list would
-/// become outdated in the meantime.
-#[allow(clippy::result_large_err)] // the error is the next step
-fn read_desktops(observed: &Observed, reporting: Reporting) -> Result<SortedDesktops, Step> {
-    let ids = &observed.request.desktop_ids;
-    let unconfirmed: Vec<_> = ids.iter().filter(|id| needs_single_read(observed, id)).collect();
-    let too_many_failures = observed.failed_reads().count() >= UNREADABLE_LIMIT;
-    if let Some(id) = unconfirmed.first().filter(|_| !too_many_failures) {
-        let progress = checking(ids.len() - unconfirmed.len(), ids.len());
-        let long = unconfirmed.len() >= MIN_REPORTED_DESKTOPS || is_announced(observed);
-        return Err(
-            if reporting == Reporting::Progress
-                && long
-                && observed.facts.progress_due
-                && would_change(&observed.request, &progress)
-            {
-                Step::RecordProgress(progress)
-            } else {
-                Step::ReadDesktop((*id).clone())
-            },
-        );
-    }
-    if let Some(progress) = failing_desktop_reads(observed) {
-        return Err(Step::Wait(progress));
-    }
-    let unread: Vec<_> = ids
-        .iter()
-        .filter(|id| !observed.desktops.contains_key(&id.folded()))
-        .cloned()
-        .collect();
-    if !unread.is_empty() {
-        return Err(Step::ReadDesktops(unread));
-    }
-    let mut sorted = SortedDesktops::default();
-    for id in ids {
-        match observed.desktops[&id.folded()].view {
-            DesktopView::Missing | DesktopView::Unlisted => return Err(Step::ReadDesktop(id.clone())),
-            DesktopView::Gone => sorted.absent.push(id.clone()),
-            DesktopView::Deleting => sorted.being_deleted.push(id.clone()),
-            DesktopView::Idle | DesktopView::Busy => sorted.present.push(id.clone()),
-            DesktopView::DeleteFailed => {
-                sorted.failed_before.push(id.clone());
-                sorted.present.push(id.clone());
-            }
-        }
-    }
-    let lacks_details = |id: &&DesktopID| observed.desktops[&id.folded()].details.is_none();
-    let undetailed: Vec<_> = sorted.present.iter().filter(lacks_details).cloned().collect();
-    if guardrails::need_details(observed) && !undetailed.is_empty() {
-        return Err(Step::ReadDetails(undetailed));
-    }
-    Ok(sorted)
-}
-
-/// Whether a desktop must be read by a single GET. After the cloud has reported that something does not exist, a list
-/// is not sufficient: it may lag and still show a desktop that is gone.
-fn needs_single_read(observed: &Observed, id: &DesktopID) -> bool {
-    let read = observed.single_reads.get(&id.folded());
-    match observed
-        .desktops
-        .get(&id.folded())
-        .map(|observation| observation.view)
-    {
-        Some(DesktopView::Gone) => false,
-        Some(view) if view.needs_lookup() => !matches!(read, Some(SingleRead::Failed { .. })),
-        _ => read.is_none() && observed.request.status.attempts.last().is_some_and(was_not_found),
-    }
-}
-
-const CHECKING_SUFFIX: &str = "checked; reading the others one by one";
-
-/// The conditions while many desktops are read one by one.
-fn checking(checked: usize, all: usize) -> Progress {
-    let message = format!("{checked} of {all} desktops {CHECKING_SUFFIX}");
-    Progress::reconciling(Reason::CheckingDesktops, message, Requeue::PollInterval)
 }
 
 fn submit(observed: &Observed, sorted: SortedDesktops) -> Step {
@@ -475,117 +338,7 @@ fn batch(observed: &Observed, sub_job_list: &SubJobList, sorted: SortedDesktops)
     }
 }
 
-fn expired(observed: &Observed) -> Completion {
-    let message = "the deadline passed before the request was submitted; no delete request took effect. Create a new request if the desktops must still be deleted";
-    Completion {
-        error: last_error(observed).cloned(),
-        ..Completion::new(Reason::Expired, with_last_message(observed, message))
-    }
-}
-
-fn with_last_message(observed: &Observed, message: &str) -> String {
-    match last_message(observed) {
-        Some(last) => format!("{message}{LAST_STATUS}{last}"),
-        None => message.to_owned(),
-    }
-}
-
-/// Separator in the message of an expired request, before the last thing that it waited for.
-const LAST_STATUS: &str = "; last status: ";
-
-/// The last error of the cloud that kept the request from being submitted.
-fn last_error(observed: &Observed) -> Option<&CloudError> {
-    let refused = || last_failed_submission(observed).map(|(_, error)| error);
-    observed.request.status.last_error.as_ref().or_else(refused)
-}
-
-/// Whether the conditions report the progress of a long check.
-fn is_announced(observed: &Observed) -> bool {
-    let submitted = find(&observed.request.status.conditions, ConditionType::Submitted);
-    submitted.is_some_and(|c| c.reason == Reason::CheckingDesktops && c.message.ends_with(CHECKING_SUFFIX))
-}
-
-/// What prevented the submission until the deadline, according to the conditions.
-fn last_message(observed: &Observed) -> Option<String> {
-    let submitted = find(&observed.request.status.conditions, ConditionType::Submitted);
-    let Some(submitted) = submitted.filter(|c| c.status == ConditionStatus::False) else {
-        return last_error(observed).map(|error| without_retry(&messages::of_error(error)));
-    };
-    let message = finalizer::without_finalizer_note(&submitted.message);
-    match message.strip_prefix(DEADLINE_UNCLEAR) {
-        None => Some(without_retry(message)),
-        Some(rest) => rest.strip_prefix(LAST_STATUS).map(ToOwned::to_owned),
-    }
-}
-
-/// A message without the note that the operator is retrying, which is at its end or before the details.
-fn without_retry(message: &str) -> String {
-    let hint = "; retrying";
-    let message = message.strip_suffix(hint).unwrap_or(message);
-    message.replacen(&format!("{hint} ("), " (", 1)
-}
-
 fn without_effect(observed: &Observed) -> impl Iterator<Item = &Attempt> {
     let attempts = observed.request.status.attempts.iter();
     attempts.filter(|a| a.outcome == Outcome::NoEffect)
-}
-
-fn no_effect() -> Completion {
-    let message = format!(
-        "{NO_EFFECT_LIMIT} submissions had no effect: each was sent, its response was lost, and the desktops stayed unchanged; check the network path between the operator and the cloud, then create a new request"
-    );
-    Completion::new(Reason::NoEffect, message)
-}
-
-fn already_absent(observed: &Observed, absent: &[DesktopID]) -> Completion {
-    let project = observed.project.as_ref().and_then(|p| p.coordinates.clone());
-    let place = project.as_ref().map_or_else(String::new, |p| {
-        format!(
-            " in project {} of region {} ({})",
-            p.project_id, p.region, p.endpoint
-        )
-    });
-    let who = match observed.request.desktop_ids.len() {
-        1 => "the desktop does not exist".to_owned(),
-        many => format!("none of the {many} desktops exists"),
-    };
-    let mut message =
-        format!("{who}{place}: nothing was submitted; if that is unexpected, check the project");
-    message.push_str(&messages::hint_not_an_id(absent));
-    Completion {
-        submitted: Reason::NothingToDelete,
-        project,
-        desktops: absent
-            .iter()
-            .map(|id| DesktopStatus::new(id, DesktopState::Absent))
-            .collect(),
-        ..Completion::new(Reason::AlreadyAbsent, message)
-    }
-}
-
-/// The final result, if the last rejection is still about the same desktops after they were read again.
-fn final_rejection(observed: &Observed, body: &[DesktopID]) -> Option<Completion> {
-    let (attempt, error) =
-        last_failed_submission(observed).filter(|(a, _)| a.outcome == Outcome::Rejected)?;
-    let final_class = match error.class {
-        ErrorClass::InvalidRequest => true,
-        ErrorClass::NotFound => count_identical_not_found(&observed.request.status, body) >= NOT_FOUND_LIMIT,
-        _ => false,
-    };
-    if !final_class || attempt.desktop_ids != body {
-        return None;
-    }
-    Some(Completion {
-        submitted: error.class.error_policy().reason,
-        desktops: body
-            .iter()
-            .map(|id| {
-                let mut failed = DesktopStatus::new(id, DesktopState::Failed);
-                failed.code.clone_from(&error.code);
-                failed
-            })
-            .collect(),
-        error: Some(error.clone()),
-        ..Completion::new(Reason::Rejected, messages::of_error(error))
-    })
 }

@@ -2,6 +2,11 @@
 //!
 //! Moments of objects and of the cloud are compared by both clocks; what passes within this process
 //! is measured by its uptime, which no clock can move.
+//!
+//! - `effect`: from when on a request may be sent, and until when it may take effect;
+//! - `reads`: how old a read may be that a decision relies on;
+//! - `claims`: how long a request reserves its desktops;
+//! - `windows`: the submission windows of a project.
 
 use std::time::Duration;
 
@@ -12,18 +17,23 @@ use super::clocks::{Clocks, after, between};
 use super::daily_usage;
 use super::error_policy::RetryPolicy;
 use super::memory::RequestMemory;
-use super::observed::{
-    Circuit, ClockSkew, Deadline, Facts, NotBefore, Observed, ReadTimes, Request, Submission, Window,
-};
+use super::observed::{Circuit, ClockSkew, Deadline, Facts, NotBefore, Request, Window};
 use super::progress::Requeue;
-use super::views::DesktopView;
 use crate::config::Timing;
 use crate::crd::deletion::Attempt;
 use crate::crd::project::{SubmissionWindow, SubmittedDesktops};
 
 mod claims;
+mod effect;
+mod reads;
 mod windows;
 
+use effect::{may_take_effect_for, must_show_within};
+
+pub use effect::{end_of_signature, start, until_over};
+pub use reads::{
+    drop_stale, is_fresh_enough_to_sign, is_stale, oldest_admitting_read, oldest_first_read, oldest_gone,
+};
 pub use windows::window;
 
 pub use claims::{
@@ -46,16 +56,9 @@ const FIRST_REPORT_BATCH: usize = 200;
 /// How often the conditions report the progress of a long check.
 const PROGRESS_INTERVAL: Duration = Duration::from_secs(10);
 
-/// How long a reconciliation relies on an earlier one that found a desktop gone.
-const GONE_MAX_AGE: Duration = RESYNC;
-
 /// How long a watch may take to deliver what this process has read or written; after that, the object is read live
 /// instead.
 pub const WATCH_LAG: Duration = Duration::from_secs(5);
-
-/// How long ago the last read of the project may have been answered when a request is signed: requests that wait for a
-/// permit share that read.
-const PROJECT_MAX_AGE: Duration = Duration::from_secs(1);
 
 /// Minimum and maximum of `Retry-After`.
 pub const RETRY_AFTER: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(300));
@@ -401,95 +404,6 @@ impl Deadlines<'_> {
     }
 }
 
-/// Whether the earliest time of a submission is reached: both clocks must be past it.
-pub fn start(not_before: Option<Timestamp>, clocks: &Clocks, timing: &Timing) -> NotBefore {
-    let Some(at) = not_before else {
-        return NotBefore::Reached;
-    };
-    match clocks.until(at, timing.clock_skew) {
-        Some(Duration::ZERO) => NotBefore::Reached,
-        None if at <= clocks.local => NotBefore::ClockUnknown,
-        _ => NotBefore::Ahead,
-    }
-}
-
-/// How long after its signature a request without a response may take effect or stay invisible.
-fn may_take_effect_for(signed_at: Timestamp, not_after: Option<Timestamp>, timing: &Timing) -> Duration {
-    let known = not_after.map(|end| between(signed_at, end));
-    known.unwrap_or(timing.token_life) + timing.clock_skew + timing.job_visibility_timeout
-}
-
-/// How long after its signature an accepted request may stay invisible: it is sent before the maximum signature age has
-/// passed, and accepted before the submission timeout.
-fn must_show_within(timing: &Timing) -> Duration {
-    timing.max_signature_age + timing.submission_timeout + timing.job_visibility_timeout
-}
-
-/// Until `span` has certainly passed since a request was signed at `signed_at`. Both clocks must be past it, and a
-/// third source as well, since two clocks could be wrong one after the other: the API server's clock, or this process
-/// must have known the request for `span` and twice the clock allowance more. If the service's clock is not known, the
-/// local clock is not used, and both other sources are required, the API server's clock as far as it is known.
-pub fn until_over(
-    signed_at: Timestamp,
-    span: Duration,
-    known_for: Duration,
-    clocks: &Clocks,
-    timing: &Timing,
-) -> Duration {
-    let end = after(signed_at, span);
-    let known = span
-        .saturating_add(timing.clock_skew * 2)
-        .saturating_sub(known_for);
-    if clocks.service.is_some() {
-        let there = clocks
-            .api_server
-            .map_or(Duration::ZERO, |clock| between(clock, end));
-        let both = clocks.until(end, timing.clock_skew).unwrap_or(Duration::MAX);
-        return both.max(there.min(known));
-    }
-    let there = clocks
-        .api_server
-        .map(|clock| between(clock, after(end, timing.clock_skew * 2)));
-    known.max(there.unwrap_or_default())
-}
-
-/// When a request is no longer accepted: some time after its signature, or when its access key expires if that is a
-/// temporary one.
-pub fn end_of_signature(signed_at: Timestamp, key_ends: Option<Timestamp>, timing: &Timing) -> Timestamp {
-    let end = after(signed_at, timing.signature_window);
-    key_ends.map_or(end, |key_ends| end.min(key_ends))
-}
-
-/// Earliest start of a read that may admit a request that this process first saw at `first_seen`, and whose desktops
-/// another request last released at `released`: after both, and at most half of the job visibility timeout ago.
-pub fn oldest_admitting_read(
-    uptime: Duration,
-    first_seen: Option<Duration>,
-    released: Option<Duration>,
-    timing: &Timing,
-) -> Duration {
-    uptime
-        .saturating_sub(timing.job_visibility_timeout / 2)
-        .max(first_seen.unwrap_or(uptime))
-        .max(released.unwrap_or_default())
-}
-
-/// Earliest start of a read that is repeated before anything is sent.
-pub fn oldest_first_read(uptime: Duration, timing: &Timing) -> Duration {
-    uptime.saturating_sub(timing.max_signature_age / 2)
-}
-
-/// Earliest time at which an earlier reconciliation must have found by a GET that a desktop is gone, for a request that
-/// was not submitted: one failed read among many must not cause all of them to be repeated.
-pub fn oldest_gone(uptime: Duration) -> Duration {
-    uptime.saturating_sub(GONE_MAX_AGE)
-}
-
-/// Whether a signature made at `made` is too old to be sent, or a read made then is too old to sign a request.
-pub fn is_stale(made: Duration, uptime: Duration, timing: &Timing) -> bool {
-    uptime.saturating_sub(made) >= timing.max_signature_age
-}
-
 /// How long a request may have no conditions while it is queued, depending on how many have none: `few` if there are
 /// few of them.
 pub fn first_report(without_conditions: usize, few: Duration) -> Duration {
@@ -498,45 +412,6 @@ pub fn first_report(without_conditions: usize, few: Duration) -> Duration {
     } else {
         few * 8
     }
-}
-
-/// Whether a live read of the project, whose response arrived at `answered`, is recent enough for a signature.
-pub fn is_fresh_enough_to_sign(answered: Duration, uptime: Duration) -> bool {
-    uptime.saturating_sub(answered) < PROJECT_MAX_AGE
-}
-
-/// Removes observations that are too old to act on. Each read has its own age, which does not include the time that
-/// reading took: if the cloud is slow, the first of many reads would otherwise be too old before the last one is made,
-/// however often they are repeated. A desktop that is gone stays gone, and one that must be confirmed by a GET still
-/// must. Returns whether reads were removed.
-pub fn drop_stale(
-    observed: &mut Observed,
-    signed_uptime: Option<Duration>,
-    reads: &ReadTimes,
-    uptime: Duration,
-    timing: &Timing,
-) -> bool {
-    if let Submission::Signed { fresh, .. } = &mut observed.submission {
-        *fresh = signed_uptime.is_some_and(|made| !is_stale(made, uptime, timing));
-        return false;
-    }
-    let attempts = &observed.request.status.attempts;
-    if attempts.iter().any(Attempt::may_have_taken_effect) {
-        return false;
-    }
-    let stale =
-        |made: Option<&Duration>, took| made.is_none_or(|made| is_stale(*made + took, uptime, timing));
-    let before = observed.desktops.len();
-    observed.desktops.retain(|id, observation| {
-        let waits = observation.view == DesktopView::Gone || observation.view.needs_lookup();
-        waits || !stale(reads.desktops.get(id), reads.desktops_took)
-    });
-    let mut dropped = observed.desktops.len() < before;
-    if observed.sub_job_list.is_some() && stale(reads.sub_jobs.as_ref(), reads.sub_jobs_took) {
-        observed.sub_job_list = None;
-        dropped = true;
-    }
-    dropped
 }
 
 /// The pause after this many consecutive failures.

@@ -7,7 +7,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
         name: "no-wait-for-expiry",
         does: "A call whose response was lost is considered expired before its signature has expired",
         edits: &[Edit {
-            file: "src/plan/deadlines.rs",
+            file: "src/plan/deadlines/effect.rs",
             find: "    known.unwrap_or(timing.token_life) + timing.clock_skew + timing.job_visibility_timeout",
             replace: "    known.unwrap_or(timing.token_life) * 0 + timing.clock_skew + timing.job_visibility_timeout",
         }],
@@ -21,7 +21,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
         does: "No time is left for the job of an accepted call to become visible, neither after the expiry of the call nor between the two evidence checks",
         edits: &[
             Edit {
-                file: "src/plan/deadlines.rs",
+                file: "src/plan/deadlines/effect.rs",
                 find: "    known.unwrap_or(timing.token_life) + timing.clock_skew + timing.job_visibility_timeout",
                 replace: "    known.unwrap_or(timing.token_life) + timing.clock_skew",
             },

@@ -43,7 +43,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
         does: "The request is signed when it is sent, so the signature does not show the age of the intent",
         edits: &[
             Edit {
-                file: "src/plan/deadlines.rs",
+                file: "src/plan/deadlines/reads.rs",
                 find: "*fresh = signed_uptime.is_some_and(|made| !is_stale(made, uptime, timing));",
                 replace: "*fresh = signed_uptime.is_some_and(|made| made <= uptime);",
             },

@@ -52,7 +52,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
         name: "operator-clock-only",
         does: "If the service's clock is unknown, a call expires by the operator's clock alone, regardless of how long this process has known the call",
         edits: &[Edit {
-            file: "src/plan/deadlines.rs",
+            file: "src/plan/deadlines/effect.rs",
             find: "    known.max(there.unwrap_or_default())",
             replace: "    known.min(between(clocks.local, end)).max(there.unwrap_or_default())",
         }],
@@ -65,7 +65,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
         name: "third-time-source-ignored",
         does: "A call expires by the service's and the operator's clock, although both may have been wrong one after the other",
         edits: &[Edit {
-            file: "src/plan/deadlines.rs",
+            file: "src/plan/deadlines/effect.rs",
             find: "        return both.max(there.min(known));",
             replace: "        return both.max(there.min(known).min(Duration::ZERO));",
         }],
@@ -91,7 +91,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
         name: "stale-sub-job-list-accepted",
         does: "A request is admitted based on a list of sub-jobs that is older than the object",
         edits: &[Edit {
-            file: "src/plan/deadlines.rs",
+            file: "src/plan/deadlines/reads.rs",
             find: "        .max(first_seen.unwrap_or(uptime))",
             replace: "        .max(first_seen.map_or(uptime, |_| Duration::ZERO))",
         }],
