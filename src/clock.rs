@@ -58,7 +58,7 @@ impl TimeSource for SystemClock {
 
     fn random(&self) -> u64 {
         let mut bytes = [0; 8];
-        // A machine without randomness still has a clock; nonces also carry the object's uid and time.
+        // A machine without randomness still has a clock, whose microseconds are different enough.
         if SystemRandom::new().fill(&mut bytes).is_err() {
             return self.now().as_microsecond().unsigned_abs();
         }

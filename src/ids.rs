@@ -24,7 +24,8 @@ pub const MAX_LENGTH: usize = 255;
 /// A string that is no identifier.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "{kind} must be 1 to 255 letters, digits, '-' or '_', starting with a letter or digit, but is {} characters long or holds another character",
+    "{kind} must be 1 to 255 letters, digits, '-' or '_', starting with a letter or digit; this text of {} characters \
+     is not",
     .length
 )]
 pub struct InvalidId {

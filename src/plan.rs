@@ -24,7 +24,7 @@
 //! | | [`evidence`] | what reads show about an attempt with unknown outcome |
 //! | | [`blockers`] | what blocks a request from outside: its project, clocks, errors of the cloud |
 //! | | [`finalizer`] | that the finalizer is there while a call may take effect |
-//! | 4, status | [`status`] | the legal transitions of `status`, and nothing else writes it |
+//! | 4, status | [`status`] | the legal transitions of `status`: what the controllers write for a request |
 //! | | [`conditions`] | the conditions that follow from the state |
 //! | 3, time | [`deadlines`] | every rule about time, from the [`clocks`] and the [`memory`] of the process |
 //! | | [`daily_usage`] | what counts against the daily limit, and until when |

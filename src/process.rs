@@ -317,6 +317,9 @@ async fn connect(clock: ApiServerClock) -> Result<(Client, String), ProcessError
 /// Why the API server is unreachable: its error message, or the root cause of the error.
 fn unreachable_because(error: &kube::Error) -> String {
     if let kube::Error::Api(status) = error {
+        if !matches!(status.code, 401 | 403) {
+            return format!("{} (HTTP {})", status.message, status.code);
+        }
         return format!(
             "{} (HTTP {}); check the token of the operator's ServiceAccount and the ClusterRole system:public-info-viewer",
             status.message, status.code

@@ -19,7 +19,7 @@ use tokio::time::Instant;
 
 use super::rate_limiter::Priority;
 use super::session::{ClientsWithPermit, CredentialsKey};
-use super::single_flight::SingleFlight;
+use super::single_flight::{SharedRead, SingleFlight};
 use crate::expiring::ExpiringMap;
 use crate::ids::{DesktopID, ProjectID};
 use crate::plan::views::SubJobList;
@@ -92,14 +92,15 @@ impl DesktopBatcher {
         cloud: &dyn Workspace,
         ids: &[DesktopID],
         not_before: Instant,
-    ) -> Result<SubJobList, Error> {
+    ) -> Result<SharedRead<SubJobList>, Error> {
         let project = key.0.project.project_id.clone();
         let read = || async {
             let (mut list, keys) = sub_job_list(cloud).await?;
             list.complete &= self.includes_known(project, &keys);
             Ok(list)
         };
-        let list = self.entry(key).sub_job_list.since(not_before, read).await?.value;
+        let read = self.entry(key).sub_job_list.since(not_before, read).await?;
+        let list = read.value;
         let wanted: BTreeSet<_> = ids.iter().map(DesktopID::folded).collect();
         let sub_jobs = wanted
             .iter()
@@ -107,9 +108,12 @@ impl DesktopBatcher {
             .flatten()
             .cloned()
             .collect();
-        Ok(SubJobList {
-            sub_jobs,
-            complete: list.complete,
+        Ok(SharedRead {
+            began: read.began,
+            value: SubJobList {
+                sub_jobs,
+                complete: list.complete,
+            },
         })
     }
 

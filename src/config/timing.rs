@@ -17,7 +17,7 @@ const SUBMISSION: &str = "Submission";
 /// Heading in `--help` for the flags that determine how often services are read.
 const FOLLOWING: &str = "Polling and retries";
 
-/// Every duration that the operator waits, allows or works with. Each is a flag of the same name, and the first line of its
+/// The durations of the submission protocol that can be set. Each is a flag of the same name, and the first line of its
 /// comment is what `--help` says.
 #[derive(Debug, Clone, PartialEq, Eq, Args)]
 pub struct Timing {

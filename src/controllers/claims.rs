@@ -223,7 +223,8 @@ impl Claims {
         if list(watch).record_forbidden(permission.clone(), now) {
             tracing::error!(
                 namespace = %scope, permission,
-                "the operator lacks a permission in a watched namespace; grant it (deploy/watched-namespace), or stop serving the namespace"
+                "the operator lacks a permission in a watched namespace; grant it (deploy/watched-namespace; for all \
+                 namespaces, deploy/all-namespaces), or stop serving the namespace"
             );
         }
     }

@@ -141,9 +141,10 @@ pub struct Guardrails {
     #[schemars(with = "i64", range(min = 1, max = limits::DESKTOPS))]
     pub max_desktops_per_request: Option<u32>,
 
-    /// Maximum number of desktops that are submitted within 24 hours, by all requests of this project. A request with more
-    /// desktops than this is never submitted. Counting begins when the limit is set; another `WorkspaceProject` with the
-    /// same credentials, or this one after it was deleted and created again, has its own count. Default: no limit.
+    /// Maximum number of desktops that are submitted within 24 hours, by all requests of this project. A request with
+    /// more desktops than this is not submitted unless the limit is raised. Counting begins when the limit is set;
+    /// another `WorkspaceProject` with the same credentials, or this one after it was deleted and created again, has
+    /// its own count. Default: no limit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "i64", range(min = 1, max = limits::DESKTOPS_PER_DAY))]
     pub max_desktops_per_day: Option<u32>,

@@ -3,6 +3,7 @@
 //! - `desktop_reads`: which reads of desktops are missing;
 //! - `results`: the final results of a request without an effect.
 
+use super::attempts::{last_failed_submission, without_effect};
 use super::blockers::{self, after_failed_submission, circuit_open, clock_skew, unusable};
 use super::messages::{desktops, name_some};
 use super::observed::{Circuit, Claim, Deadline, NotBefore, Observed, SendPermit, Window};
@@ -12,7 +13,6 @@ use super::step::{Batch, Step};
 use super::views::{SortedDesktops, SubJobList};
 use super::{approval, daily_limit, evidence, expectations, finalizer, guardrails, overlap, preview};
 use crate::crd::conditions::Reason;
-use crate::crd::deletion::{Attempt, CloudError, Outcome};
 use crate::ids::{DesktopID, JobID};
 
 mod desktop_reads;
@@ -39,7 +39,7 @@ pub fn next(observed: &Observed) -> Step {
     if observed.facts.deadline == Deadline::ClocksDisagree {
         return blockers::next_clock_read(observed).unwrap_or_else(|| Step::Wait(deadline_unclear(observed)));
     }
-    if without_effect(observed).count() >= NO_EFFECT_LIMIT {
+    if without_effect(&observed.request.status).count() >= NO_EFFECT_LIMIT {
         return finalizer::finish(observed, no_effect());
     }
     match read_desktops(observed, Reporting::Progress) {
@@ -75,7 +75,9 @@ fn blocked_before_reads(observed: &Observed) -> Option<Step> {
     if let Some(step) = scheduled(observed).or_else(|| outside_window(observed)) {
         return Some(step);
     }
-    if let Some((attempt, error)) = last_failed_submission(observed).filter(|_| !observed.facts.retry_due) {
+    if let Some((attempt, error)) =
+        last_failed_submission(&observed.request.status).filter(|_| !observed.facts.retry_due)
+    {
         return Some(Step::Wait(after_failed_submission(attempt.outcome, error)));
     }
     if observed.facts.circuit == Circuit::Open {
@@ -174,52 +176,55 @@ fn not_permitted(observed: &Observed, sorted: &SortedDesktops) -> Option<Progres
         .or_else(|| approval::obstacle(observed, &plan()?))
 }
 
-/// The last attempt, if the cloud rejected it or it was not sent.
-fn last_failed_submission(observed: &Observed) -> Option<(&Attempt, &CloudError)> {
-    let last = observed.request.status.attempts.last()?;
-    let refused = matches!(last.outcome, Outcome::Rejected | Outcome::NotSent);
-    last.error.as_ref().filter(|_| refused).map(|error| (last, error))
-}
-
 /// The wait for the earliest time of the submission, which both clocks must have passed.
 fn scheduled(observed: &Observed) -> Option<Step> {
     let at = observed
         .request
         .not_before
         .filter(|_| observed.facts.start != NotBefore::Reached)?;
-    let message = format!("not submitted before {at} (spec.notBefore)");
-    let wait = || {
-        wait_with_plan(
-            observed,
-            Progress::paused(Reason::Scheduled, message, Requeue::Start),
-        )
+    let wait = |message, requeue| {
+        let progress = Progress::paused(Reason::Scheduled, message, requeue);
+        wait_with_plan(observed, progress)
     };
-    match observed.facts.start {
-        NotBefore::ClockUnknown => blockers::next_clock_read(observed).or_else(|| Some(wait())),
-        NotBefore::Ahead | NotBefore::Reached => Some(wait()),
+    if observed.facts.start == NotBefore::ClockUnknown {
+        let message = || format!("spec.notBefore ({at}) has passed by the operator's clock{CLOCK_UNKNOWN}");
+        return blockers::next_clock_read(observed).or_else(|| Some(wait(message(), Requeue::Backoff)));
     }
+    let mut message = format!("not submitted before {at} (spec.notBefore)");
+    if let Some(skew) = observed.facts.clock_skew {
+        message = format!("{message}; {}", skew.sentence());
+    }
+    Some(wait(message, Requeue::Start))
 }
+
+/// The operator's clock alone does not permit a submission.
+const CLOCK_UNKNOWN: &str = "; waiting for the clock of the cloud service, which its next response shows";
 
 /// The wait for a window in which the project takes submissions, which both clocks must be inside of.
 fn outside_window(observed: &Observed) -> Option<Step> {
     let project = &observed.request.project;
-    let wait = |until: &str| {
+    let wait = |message, requeue| {
+        let progress = Progress::paused(Reason::OutsideWindow, message, requeue);
+        wait_with_plan(observed, progress)
+    };
+    let closed = |until: &str| {
         let message = format!("no submission window of WorkspaceProject {project} is open{until}");
-        wait_with_plan(
-            observed,
-            Progress::paused(Reason::OutsideWindow, message, Requeue::Window),
-        )
+        wait(message, Requeue::Window)
     };
     match observed.facts.window {
         Window::Open => None,
         Window::ClockUnknown => {
-            let wait = || wait("; the clock of the cloud service is not known yet");
-            blockers::next_clock_read(observed).or_else(|| Some(wait()))
+            let message = || {
+                format!(
+                    "a submission window of WorkspaceProject {project} is open by the operator's clock{CLOCK_UNKNOWN}"
+                )
+            };
+            blockers::next_clock_read(observed).or_else(|| Some(wait(message(), Requeue::Backoff)))
         }
-        Window::Closed { opens: Some(at) } => Some(wait(&format!("; the next one opens at {at}"))),
+        Window::Closed { opens: Some(at) } => Some(closed(&format!("; the next one opens at {at}"))),
         Window::Closed { opens: None } => Some(match observed.facts.clock_skew {
             Some(skew) => wait_with_plan(observed, clock_skew(skew)),
-            None => wait(" by the clock of the cloud service"),
+            None => closed(" by the clock of the cloud service or of the API server"),
         }),
         Window::Unknown => {
             let progress = guardrails::unknown_time_zone(project);
@@ -289,7 +294,7 @@ fn nothing_to_do(observed: &Observed, sorted: &SortedDesktops) -> Option<Step> {
 /// An earlier submission that seemed to have had no effect may become visible only now: then its job belongs to this
 /// request.
 fn late_effect(observed: &Observed) -> Option<Step> {
-    let mut earlier = without_effect(observed).peekable();
+    let mut earlier = without_effect(&observed.request.status).peekable();
     if earlier.peek().is_some() && observed.sub_job_list.is_none() {
         return Some(Step::ReadSubJobs);
     }
@@ -298,7 +303,7 @@ fn late_effect(observed: &Observed) -> Option<Step> {
 
 fn deletion_in_progress(foreign: &[&DesktopID]) -> Progress {
     let message = format!(
-        "another client is deleting {} of this request ({}); waiting until that deletion has ended",
+        "another client or request is deleting {} of this one ({}); waiting until that deletion has ended",
         desktops(foreign.len()),
         name_some(foreign.iter().copied())
     );
@@ -336,9 +341,4 @@ fn batch(observed: &Observed, sub_job_list: &SubJobList, sorted: SortedDesktops)
         plan_hash: approval::recorded(observed).map(|approved| approved.hash.clone()),
         desktop_ids: sorted.present,
     }
-}
-
-fn without_effect(observed: &Observed) -> impl Iterator<Item = &Attempt> {
-    let attempts = observed.request.status.attempts.iter();
-    attempts.filter(|a| a.outcome == Outcome::NoEffect)
 }

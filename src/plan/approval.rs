@@ -179,7 +179,7 @@ pub fn obstacle(observed: &Observed, plan: &Planned) -> Option<Progress> {
         }
         ApprovalState::FactsMissing(missing) => {
             let message = format!(
-                "the cloud does not report these facts of the approved plan: {}; retrying. If this persists, set spec.suspend to true, remove spec.approvedPlan, and approve the plan that is then shown",
+                "the cloud does not report these facts of the approved plan: {}. If this persists, set spec.suspend to true, remove spec.approvedPlan, and approve the plan that is then shown; retrying",
                 describe_some(&missing)
             );
             Some(Progress::retrying(
@@ -217,7 +217,9 @@ pub fn update(observed: &Observed, approval_state: &ApprovalState, hash: &str) -
         ),
         ApprovalState::PlanMismatch if observed.request.approved_plan.as_deref() == Some(hash) => (
             Reason::PlanChanged,
-            "spec.approvedPlan was set before its plan was shown. Check status.plan and status.desktops; then set spec.suspend to true, remove spec.approvedPlan, wait until status.refusedPlan is gone, and approve the plan again"
+            "spec.approvedPlan was set while its plan was not shown. Check status.plan and status.desktops; then set \
+             spec.suspend to true, remove spec.approvedPlan, wait until status.refusedPlan is gone, and approve the \
+             plan again"
                 .to_owned(),
         ),
         ApprovalState::PlanMismatch => (

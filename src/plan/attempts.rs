@@ -1,11 +1,10 @@
 //! Layer 2, data: what the stored attempts of a request show.
 
-use crate::crd::deletion::ErrorClass;
-use crate::crd::deletion::{Attempt, DesktopDeletionStatus, Outcome};
+use crate::crd::deletion::{Attempt, CloudError, DesktopDeletionStatus, ErrorClass, Outcome};
 use crate::ids::DesktopID;
 
 /// Whether it certainly had no effect: the cloud rejected it, it was not sent, or evidence shows that.
-pub fn had_no_effect(outcome: Outcome) -> bool {
+fn had_no_effect(outcome: Outcome) -> bool {
     matches!(outcome, Outcome::Rejected | Outcome::NotSent | Outcome::NoEffect)
 }
 
@@ -21,13 +20,35 @@ pub fn count_identical_not_found(status: &DesktopDeletionStatus, body: &[Desktop
     status.attempts.iter().filter(alike).count()
 }
 
+/// Whether it certainly had no effect, and has none that became visible later.
+pub fn is_without_effect(attempt: &Attempt) -> bool {
+    had_no_effect(attempt.outcome) && !attempt.took_effect()
+}
+
 /// The attempt that prevents a further one: it has reached the cloud, or may have.
 pub fn unsettled(status: &DesktopDeletionStatus) -> Option<&Attempt> {
-    let settled = |a: &Attempt| had_no_effect(a.outcome) && !a.took_effect();
-    status.attempts.iter().find(|a| !settled(a))
+    status.attempts.iter().find(|a| !is_without_effect(a))
+}
+
+/// The last attempt that took effect. There is an earlier one as well if its effect became visible only after a further
+/// submission.
+pub fn last_effective(status: &DesktopDeletionStatus) -> Option<&Attempt> {
+    status.attempts.iter().rev().find(|attempt| attempt.took_effect())
 }
 
 /// Whether some attempt took effect.
 pub fn submitted(status: &DesktopDeletionStatus) -> bool {
     status.attempts.iter().any(Attempt::took_effect)
+}
+
+/// The last attempt, if the cloud rejected it or it was not sent, and the error.
+pub fn last_failed_submission(status: &DesktopDeletionStatus) -> Option<(&Attempt, &CloudError)> {
+    let last = status.attempts.last()?;
+    let refused = matches!(last.outcome, Outcome::Rejected | Outcome::NotSent);
+    last.error.as_ref().filter(|_| refused).map(|error| (last, error))
+}
+
+/// Attempts that were sent, and that had no effect as far as was known.
+pub fn without_effect(status: &DesktopDeletionStatus) -> impl Iterator<Item = &Attempt> {
+    status.attempts.iter().filter(|a| a.outcome == Outcome::NoEffect)
 }

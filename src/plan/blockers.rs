@@ -1,6 +1,6 @@
 //! Layer 5, shared by phases: what blocks a request from outside.
 //!
-//! What blocks a request from outside: its project, clocks, and errors of the cloud.
+//! That is its project, clocks, and errors of the cloud.
 
 use super::error_policy::RetryPolicy;
 use super::messages;
@@ -72,6 +72,12 @@ pub fn unusable(observed: &Observed, project: &ProjectView) -> Option<Progress> 
     ))
 }
 
+/// Why nothing can be read of a request that was submitted, if so: its project cannot be used, or a read failed.
+pub fn unreadable(observed: &Observed) -> Option<Progress> {
+    let project = observed.project.as_ref()?;
+    unusable(observed, project).or_else(|| read_failure(observed))
+}
+
 /// The wait after a failed read, if one failed, including reads of one desktop.
 pub fn read_failure(observed: &Observed) -> Option<Progress> {
     let of_desktop = || {
@@ -131,6 +137,8 @@ pub fn after_failed_submission(outcome: Outcome, error: &CloudError) -> Progress
 
 /// Several consecutive responses were lost, and a further submission may leave another request with an unknown outcome.
 pub fn circuit_open() -> Progress {
-    let message = "no response to the last 3 delete requests with these credentials: new ones wait until a read succeeds, then are sent one at a time until one gets a response. If this persists, check the network path to the cloud";
+    let message = "no conclusive response to the last 3 delete requests with these credentials: new ones wait until a \
+        read succeeds, then are sent one at a time until one gets a conclusive response. If this persists, check the \
+        network path to the cloud and the vendor's status page";
     Progress::retrying(Reason::ServiceUnavailable, message.to_owned(), Requeue::Refresh)
 }

@@ -38,8 +38,8 @@ impl DateSample {
 /// calls, so two responses may come from the same faulty server.
 const SAMPLES_TO_CORRECT: u8 = 3;
 
-/// A clock that is known only from responses. The first response is used once a second one agrees with it, and
-/// responses that disagree with the known clock are ignored until there are three consecutive ones.
+/// A clock that is known only from responses. It is known once two consecutive responses agree. Responses that disagree
+/// with the known clock are ignored until three consecutive ones agree with each other.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub struct RemoteClock {
     known: Option<DateSample>,

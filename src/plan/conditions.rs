@@ -4,6 +4,7 @@
 //! whether the delete request took effect; `Reconciling` and `Stalled` are present only while True, and never both
 //! (kstatus).
 
+use super::attempts::last_effective;
 use super::messages::{desktops, list};
 use super::observed::Request;
 use super::progress::{Activity, Progress};
@@ -81,7 +82,7 @@ pub fn finished(
         ConditionStatus::False
     };
     let update = |kind, status, reason| ConditionUpdate::new(kind, status, reason, &ending.message);
-    let submitted = match effective(status) {
+    let submitted = match last_effective(status) {
         Some(attempt) => took_effect(request, attempt, status.job_id.as_ref()),
         None => update(ConditionType::Submitted, ConditionStatus::False, ending.submitted),
     };
@@ -101,7 +102,7 @@ pub fn finished(
 }
 
 fn submitted(request: &Request, status: &DesktopDeletionStatus, progress: &Progress) -> ConditionUpdate {
-    if let Some(attempt) = effective(status) {
+    if let Some(attempt) = last_effective(status) {
         return took_effect(request, attempt, status.job_id.as_ref());
     }
     let open = status.attempts.iter().any(Attempt::is_open);
@@ -122,11 +123,6 @@ fn submitted(request: &Request, status: &DesktopDeletionStatus, progress: &Progr
         reason,
         &progress.message,
     )
-}
-
-/// The attempt that took effect for some desktop.
-fn effective(status: &DesktopDeletionStatus) -> Option<&Attempt> {
-    status.attempts.iter().find(|attempt| attempt.took_effect())
 }
 
 fn took_effect(request: &Request, attempt: &Attempt, job: Option<&JobID>) -> ConditionUpdate {

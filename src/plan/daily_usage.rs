@@ -8,7 +8,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
-use super::attempts::had_no_effect;
+use super::attempts::is_without_effect;
 use super::clocks::{Clocks, after};
 use crate::config::Timing;
 use crate::crd::deletion::{Attempt, Outcome};
@@ -136,9 +136,7 @@ fn state_of(reservation: &Reservation, request: ReservationOwner) -> Reservation
         // Only records of attempts that were rejected or not sent are removed.
         None => ReservationState::Released,
         Some(attempt) if attempt.outcome == Outcome::Pending => ReservationState::Open,
-        Some(attempt) if had_no_effect(attempt.outcome) && !attempt.took_effect() => {
-            ReservationState::Released
-        }
+        Some(attempt) if is_without_effect(attempt) => ReservationState::Released,
         Some(attempt) => ReservationState::Submitted {
             desktops: i32::try_from(attempt.desktop_ids.len()).unwrap_or(reservation.desktops),
             signed_at: Some(attempt.signed_at.0),

@@ -1,7 +1,7 @@
 //! Layer 3, time: every rule about time.
 //!
-//! Moments of objects and of the cloud are compared by both clocks; what passes within this process
-//! is measured by its uptime, which no clock can move.
+//! Whatever permits, finishes, settles or releases something compares moments of objects and of the cloud by both
+//! clocks; what passes within this process is measured by its uptime, which no clock can move.
 //!
 //! - `effect`: from when on a request may be sent, and until when it may take effect;
 //! - `reads`: how old a read may be that a decision relies on;
@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::attempts::{count_identical_not_found, had_no_effect};
+use super::attempts::{count_identical_not_found, is_without_effect, last_effective};
 use super::clocks::{Clocks, after, between};
 use super::daily_usage;
 use super::error_policy::RetryPolicy;
@@ -86,10 +86,10 @@ pub struct Deadlines<'a> {
     pub submitted: &'a [SubmittedDesktops],
 }
 
-/// Inputs of [`Facts`] that do not depend on time.
+/// What the facts depend on besides the object, the clocks and the memory.
 #[derive(Debug, Clone, Copy)]
 pub struct FactInputs<'a> {
-    /// The process is shutting down, or leads no longer.
+    /// The process is shutting down or has lost leadership.
     pub stopping: bool,
     /// Version of project and credentials as they were last read.
     pub credentials: Option<&'a str>,
@@ -125,8 +125,7 @@ impl Deadlines<'_> {
             job_visibility_timeout_over: self
                 .until_job_visibility_timeout()
                 .is_none_or(|left| left.is_zero()),
-            overdue: self
-                .effective()
+            overdue: last_effective(&self.request.status)
                 .is_some_and(|a| over(self.until(a, self.timing.job_overdue))),
             undocumented_for_long: self
                 .memory
@@ -178,9 +177,11 @@ impl Deadlines<'_> {
 
     /// Whether the project may still come with the sync that brought the request.
     pub fn project_may_appear(&self) -> bool {
+        // The API server's clock wrote the time of the creation.
+        let now = self.clocks.api_server.unwrap_or(self.clocks.local);
         self.request
             .created
-            .is_some_and(|created| self.clocks.local < after(created, PROJECT_GRACE_PERIOD))
+            .is_some_and(|created| now < after(created, PROJECT_GRACE_PERIOD))
     }
 
     /// How long ago the newest attempt was signed.
@@ -244,8 +245,7 @@ impl Deadlines<'_> {
 
     /// Until the next of the two clocks passes the deadline, if nothing was submitted.
     fn until_deadline(&self) -> Option<Duration> {
-        let without_effect = |a: &Attempt| had_no_effect(a.outcome);
-        if !self.request.status.attempts.iter().all(without_effect) {
+        if !self.request.status.attempts.iter().all(is_without_effect) {
             return None;
         }
         let at = self.deadline()?;
@@ -356,16 +356,7 @@ impl Deadlines<'_> {
     /// Until an accepted request must be visible; `None` if none was accepted.
     fn until_job_visibility_timeout(&self) -> Option<Duration> {
         let span = must_show_within(self.timing);
-        self.effective().map(|a| self.until_over(a, span))
-    }
-
-    fn effective(&self) -> Option<&Attempt> {
-        self.request
-            .status
-            .attempts
-            .iter()
-            .rev()
-            .find(|a| a.took_effect())
+        last_effective(&self.request.status).map(|a| self.until_over(a, span))
     }
 
     fn until(&self, attempt: &Attempt, span: Duration) -> Option<Duration> {

@@ -1,7 +1,7 @@
 //! Layer 1, texts and error policy: which errors of the cloud are retried, and how soon.
 //!
-//! Which errors of the cloud are retried, how soon, and with which reason: one table, codes before statuses. How
-//! long each delay is: `delay` in `super::deadlines`.
+//! One table, codes before statuses, which also has the reason of each error. How long each delay is: `delay` in
+//! `super::deadlines`.
 
 use crate::crd::conditions::Reason;
 use crate::crd::deletion::{CloudError, ErrorClass};
@@ -61,9 +61,10 @@ pub enum RetryPolicy {
     Soon,
     /// After the shortest pause, and after the job visibility timeout if the same request is rejected again.
     AfterJobVisibility,
-    /// Exponentially, with jitter; `Retry-After` counts where it is given.
+    /// Exponentially: with jitter after a failed read, and not before `Retry-After` after a failed submission.
     Backoff,
-    /// Minutes; at once when the Secret or the project changed.
+    /// After the longest pause, or at once when the Secret or the project changed. A failed read is repeated when the
+    /// Secret is read again.
     Slow,
 }
 
@@ -120,10 +121,9 @@ fn by_code(response: &ErrorResponse) -> Option<ErrorClass> {
         return by_gateway_code(number, response.status);
     }
     match code {
+        _ if leaves_doubt(response.status) => None,
         // Only a code that is known to be about the content is final: other codes may have any meaning.
-        "WKS.0001" if (400..500).contains(&response.status) && !leaves_doubt(response.status) => {
-            Some(ErrorClass::InvalidRequest)
-        }
+        "WKS.0001" => Some(ErrorClass::InvalidRequest),
         "WKS.00010032" | "WKS.0407" => Some(ErrorClass::Conflict),
         "WKS.00010099" | "WKS.00170117" | "WKS.00170312" => Some(ErrorClass::ServiceDisabled),
         _ => None,

@@ -6,7 +6,7 @@ use jiff::SignedDuration;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use super::blockers;
-use super::messages::{desktops, manual_resolution_hint};
+use super::messages::{desktops, manual_resolution_hint, name_some};
 use super::observed::Observed;
 use super::progress::{Activity, Progress, Requeue};
 use super::step::{OutcomeUpdate, Step};
@@ -21,13 +21,8 @@ const MAX_UNATTENDED_WAIT: SignedDuration = SignedDuration::from_mins(30);
 /// What the reads of this reconciliation show of `attempt`; `None` while a read is missing.
 pub fn evidence(observed: &Observed, attempt: &Attempt) -> Option<Evidence> {
     let sub_job_list = observed.sub_job_list.as_ref()?;
-    // A missing job of the baseline was erased, so others may have been erased too.
-    let whole = attempt
-        .baseline_job_ids
-        .iter()
-        .all(|job| sub_job_list.named_by(job).next().is_some());
     let mut evidence = Evidence {
-        complete: sub_job_list.complete && whole,
+        complete: sub_job_list.complete && erased_job(attempt, sub_job_list).is_none(),
         ..Evidence::default()
     };
     let mut explained = BTreeSet::new();
@@ -57,6 +52,37 @@ pub fn evidence(observed: &Observed, attempt: &Attempt) -> Option<Evidence> {
         }
     }
     Some(evidence)
+}
+
+/// A job of the baseline that the cloud no longer lists: it was erased, so others may have been erased too.
+fn erased_job<'a>(attempt: &'a Attempt, sub_job_list: &SubJobList) -> Option<&'a JobID> {
+    let is_erased = |job: &&JobID| sub_job_list.named_by(job).next().is_none();
+    attempt.baseline_job_ids.iter().find(is_erased)
+}
+
+/// A wait for evidence whose message states why the last reads were not sufficient.
+pub fn with_gap(observed: &Observed, attempt: &Attempt, mut progress: Progress) -> Progress {
+    let view = |id: &DesktopID| observed.desktops.get(&id.folded()).map(|desktop| desktop.view);
+    let is_busy = |id: &&DesktopID| view(id) == Some(DesktopView::Busy);
+    let busy: Vec<_> = attempt.desktop_ids.iter().filter(is_busy).collect();
+    let sub_job_list = observed.sub_job_list.as_ref();
+    let erased = || erased_job(attempt, sub_job_list?);
+    let gap = if !busy.is_empty() {
+        format!(
+            "; waiting until these desktops have no running task and a documented status: {}",
+            name_some(busy)
+        )
+    } else if sub_job_list.is_some_and(|sub_job_list| !sub_job_list.complete) {
+        "; the list of deletion jobs could not be read completely".to_owned()
+    } else if let Some(job) = erased() {
+        format!(
+            "; the cloud no longer lists job {job}, which is older, so a job may be missing from the list"
+        )
+    } else {
+        return progress;
+    };
+    progress.message.push_str(&gap);
+    progress
 }
 
 fn names(attempt: &Attempt, folded: &DesktopID) -> bool {
@@ -101,8 +127,10 @@ pub fn gather_evidence(observed: &Observed, attempt: &Attempt) -> Result<Evidenc
 /// The read that is missing, or the wait while it is not possible.
 #[allow(clippy::result_large_err)] // the error is the next step
 pub fn readable(observed: &Observed, attempt: &Attempt) -> Result<(), Step> {
-    let project = observed.project.as_ref().ok_or(Step::ReadProject)?;
-    match blockers::unusable(observed, project).or_else(|| blockers::read_failure(observed)) {
+    if observed.project.is_none() {
+        return Err(Step::ReadProject);
+    }
+    match blockers::unreadable(observed) {
         Some(progress) => Err(Step::Wait(in_doubt_without_evidence(observed, attempt, progress))),
         None => Ok(()),
     }
@@ -148,7 +176,8 @@ pub fn late_effect(observed: &Observed, attempt: &Attempt) -> Option<Step> {
 /// The conditions for an attempt with unknown outcome before anything was read.
 pub fn in_doubt(attempt: &Attempt) -> Progress {
     let message = format!(
-        "no conclusive response to the delete request for {} at {}; outcome unknown, verifying. The request will not be sent again",
+        "no conclusive response to the delete request for {} at {}; outcome unknown, verifying. The request is not \
+         sent again until the outcome is known",
         desktops(attempt.desktop_ids.len()),
         attempt.signed_at.0
     );

@@ -16,7 +16,8 @@ use crate::workspace::api::{DesktopFacts, Fact};
 pub fn failed(observed: &Observed, present: &[DesktopID]) -> Option<Progress> {
     let wrong = describe_desktops(present, |id| differing(observed, id))?;
     let message = format!(
-        "spec.expected does not match the desktops, so nothing is submitted: {wrong}. Check the IDs, and create a corrected request"
+        "spec.expected does not match the desktops, so nothing is submitted: {wrong}. Check the IDs; then delete this \
+         request and create a corrected one"
     );
     // Only a user renames a desktop or assigns it to another user, so user action is required.
     Some(Progress::stalled(

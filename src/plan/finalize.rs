@@ -1,12 +1,13 @@
 //! Layer 6, phases: the object is being deleted.
 //!
-//! Deleting the object deletes nothing in the cloud and sends nothing. The object is kept only while its
-//! delete request may still take effect: otherwise, a new object of the same name could send a second one.
+//! Deleting the object deletes nothing in the cloud and sends nothing. The object is kept only while its delete request
+//! may still take effect or its job may not be visible yet: otherwise, a new object of the same name could send a
+//! second one. An abandoned request is released immediately; then only this process keeps its claim on the desktops.
 
 use super::attempts::submitted;
 use super::messages::expiry_of;
 use super::observed::Observed;
-use super::progress::{Progress, Requeue};
+use super::progress::{Activity, Progress, Requeue};
 use super::step::Step;
 use super::{blockers, evidence};
 use crate::crd::deletion::Attempt;
@@ -35,7 +36,13 @@ pub fn next(observed: &Observed) -> Step {
         if let Some(step) = blockers::next_clock_read(observed) {
             return step;
         }
-        let progress = Progress::job_running(observed.request.desktop_ids.len());
+        let effective = observed
+            .request
+            .status
+            .attempts
+            .iter()
+            .filter(|a| a.took_effect());
+        let progress = Progress::job_running(effective.map(|attempt| attempt.desktop_ids.len()).sum());
         let message = format!(
             "{}; the object is kept for a few minutes, until its job is visible in the cloud",
             progress.message
@@ -59,6 +66,14 @@ fn waiting_for_expiry(attempt: &Attempt) -> Progress {
     progress
 }
 
+fn looking_for_job(attempt: &Attempt) -> Progress {
+    let mut progress = evidence::in_doubt(attempt);
+    progress.message.push_str(
+        "; the delete request has expired, and the object is kept until its job is found or --recovery-timeout has passed",
+    );
+    progress
+}
+
 /// The delete request has expired: if it started a job that can be read, the job is stored before the object is
 /// removed.
 fn final_read(observed: &Observed, attempt: &Attempt) -> Step {
@@ -66,7 +81,7 @@ fn final_read(observed: &Observed, attempt: &Attempt) -> Step {
         // A truncated list may lack the job.
         Ok(evidence) if !evidence::is_conclusive(observed, attempt, &evidence) => Step::Wait(Progress {
             requeue: Requeue::SecondRead,
-            ..waiting_for_expiry(attempt)
+            ..evidence::with_gap(observed, attempt, looking_for_job(attempt))
         }),
         Ok(evidence) if evidence.found() => {
             Step::RecordOutcome(evidence::adopted(observed, attempt, &evidence))
@@ -80,10 +95,7 @@ fn final_read(observed: &Observed, attempt: &Attempt) -> Step {
     }
 }
 
-/// Whether a read failed for a transient reason.
+/// Whether the evidence cannot be read for a reason that may pass without user action.
 fn is_transient(observed: &Observed) -> bool {
-    observed
-        .read_failure
-        .as_ref()
-        .is_some_and(|read_failure| !read_failure.error.class.error_policy().needs_user)
+    blockers::unreadable(observed).is_some_and(|obstacle| obstacle.activity != Activity::Stalled)
 }

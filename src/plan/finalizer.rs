@@ -13,6 +13,10 @@ const REMOVED: &str = "another client repeatedly removed the operator's finalize
     new one submit while the delete request may still take effect. Update the object without replacing it (Argo CD: no Replace=true), or \
     install the policy keep-finalizer. The operator restores the finalizer later";
 
+const REMOVED_BEFORE_SUBMISSION: &str = "another client repeatedly removed the operator's finalizer, without which \
+    nothing is submitted. Update the object without replacing it (Argo CD: no Replace=true). The operator adds the \
+    finalizer later";
+
 /// Restores the finalizer if it is missing and may be added.
 pub fn restore(observed: &Observed) -> Option<Step> {
     (observed.facts.finalizer_missing && observed.facts.finalizer_due && !observed.facts.stopping)
@@ -26,7 +30,7 @@ pub fn add(observed: &Observed) -> Step {
     } else {
         Step::Wait(Progress::stalled(
             Reason::FinalizerRemoved,
-            REMOVED.to_owned(),
+            REMOVED_BEFORE_SUBMISSION.to_owned(),
             Requeue::PollInterval,
         ))
     }
@@ -53,7 +57,7 @@ pub fn with_finalizer_note(observed: &Observed, mut progress: Progress) -> Progr
     progress
 }
 
-/// Finishes a request that was not submitted. The finalizer is removed first, since no event follows the last write.
+/// Finishes a request. The finalizer is removed first, since no event follows the last write.
 pub fn finish(observed: &Observed, completion: Completion) -> Step {
     if observed.request.finalizer {
         Step::DropFinalizer

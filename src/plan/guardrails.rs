@@ -11,6 +11,7 @@ use wildmatch::WildMatch;
 use super::messages::{describe_desktops, desktops};
 use super::observed::Observed;
 use super::progress::{Progress, Requeue};
+use super::views::Listed;
 use crate::crd::conditions::Reason;
 use crate::crd::project::{Guardrails, Permission, Tag};
 use crate::ids::DesktopID;
@@ -41,7 +42,8 @@ pub fn violated(observed: &Observed) -> Option<Progress> {
         return None;
     };
     let message = format!(
-        "the guardrails of WorkspaceProject {} do not permit this request: {what}. Create a request that they permit, or ask the owner of the project to change them",
+        "the guardrails of WorkspaceProject {} do not permit this request: {what}. Delete this request and create one \
+         that they permit, or ask the owner of the project to change them",
         request.project
     );
     Some(Progress::stalled(
@@ -63,7 +65,8 @@ pub fn unknown_time_zone(project: &str) -> Progress {
 pub fn blocked(observed: &Observed, present: &[DesktopID]) -> Option<Progress> {
     let violations = describe_desktops(present, |id| violation(observed, id))?;
     let message = format!(
-        "the guardrails of WorkspaceProject {} block the request: {}. Nothing is submitted until this changes; to delete the others, create a request without the blocked desktops",
+        "the guardrails of WorkspaceProject {} block the request: {}. Nothing is submitted until this changes; to \
+         delete the others now, delete this request and create one without the blocked desktops",
         observed.request.project, violations
     );
     Some(Progress::paused(Reason::DesktopBlocked, message, Requeue::Plan))
@@ -78,13 +81,7 @@ pub fn violation(observed: &Observed, id: &DesktopID) -> Option<String> {
     missing_tag(guardrails, facts)
         .or_else(|| protected_tag(guardrails, facts))
         .or_else(|| protected_name(guardrails, facts))
-        .or_else(|| {
-            pooled(
-                guardrails,
-                facts,
-                observed.single_reads.contains_key(&id.folded()),
-            )
-        })
+        .or_else(|| pooled(guardrails, facts, desktop.listed))
         .or_else(|| not_in_maintenance(guardrails, facts))
         .or_else(|| connected(guardrails, &details))
         .or_else(|| prepaid(guardrails, &details))
@@ -118,8 +115,15 @@ fn protected_name(guardrails: &Guardrails, facts: &DesktopFacts) -> Option<Strin
     })
 }
 
-/// The response to a single GET has no `pool_id`, even if the desktop belongs to a pool.
-fn pooled(guardrails: &Guardrails, facts: &DesktopFacts, read_by_itself: bool) -> Option<String> {
+/// Whether a guardrail needs the list of desktops: the response to a single GET has no `pool_id`, even if the desktop
+/// belongs to a pool.
+pub fn need_list(observed: &Observed) -> bool {
+    observed
+        .guardrails()
+        .is_some_and(|guardrails| guardrails.pooled_desktops == Permission::Refuse)
+}
+
+fn pooled(guardrails: &Guardrails, facts: &DesktopFacts, listed: Listed) -> Option<String> {
     let whether = "whether it belongs to a desktop pool";
     let in_pool = matches!(&facts.pool, Fact::Given(pool) if !pool.is_empty());
     by_rule(
@@ -129,7 +133,7 @@ fn pooled(guardrails: &Guardrails, facts: &DesktopFacts, read_by_itself: bool) -
             if in_pool || facts.kind == Fact::Given(DesktopKind::Pooled) {
                 return Ok(Some("it belongs to a desktop pool".to_owned()));
             }
-            if read_by_itself {
+            if listed != Listed::Yes {
                 return Err(format!(
                     "the cloud does not list it, and therefore does not report {whether}"
                 ));

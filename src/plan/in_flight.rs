@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::attempts::had_no_effect;
+use super::attempts::is_without_effect;
 use crate::crd::deletion::{Attempt, Outcome};
 use crate::ids::{AttemptID, DesktopID, JobID};
 
@@ -30,7 +30,7 @@ pub struct InFlight {
 impl InFlight {
     /// The attempt as this process has known it since `first_seen`; `None` if it certainly had no effect.
     pub fn of(attempt: &Attempt, first_seen: Duration) -> Option<Self> {
-        (!had_no_effect(attempt.outcome)).then(|| Self {
+        (!is_without_effect(attempt)).then(|| Self {
             id: attempt.id.clone(),
             desktops: attempt.desktop_ids.iter().map(DesktopID::folded).collect(),
             signed_at: Some(attempt.signed_at.0),

@@ -13,6 +13,7 @@ use super::views::{DesktopObservation, DesktopView, JobView, SubJobResult};
 use super::{blockers, evidence, finalizer};
 use crate::crd::conditions::Reason;
 use crate::crd::deletion::{DesktopDeletionStatus, DesktopState, DesktopStatus};
+use crate::crd::limits;
 use crate::ids::{DesktopID, JobID, code};
 use crate::workspace::error::Operation;
 
@@ -245,16 +246,21 @@ fn undecided(observed: &Observed, id: &DesktopID) -> DesktopStatus {
     DesktopStatus::with_message(id, DesktopState::Unknown, None, text)
 }
 
-fn parent_reason<'a>(mut views: impl Iterator<Item = &'a JobView>) -> &'a str {
+fn parent_reason<'a>(views: impl Iterator<Item = &'a JobView>) -> &'a str {
+    let mut views = views.peekable();
+    if views.peek().is_none() {
+        return "the delete request took effect, but its job is not known, and the desktop still exists; check it in the console";
+    }
     views
         .find_map(|view| view.parent_reason.as_deref())
         .unwrap_or("the job ended without a sub-job for this desktop")
 }
 
 fn failed(id: &DesktopID, code: Option<&str>, reason: &str) -> DesktopStatus {
-    let cut = |text: &str, length: usize| text.chars().take(length).collect::<String>();
-    let code = code.map(|code| cut(code, 64));
-    DesktopStatus::with_message(id, DesktopState::Failed, code.as_deref(), &cut(reason, 255))
+    let cut = |text: &str, most: u32| text.chars().take(most as usize).collect::<String>();
+    let code = code.map(|code| cut(code, limits::ERROR_CODE));
+    let reason = cut(reason, limits::DESKTOP_MESSAGE);
+    DesktopStatus::with_message(id, DesktopState::Failed, code.as_deref(), &reason)
 }
 
 /// The next read of a desktop. A desktop whose GET failed is not read again in this reconciliation. After several
@@ -297,7 +303,8 @@ fn wait(
             .map(|(id, _)| *id)
             .collect();
         let mut message = format!(
-            "the job is taking longer than expected; {} not finished ({}). Check the job in the console; the operator continues to follow it",
+            "the deletion is taking longer than expected; {} not finished ({}). Check the desktops and their job in \
+             the console; the operator continues to follow them",
             desktops(late.len()),
             name_some(late)
         );
@@ -346,7 +353,12 @@ fn completion(observed: &Observed, ended: Vec<DesktopStatus>) -> Completion {
     if let Some(first) = failed.first() {
         let why = first.message.as_deref().unwrap_or("no reason given");
         let names = name_some(failed.iter().map(|d| &d.id));
-        parts.push(format!("{} failed ({names}): {why}", failed.len()));
+        let whose = if failed.iter().any(|d| d.message != first.message) {
+            " the first one"
+        } else {
+            ""
+        };
+        parts.push(format!("{} failed ({names}):{whose} {why}", failed.len()));
     }
     if !unknown.is_empty() {
         let names = name_some(unknown.iter().map(|d| &d.id));

@@ -1,7 +1,7 @@
 //! Layer 3, time: what a process remembers between reconciliations.
 //!
-//! What a process remembers of a request between two reconciliations: plain data and the rules of its use. Losing it costs
-//! time, never safety. Moments are times since the start of the process.
+//! Plain data about one request, and the rules of its use. Losing it costs time, never safety. Moments are times since
+//! the start of the process.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;

@@ -1,10 +1,10 @@
 //! Layer 1, texts and error policy: messages for users.
 //!
-//! Messages for users that more than one part of the decision uses.
+//! Only those that more than one part of the decision uses.
 
 use crate::crd::deletion::ErrorClass;
 use crate::crd::deletion::{Attempt, CloudError};
-use crate::ids::DesktopID;
+use crate::ids::{DesktopID, Operation};
 
 /// "1 desktop", "7 desktops".
 pub fn desktops(count: usize) -> String {
@@ -55,8 +55,13 @@ pub fn of_error(error: &CloudError) -> String {
 fn remedy(error: &CloudError) -> String {
     match error.class {
         ErrorClass::InvalidRequest => "the cloud rejected the request as invalid; create a corrected DesktopDeletion".to_owned(),
+        // A read, of a project or of a request that may have been submitted: replacing the request would be wrong.
+        ErrorClass::UnknownRefusal if error.operation != Operation::BatchDelete => {
+            "the cloud rejects a call with an unknown error code: fix the cause that the error message names; retrying"
+                .to_owned()
+        }
         ErrorClass::UnknownRefusal => {
-            "the cloud rejected the request with an unknown error code; retrying every few minutes. Fix the cause that the error message names, or delete this request and create a new one".to_owned()
+            "the cloud rejected the request with an unknown error code: fix the cause that the error message names, or delete this request and create a new one; retrying".to_owned()
         }
         ErrorClass::Authentication => {
             "the cloud rejects the credentials; put valid ones into the project's Secret".to_owned()
@@ -67,6 +72,10 @@ fn remedy(error: &CloudError) -> String {
         {
             "the API gateway rejects this caller, project or region; see its message".to_owned()
         }
+        ErrorClass::Permission if error.code.is_none() => format!(
+            "the call was rejected with HTTP 403 without an error code, for example by a proxy or firewall: correct its rules, or grant permission {} to the IAM user",
+            error.operation.permission()
+        ),
         ErrorClass::Permission => {
             let permission = named_action(error).unwrap_or(error.operation.permission());
             format!("credentials lack permission {permission}; grant it to the IAM user")
@@ -89,6 +98,11 @@ fn remedy(error: &CloudError) -> String {
         ErrorClass::NotFound => "the cloud reports that a resource in the request does not exist; check the project and the desktop IDs".to_owned(),
         ErrorClass::Conflict => "a desktop cannot be deleted in its current state; retrying".to_owned(),
         ErrorClass::Throttled => "rate limited by the cloud API; retrying".to_owned(),
+        // A success or a redirect that is not as documented, as of a login page or of another web server.
+        ErrorClass::InDoubt if error.http_status.is_some_and(|status| status < 400) => {
+            "the response is not one of the cloud API; check the endpoints of the project and any proxy; retrying"
+                .to_owned()
+        }
         ErrorClass::Unavailable | ErrorClass::InDoubt | ErrorClass::Other => {
             "the cloud API is unavailable; retrying".to_owned()
         }
@@ -164,10 +178,20 @@ pub fn expiry_of(attempt: &Attempt) -> String {
     )
 }
 
+/// An attempt whose outcome only a newer version of the operator knows.
+pub fn outcome_of_newer_version(attempt: &Attempt) -> String {
+    format!(
+        "attempt {} has an outcome that this version of the operator does not recognize, so it may have reached the cloud and nothing is sent; run the version of the operator that wrote it",
+        attempt.id
+    )
+}
+
 /// What a user can do about an attempt whose outcome stays unknown.
 pub fn manual_resolution_hint(attempt: &Attempt) -> String {
     format!(
-        "check the desktops and their deletion jobs in the console, then set the annotation {} of this object to {}=ACTION, where ACTION is adopt:<job id>, retry or abandon",
+        "check the desktops and their deletion jobs in the console, then set the annotation {} of this object to \
+         {}=ACTION, where ACTION is adopt:<job id> if a job deletes them, retry only if they are untouched and the \
+         delete request has expired, or abandon if the result is no longer needed",
         crate::crd::RESOLVE_ANNOTATION,
         attempt.id
     )

@@ -11,13 +11,14 @@ use jiff::{SignedDuration, Timestamp};
 use super::views::{DesktopObservation, Evidence, JobView, SubJobList};
 use crate::crd::conditions::Reason;
 use crate::crd::deletion::{Attempt, CloudError, DesktopDeletionStatus, Expectation, ProjectCoordinates};
+use crate::crd::limits;
 use crate::crd::project::{DailyUsage, Guardrails};
 use crate::ids::{AttemptID, DesktopID, JobID};
 
 /// The input of [`plan`](super::plan); by default nothing was read yet.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Observed {
-    /// The object, read live in this reconciliation.
+    /// The object: the copy of the watch, or as this reconciliation last read or wrote it.
     pub request: Request,
     /// The project and its Secret; `None`: not read in this reconciliation.
     pub project: Option<ProjectView>,
@@ -95,22 +96,30 @@ pub enum SendPermit {
     Returned,
 }
 
-/// When the reads of a reconciliation began, in time since the start of the process, and how long they took. Each has
-/// its own age.
+/// When the reads of a reconciliation began, and how long they took. Each has its own age.
 #[derive(Debug, Clone, Default)]
 pub struct ReadTimes {
     /// The last read of each desktop, by folded id.
-    pub desktops: BTreeMap<DesktopID, Duration>,
+    pub desktops: BTreeMap<DesktopID, ReadTime>,
     /// How long the reconciliation has read desktops, all calls together.
     pub desktops_took: Duration,
     /// The read of the sub-jobs.
-    pub sub_jobs: Option<Duration>,
+    pub sub_jobs: Option<ReadTime>,
     /// How long the reconciliation has read sub-jobs, all calls together.
     pub sub_jobs_took: Duration,
 }
 
+/// When a read began.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct ReadTime {
+    /// In time since the start of the process.
+    pub began: Duration,
+    /// How long the reconciliation had read then: the time that reads take afterwards does not count as age.
+    pub took_before: Duration,
+}
+
 /// Longest value of the annotation that is read; `status.lastHandledResolve` holds no more.
-const MAX_RESOLVE_LENGTH: usize = 1024;
+const MAX_RESOLVE_LENGTH: usize = limits::HANDLED_RESOLVE as usize;
 
 /// The object.
 #[derive(Debug, Clone, Default, PartialEq)]

@@ -1,8 +1,7 @@
 //! Layer 5, shared by phases: another request has reserved a desktop.
 //!
-//! Another request has reserved one of the desktops. A request that still exists reserves it until it has finished. One
-//! that was deleted reserves it while its call may take effect or its job may not be visible yet, unless a read shows the
-//! result earlier.
+//! A request that still exists reserves its desktops until it has finished. One that was deleted reserves them while
+//! its call may take effect or its job may not be visible yet, unless a read shows the result earlier.
 
 use super::observed::{Claim, ConflictingRequest, DeletedRequest, Observed};
 use super::progress::{Progress, Requeue};

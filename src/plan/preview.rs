@@ -219,7 +219,7 @@ fn status_of(
 /// Why a desktop that exists cannot be deleted at the moment.
 fn blocked(observed: &Observed, deleting: &[&DesktopID], id: &DesktopID) -> Option<(Reason, String)> {
     if deleting.contains(&id) {
-        let message = "another client is deleting it".to_owned();
+        let message = "another client or request is deleting it".to_owned();
         return Some((Reason::DeletionInProgress, message));
     }
     let different = expectations::differing(observed, id).map(|message| (Reason::ExpectationFailed, message));
@@ -247,7 +247,7 @@ fn planned(
     }
     if !deleting.is_empty() {
         let message = format!(
-            "another client is deleting {} of this request ({}), which blocks the whole request",
+            "another client or request is deleting {} of this one ({}), which blocks the whole request",
             count_of(deleting.len()),
             name_some(deleting.iter().copied())
         );

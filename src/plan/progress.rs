@@ -1,6 +1,6 @@
 //! Layer 2, data: what the conditions report about an unfinished request.
 //!
-//! What the conditions report about an unfinished request, and when it is reconciled again: the argument of most steps.
+//! It also says when the request is reconciled again, and is the argument of most steps.
 
 use super::messages::desktops;
 use crate::crd::conditions::{ConditionUpdate, Reason};

@@ -1,28 +1,28 @@
 //! Layer 6, phases: an attempt whose response was lost.
 //!
-//! Such an attempt is never repeated without evidence: it stays pending until its delete request
-//! has expired by the service's clock, and is then settled by evidence from two reads.
+//! Such an attempt is never repeated without evidence: it stays pending until its delete request has certainly expired,
+//! and is then settled by evidence from two reads.
 
 use std::collections::BTreeSet;
 
 use super::blockers;
 use super::evidence::{
     adopted, candidates, gather_evidence, in_doubt, is_conclusive, next_owner_read, readable,
-    require_manual_resolution,
+    require_manual_resolution, with_gap,
 };
-use super::messages::name_some;
+use super::messages::{name_some, outcome_of_newer_version};
 use super::observed::Observed;
 use super::progress::{Activity, Progress, Requeue};
 use super::step::{OutcomeUpdate, Step};
-use super::views::{DesktopView, Evidence};
+use super::views::Evidence;
 use crate::crd::conditions::Reason;
 use crate::crd::deletion::{Attempt, Outcome};
-use crate::ids::{DesktopID, JobID};
+use crate::ids::JobID;
 
 /// The next step for an attempt in doubt.
 pub fn next(observed: &Observed, attempt: &Attempt) -> Step {
     if !observed.facts.call_expired {
-        return early(observed, attempt).unwrap_or_else(|step| step);
+        return early(observed, attempt).map_or_else(|step| step, Step::Wait);
     }
     match gather_evidence(observed, attempt) {
         Ok(evidence) => decide_outcome(observed, attempt, evidence),
@@ -40,10 +40,13 @@ pub fn is_early(observed: &Observed) -> bool {
 /// While the call may still take effect nothing can be decided. The list of the project's jobs, which requests share,
 /// keeps the service's clock known and shows the job that probably belongs to the attempt. While that clock is not
 /// known, or differs from the local one, the desktops are read too.
+///
+/// # Errors
+/// The read that is missing, or the wait while it is not possible.
 #[allow(clippy::result_large_err)] // the error is the next step
-fn early(observed: &Observed, attempt: &Attempt) -> Result<Step, Step> {
+fn early(observed: &Observed, attempt: &Attempt) -> Result<Progress, Step> {
     if observed.facts.before_initial_poll {
-        return Ok(Step::Wait(in_doubt(attempt)));
+        return Ok(in_doubt(attempt));
     }
     readable(observed, attempt)?;
     let skewed = observed.facts.clock_skew.is_some();
@@ -53,7 +56,7 @@ fn early(observed: &Observed, attempt: &Attempt) -> Result<Step, Step> {
     let sub_job_list = match &observed.sub_job_list {
         Some(sub_job_list) => sub_job_list,
         // Where one kind of call reports a wrong time, the responses of another one correct it, if none comes in between.
-        None if skewed => return Ok(Step::Wait(in_doubt(attempt))),
+        None if skewed => return Ok(in_doubt(attempt)),
         None => return Err(Step::ReadSubJobs),
     };
     if let Some(step) = next_owner_read(observed, attempt, sub_job_list) {
@@ -61,12 +64,12 @@ fn early(observed: &Observed, attempt: &Attempt) -> Result<Step, Step> {
     }
     let mut jobs = candidates(attempt, sub_job_list);
     jobs.retain(|job| observed.owned_by_other_request.get(job) == Some(&false));
-    Ok(Step::Wait(waiting(attempt, &jobs, Requeue::Expiry)))
+    Ok(waiting(attempt, &jobs, Requeue::Expiry))
 }
 
 fn decide_outcome(observed: &Observed, attempt: &Attempt, evidence: Evidence) -> Step {
     let wait =
-        |jobs: &BTreeSet<JobID>| name_busy(observed, attempt, waiting(attempt, jobs, Requeue::SecondRead));
+        |jobs: &BTreeSet<JobID>| with_gap(observed, attempt, waiting(attempt, jobs, Requeue::SecondRead));
     let Some(earlier) = &observed.earlier_evidence else {
         return Step::Wait(wait(&evidence.jobs));
     };
@@ -85,27 +88,13 @@ fn decide_outcome(observed: &Observed, attempt: &Attempt, evidence: Evidence) ->
     })
 }
 
-/// Busy desktops keep the outcome open, and the message names them.
-fn name_busy(observed: &Observed, attempt: &Attempt, mut progress: Progress) -> Progress {
-    let view = |id: &DesktopID| observed.desktops.get(&id.folded()).map(|desktop| desktop.view);
-    let is_busy = |id: &&DesktopID| view(id) == Some(DesktopView::Busy);
-    let busy: Vec<_> = attempt.desktop_ids.iter().filter(is_busy).collect();
-    if !busy.is_empty() {
-        progress
-            .message
-            .push_str("; waiting until these desktops have no running task and a documented status: ");
-        progress.message.push_str(&name_some(busy));
-    }
-    progress
-}
-
 /// An attempt whose outcome only a newer version of the operator knows: nothing is sent over it.
 pub fn of_newer_version(attempt: &Attempt) -> Progress {
-    let message = format!(
-        "attempt {} has an outcome that this version of the operator does not recognize, so it may have reached the cloud and nothing is sent; run the version of the operator that wrote it",
-        attempt.id
-    );
-    Progress::stalled(Reason::Undecodable, message, Requeue::Change)
+    Progress::stalled(
+        Reason::Undecodable,
+        outcome_of_newer_version(attempt),
+        Requeue::Change,
+    )
 }
 
 fn waiting(attempt: &Attempt, jobs: &BTreeSet<JobID>, requeue: Requeue) -> Progress {
@@ -136,7 +125,7 @@ pub fn delayed_by_clocks(observed: &Observed, mut progress: Progress) -> Progres
 
 fn no_effect(attempt: &Attempt) -> OutcomeUpdate {
     let message = format!(
-        "the submission at {} had no effect: two reads after its expiry show every desktop unchanged; submitting again",
+        "the submission at {} had no effect: two reads after its expiry show no effect of it; submitting again",
         attempt.signed_at.0
     );
     let progress = Progress::retrying(Reason::NoEffect, message, Requeue::Retry);

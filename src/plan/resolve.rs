@@ -1,9 +1,9 @@
 //! Layer 6, phases: manual resolution by annotation.
 //!
-//! Manual resolution of an attempt that the operator cannot settle: the annotation `cloud-desktops.dev/resolve`, handled
-//! once.
+//! It is for an attempt that the operator cannot settle. A value of the annotation `cloud-desktops.dev/resolve` is
+//! handled once.
 
-use super::messages::expiry_of;
+use super::messages::{expiry_of, outcome_of_newer_version};
 use super::observed::Observed;
 use super::progress::{Progress, Requeue};
 use super::step::{Completion, OutcomeUpdate, RefusedAnnotation, Step};
@@ -72,36 +72,39 @@ pub fn next(observed: &Observed) -> Option<Step> {
             resolve.attempt
         ));
     };
-    if resolve.action == ResolveAction::Abandon
-        && attempt.took_effect()
-        && !observed.facts.overdue
-        && observed.project.is_none()
-    {
-        return Some(Step::ReadProject);
-    }
-    if resolve.action == ResolveAction::Abandon && attempt.took_effect() && may_abandon(observed) {
-        return Some(finalizer::finish(
-            observed,
-            abandoned_completion(observed, Some(value)),
-        ));
-    }
     if resolve.action == ResolveAction::Abandon && attempt.took_effect() {
-        return refuse(format!(
-            "attempt {} took effect and its job is followed; it can be abandoned once the job is overdue. Remove the annotation and set it again then",
-            attempt.id
-        ));
+        return if !observed.facts.overdue && observed.project.is_none() {
+            Some(Step::ReadProject)
+        } else if may_abandon(observed) {
+            Some(finalizer::finish(
+                observed,
+                abandoned_completion(observed, Some(value)),
+            ))
+        } else {
+            refuse(format!(
+                "attempt {} took effect; it can be abandoned once its job is overdue, or, if its WorkspaceProject now \
+                 points elsewhere, a few minutes after the submission. Remove the annotation and set it again then",
+                attempt.id
+            ))
+        };
+    }
+    if attempt.outcome == Outcome::Other {
+        return refuse(outcome_of_newer_version(attempt));
     }
     if attempt.outcome != Outcome::Pending {
         return refuse(format!(
-            "attempt {} already has outcome {:?}, so there is nothing to resolve; remove the annotation",
-            attempt.id, attempt.outcome
+            "attempt {} already has outcome {}, so there is nothing to resolve; remove the annotation",
+            attempt.id,
+            attempt.outcome.as_str()
         ));
     }
     match resolve.action {
         ResolveAction::Abandon => Some(Step::RecordOutcome(abandoned(attempt, value))),
         ResolveAction::Retry if !observed.facts.call_expired => refuse(format!(
-            "the delete request of attempt {} can still take effect, so it must not be repeated yet. Remove the annotation and set it again later, or abandon the attempt",
-            attempt.id
+            "the delete request of attempt {} can still take effect, so it must not be repeated yet. Remove the \
+             annotation and set it again {}, or abandon the attempt",
+            attempt.id,
+            expiry_of(attempt)
         )),
         ResolveAction::Retry => Some(Step::RecordOutcome(retried(attempt, value))),
         ResolveAction::Adopt(job) => adopt(observed, attempt, &job, value),
@@ -185,24 +188,41 @@ fn awaiting_expiry(attempt: &Attempt) -> Progress {
     Progress::reconciling(Reason::AwaitingEvidence, message, Requeue::Expiry)
 }
 
+/// The conditions after the delete request of an abandoned attempt has expired.
+fn looking_for_job(attempt: &Attempt) -> Progress {
+    let message = format!(
+        "attempt {} was abandoned by annotation, and its delete request has expired; the request ends when its job is found or --recovery-timeout has passed",
+        attempt.id
+    );
+    Progress::reconciling(Reason::AwaitingEvidence, message, Requeue::SecondRead)
+}
+
 /// The next step of a request whose open attempt a user abandoned.
 pub fn settle_abandoned(observed: &Observed, attempt: &Attempt) -> Step {
     if !observed.facts.call_expired {
         return blockers::next_clock_read(observed).unwrap_or_else(|| Step::Wait(awaiting_expiry(attempt)));
     }
-    let again = |requeue| {
-        Step::Wait(Progress {
-            requeue,
-            ..awaiting_expiry(attempt)
-        })
-    };
     match evidence::gather_evidence(observed, attempt) {
         // Evidence that cannot be read completely now may show a job later.
-        Ok(evidence) if !evidence::is_conclusive(observed, attempt, &evidence) => again(Requeue::SecondRead),
+        Ok(evidence) if !evidence::is_conclusive(observed, attempt, &evidence) => {
+            Step::Wait(evidence::with_gap(observed, attempt, looking_for_job(attempt)))
+        }
         Ok(evidence) if !evidence.jobs.is_empty() => {
             Step::RecordOutcome(evidence::adopted(observed, attempt, &evidence))
         }
-        Err(Step::Wait(progress)) if !observed.facts.recovery_timed_out => again(progress.requeue),
+        Err(Step::Wait(progress)) if !observed.facts.recovery_timed_out => {
+            let wait = looking_for_job(attempt);
+            let obstacle = blockers::unreadable(observed).unwrap_or(progress);
+            Step::Wait(Progress {
+                message: format!(
+                    "{}. Jobs or desktops cannot be read at the moment: {}",
+                    wait.message, obstacle.message
+                ),
+                requeue: obstacle.requeue,
+                error: obstacle.error,
+                ..wait
+            })
+        }
         Ok(_) | Err(Step::Wait(_)) => finalizer::finish(observed, abandoned_completion(observed, None)),
         Err(read) => read,
     }

@@ -1,7 +1,8 @@
 //! Layer 4, status: the legal transitions of the status.
 //!
-//! The legal transitions of `status`. No other code changes the status; the API server checks the transitions again by
-//! the rules of the CRD. The time is a parameter.
+//! The API server checks them again by the rules of the CRD. The time is a parameter. Only two other files change a
+//! status: `controllers::undecodable` (conditions of an object that cannot be decoded) and `controllers::finished` (the
+//! observed generation of a finished request).
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 
@@ -14,7 +15,7 @@ use crate::crd::conditions::{ConditionType, ConditionUpdate, merge};
 use crate::crd::deletion::{
     Attempt, CloudError, DesktopDeletionStatus, DesktopState, DesktopStatus, Outcome, Plan, Summary,
 };
-use crate::crd::limits::{DESKTOP_NAME, cut};
+use crate::crd::limits::{DESKTOP_NAME, JOBS_PER_ATTEMPT, cut};
 use crate::ids::AttemptID;
 
 /// A move that the state of the attempt does not allow.
@@ -27,9 +28,6 @@ pub enum IllegalTransition {
     #[error("attempt {0} is not settled, so no further one may begin")]
     Unsettled(AttemptID),
 }
-
-/// Maximum number of jobs of one attempt in the status.
-const MAX_JOBS: usize = 4;
 
 /// The status that stores an intent. Records of rejected attempts are removed, except those that count towards a final
 /// rejection; all others are kept.
@@ -75,8 +73,10 @@ pub fn record_outcome(
     else {
         return Err(IllegalTransition::NoSuchAttempt(outcome_update.attempt.clone()));
     };
+    // One place is kept for the job in a response that may still arrive.
+    let kept = usize::from(status.job_id.is_none() && outcome_update.job.is_none());
     for job in &outcome_update.jobs {
-        if !attempt.job_ids.contains(job) && attempt.job_ids.len() < MAX_JOBS {
+        if !attempt.job_ids.contains(job) && attempt.job_ids.len() + kept < JOBS_PER_ATTEMPT as usize {
             attempt.job_ids.push(job.clone());
         }
     }

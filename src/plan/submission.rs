@@ -29,22 +29,61 @@ pub fn next(observed: &Observed) -> Option<Step> {
 
 fn signed(observed: &Observed, attempt: &Attempt, fresh: bool) -> Step {
     let stored = observed.request.attempt(&attempt.id).map(|stored| stored.outcome);
-    let untimely = observed.facts.start != NotBefore::Reached
-        || observed.facts.window != Window::Open
-        || observed.facts.deadline != Deadline::Ahead
-        || observed.facts.clock_skew.is_some();
-    // An approval can be taken back until the call is made.
-    let unapproved = attempt.plan_hash.is_some() && attempt.plan_hash != observed.request.approved_plan;
-    let unreserved = !daily_limit::is_reserved(observed, Some(&attempt.id), attempt.desktop_ids.len());
-    let cancelled =
-        observed.request.deleting || unreserved || observed.request.suspend || unapproved || untimely;
-    let may_send = fresh && !cancelled && !observed.facts.stopping;
-    match stored {
-        None if may_send && unsettled(&observed.request.status).is_none() => intent(observed, attempt),
-        Some(Outcome::Pending) if may_send => Step::Post,
-        Some(Outcome::Pending) => not_sent(attempt),
+    match (stored, obstacle(observed, attempt, fresh)) {
+        (None, None) if unsettled(&observed.request.status).is_none() => intent(observed, attempt),
+        (Some(Outcome::Pending), None) => Step::Post,
+        (Some(Outcome::Pending), Some((reason, cause))) => not_sent(attempt, reason, cause),
         _ => Step::StartOver,
     }
+}
+
+/// Why the signed request must not be sent, if so, and the reason of the condition for it.
+fn obstacle(observed: &Observed, attempt: &Attempt, fresh: bool) -> Option<(Reason, &'static str)> {
+    let (request, facts) = (&observed.request, &observed.facts);
+    let unreserved = !daily_limit::is_reserved(observed, Some(&attempt.id), attempt.desktop_ids.len());
+    let obstacles = [
+        (request.deleting, Reason::Queued, "the object is being deleted"),
+        (request.suspend, Reason::Suspended, "spec.suspend is true"),
+        // Until the call is made, an approval can be given to another plan, or taken back.
+        (
+            attempt.plan_hash != request.approved_plan,
+            Reason::PlanChanged,
+            "spec.approvedPlan has changed",
+        ),
+        (
+            facts.start != NotBefore::Reached,
+            Reason::Scheduled,
+            "spec.notBefore is not reached",
+        ),
+        (
+            facts.window != Window::Open,
+            Reason::OutsideWindow,
+            "no submission window of the project is open",
+        ),
+        (
+            facts.deadline != Deadline::Ahead,
+            Reason::Expired,
+            "the deadline has passed",
+        ),
+        (
+            facts.clock_skew.is_some(),
+            Reason::ClockSkew,
+            "the clocks differ too much",
+        ),
+        (
+            unreserved,
+            Reason::DailyLimitReached,
+            "its desktops are no longer counted for the daily limit",
+        ),
+        (
+            facts.stopping,
+            Reason::Queued,
+            "the operator is stopping or has lost leadership",
+        ),
+        (!fresh, Reason::Queued, "its signature had become too old"),
+    ];
+    let first = obstacles.into_iter().find(|(applies, ..)| *applies);
+    first.map(|(_, reason, cause)| (reason, cause))
 }
 
 fn intent(observed: &Observed, attempt: &Attempt) -> Step {
@@ -98,10 +137,10 @@ fn intent(observed: &Observed, attempt: &Attempt) -> Step {
     })
 }
 
-/// The guard failed between the intent and the request: too slow, cancelled, or shutting down.
-fn not_sent(attempt: &Attempt) -> Step {
-    let message = "the delete request was signed but not sent, so it had no effect; retrying".to_owned();
-    let progress = Progress::retrying(Reason::ServiceUnavailable, message, Requeue::Retry);
+/// The guard failed between the intent and the request.
+fn not_sent(attempt: &Attempt, reason: Reason, cause: &str) -> Step {
+    let message = format!("the delete request was signed but not sent, so it had no effect: {cause}");
+    let progress = Progress::retrying(reason, message, Requeue::Retry);
     Step::RecordOutcome(OutcomeUpdate::of(attempt, Outcome::NotSent, progress))
 }
 

@@ -23,7 +23,9 @@ pub fn requests(namespace: &UnreadableNamespace) -> Progress {
 /// What keeps a project of such a namespace from being checked.
 pub fn projects(namespace: &str, project: &str, permission: &str) -> ProjectUnavailable {
     let message = format!(
-        "WorkspaceProject {project} is not checked: the operator lacks permission to {permission} in namespace {namespace}; grant it (deploy/watched-namespace)"
+        "WorkspaceProject {project} is not checked: the operator lacks permission to {permission} in namespace \
+         {namespace}; grant it (deploy/watched-namespace, or deploy/all-namespaces if the operator serves all \
+         namespaces)"
     );
     ProjectUnavailable {
         reason: Reason::NamespaceUnreadable,

@@ -16,8 +16,22 @@ pub struct DesktopObservation {
     pub name: Option<String>,
     /// Other facts.
     pub facts: Box<DesktopFacts>,
+    /// Whether a list contains it: the response to a single GET lacks `pool_id`.
+    pub listed: Listed,
     /// The facts of the detailed form; `None`: not read.
     pub details: Option<Box<DetailFacts>>,
+}
+
+/// Whether a list contains a desktop.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Listed {
+    /// No list was read.
+    #[default]
+    Unknown,
+    /// The list lacked it.
+    No,
+    /// The list contained it.
+    Yes,
 }
 
 /// The state of a desktop according to a read.
@@ -152,7 +166,7 @@ pub struct JobView {
     pub finished: bool,
     /// The parent has no documented status, or none and shows no sub-job: whether it has ended is not known.
     pub end_unknown: bool,
-    /// Every sub-job of it was shown since then.
+    /// The parent has ended, and every sub-job of it was read.
     pub complete: bool,
     /// `job_error_code` or `fail_reason` of the parent, for ids that no sub-job names.
     pub parent_reason: Option<String>,
@@ -248,7 +262,8 @@ pub struct Evidence {
     /// Desktops of the body, folded, that such a job names, or that are deleting, failed or gone, were not so
     /// before, and are not explained by another request's job.
     pub affected: BTreeSet<DesktopID>,
-    /// The sub-jobs were read to their end.
+    /// It can show that there was no effect: the sub-jobs were read to their end, no job of the baseline is missing,
+    /// and no desktop is busy.
     pub complete: bool,
 }
 

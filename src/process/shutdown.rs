@@ -24,7 +24,8 @@ pub fn on_signal() -> io::Result<CancellationToken> {
         token.cancel();
         let name = next(&mut signals).await;
         tracing::warn!(
-            "received {name} again; exiting immediately. A submission without a record will be recovered at the next start"
+            "received a second signal ({name}); exiting immediately. A submission without a record will be recovered \
+             at the next start"
         );
         process::exit(SECOND_SIGNAL_EXIT_CODE);
     });

@@ -45,7 +45,8 @@ const MISSED_HEARTBEATS: u32 = 6;
 pub enum LeadershipLost {
     /// The lease could not be renewed for too long.
     #[error(
-        "the Lease {lease} was not renewed for {} ({reason}), so another replica may have become the leader: exiting; this replica becomes a standby after its restart",
+        "the Lease {lease} was not renewed for {} ({reason}), so another replica may have become the leader: exiting; \
+         after its restart, this replica takes part in the election again",
         duration::text(*.deadline)
     )]
     RenewTimeout {

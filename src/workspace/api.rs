@@ -88,8 +88,8 @@ pub trait Workspace: Send + Sync + fmt::Debug {
     /// which every other call does.
     fn sign_batch_delete(&self, body: &BatchDelete, now: Timestamp) -> Result<SignedRequest, Error>;
 
-    /// Sends a signed request once: no retry, no redirect, no reused connection. Documented is 202; a job id that
-    /// comes with another good status is kept just the same, since it would be lost otherwise.
+    /// Sends a signed request once: no retry, no redirect, no reused connection. The documented
+    /// status is 202; a job ID with another success status is accepted as well, since it would be lost otherwise.
     ///
     /// # Errors
     /// Every [`Error`]. Only [`Error::was_not_sent`] and a definite rejection mean that nothing happened.

@@ -69,7 +69,8 @@ impl Endpoint {
             .collect();
         if entries.is_empty() {
             return Err(invalid(format!(
-                "host {host} is not in the operator's --allowed-endpoints; correct the endpoint, or ask an administrator to add it"
+                "host {host} is not in the operator's --allowed-endpoints; if it is wrong, create the \
+                 WorkspaceProject again with the right endpoint, else ask an administrator to add it"
             )));
         }
         let networks = entries

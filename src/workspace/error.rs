@@ -90,7 +90,7 @@ pub enum Failure {
     },
     /// The request was sent, or may have been, and no complete response was received: timeout, reset, truncated
     /// response.
-    #[error("the request was sent but no response was received: {reason}")]
+    #[error("the request may have been sent, and no complete response was received: {reason}")]
     NoResponse {
         /// Why.
         reason: String,
@@ -200,7 +200,7 @@ mod tests {
             (
                 Failure::NoResponse { reason: reason() },
                 false,
-                "batchDelete: the request was sent but no response was received: so it is",
+                "batchDelete: the request may have been sent, and no complete response was received: so it is",
             ),
             (
                 Failure::ErrorResponse(Box::new(ErrorResponse {

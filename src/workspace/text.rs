@@ -56,15 +56,18 @@ pub(super) fn cut(text: &str, max: usize) -> String {
     text.chars().take(max.saturating_sub(1)).chain(['…']).collect()
 }
 
-/// A `<` followed by a letter, `/`, `!` or `?` opens a tag, as in HTML; any other is text. What is left after removal may
-/// again look like a tag, so it goes on until nothing does.
+/// A `<` followed by a letter, `/`, `!` or `?` opens a tag, as in HTML; any other is text. A blank takes the place of a
+/// tag, so that what was around it does not form another one.
 fn without_tags(text: &str) -> String {
-    let mut text = text.to_owned();
-    while let Some(start) = tag_start(&text) {
-        let end = text[start..].find('>').map_or(text.len(), |end| start + end + 1);
-        text.replace_range(start..end, " ");
+    let (mut plain, mut rest) = (String::with_capacity(text.len()), text);
+    while let Some(start) = tag_start(rest) {
+        plain.push_str(&rest[..start]);
+        plain.push(' ');
+        rest = rest[start..]
+            .find('>')
+            .map_or("", |length| &rest[start + length + 1..]);
     }
-    text
+    plain + rest
 }
 
 fn tag_start(text: &str) -> Option<usize> {
@@ -116,6 +119,8 @@ mod tests {
             ("<<b>b>nested</b>", "< b>nested"),
             ("limit < 5 and > 3", "limit < 5 and > 3"),
             ("open <a href='x'", "open"),
+            ("<a><b", ""),
+            ("<</a>/b>", "< /b>"),
             ("zero\u{200b}width \u{202e}reversed\u{202c}", "zerowidth reversed"),
             ("\u{65e5}\u{672c}", "\u{65e5}\u{672c}"),
             ("", ""),

@@ -145,7 +145,7 @@ fn explain(cause: &str) -> String {
             "{cause}; the server uses a CA certificate as its server certificate; install a server certificate that is issued by that CA"
         );
     }
-    if cause.contains("invalid peer certificate") {
+    if cause.contains("UnknownIssuer") {
         return format!("{cause}; add the CA of a private cloud to spec.caBundle");
     }
     cause.to_owned()

@@ -190,7 +190,7 @@ async fn without_responses_leadership_ends_within_the_renew_deadline() {
         loss.to_string(),
         "the Lease operators/desktop-deletion-operator was not renewed for 10s (failed to acquire or renew the Lease \
          operators/desktop-deletion-operator: no response within 5s), so another replica may have become the leader: \
-         exiting; this replica becomes a standby after its restart"
+         exiting; after its restart, this replica takes part in the election again"
     );
     assert!(!a.health.ready().holds());
 }

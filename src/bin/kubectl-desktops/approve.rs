@@ -29,7 +29,8 @@ const RESET_TIMEOUT: Duration = Duration::from_secs(120);
 /// Pause between two reads meanwhile.
 const POLL_INTERVAL: Duration = Duration::from_millis(500);
 
-const CHANGED: &str = "the plan has changed since it was shown: nothing was approved; check the new plan";
+const CHANGED: &str = "the request or the plan has changed since it was shown: nothing was approved; show it again with `kubectl \
+     desktops plan`";
 
 /// What was done.
 #[derive(Serialize)]

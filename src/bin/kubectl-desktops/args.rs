@@ -120,7 +120,7 @@ pub(crate) struct Resolution {
     #[arg(long)]
     pub(crate) retry: bool,
 
-    /// Abandon the attempt; it remains unknown whether it took effect
+    /// Abandon the request if its result is no longer needed; its desktops may still be deleted
     #[arg(long)]
     pub(crate) abandon: bool,
 }

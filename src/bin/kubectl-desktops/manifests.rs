@@ -119,7 +119,10 @@ fn retried(
     if !expected.is_empty() {
         manifest["spec"]["expected"] = json!(expected);
     }
-    let mut comments = vec![format!("Desktops that {name} did not delete:")];
+    let mut comments = vec![format!(
+        "Desktops that {name} did not delete. Check those with state Unknown in the console first; they may still be \
+         deleted:"
+    )];
     comments.extend(left.into_iter().map(|status| {
         let desktop = Desktop::from(status);
         match desktop.problem() {
@@ -245,7 +248,8 @@ mod tests {
         assert_eq!(
             comments,
             [
-                "Desktops that leavers did not delete:",
+                "Desktops that leavers did not delete. Check those with state Unknown in the console first; they may \
+                 still be deleted:",
                 "  pc-2 (VDI-02): WKS.1: quota"
             ]
         );

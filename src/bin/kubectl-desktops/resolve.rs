@@ -87,9 +87,10 @@ impl Resolution {
         if self.adopt.is_some() {
             "The operator will follow that job."
         } else if self.retry {
-            "The operator will submit the desktops again."
+            "If the delete request can no longer take effect, the operator will submit the desktops again; otherwise \
+             it refuses. Confirm only if you are sure that the delete request had no effect."
         } else {
-            "The operator will abandon the attempt."
+            "The operator will abandon the request; its desktops may still be deleted."
         }
     }
 }

@@ -615,7 +615,7 @@ async fn a_list_that_lacks_a_row_of_an_earlier_one_is_not_complete_for_a_day() {
         let now = Instant::now();
         let list = shared.sub_job_list(key(version), cloud, &ids(&["a"]), now).await;
         tokio::time::advance(Duration::from_secs(1)).await;
-        list.unwrap().complete
+        list.unwrap().value.complete
     };
     let both = listing(vec![(0, 2, rows(&["a", "b"])), (2, 2, vec![])]);
     let (one, none) = (

@@ -19,7 +19,6 @@ use crate::controllers::project_reads::coordinates;
 use crate::crd::conditions::{ConditionStatus, ConditionType};
 use crate::crd::{DesktopDeletion, WorkspaceProject};
 use crate::ids::{AttemptID, DesktopID, ProjectKey};
-use crate::plan::attempts::had_no_effect;
 use crate::plan::deadlines::{claim_ends_by, first_check_is_awaited, until_unreadable_call_ends};
 use crate::plan::observed::{Claim, ConflictingRequest, DeletedRequest, UnreadableNamespace};
 use crate::plan::step::OutcomeUpdate;
@@ -240,7 +239,7 @@ impl Table {
             attempt.outcome = outcome_update.outcome;
             attempt.jobs.extend(outcome_update.jobs.iter().cloned());
         }
-        deleted.attempts.retain(|a| !had_no_effect(a.outcome));
+        deleted.attempts.retain(|a| a.is_in_doubt() || a.took_effect());
         let name = (deleted.namespace, deleted.name);
         if let Some(claim) = DeletedClaim::begin(name, deleted.project, deleted.attempts, &self.time) {
             self.deleted.insert(uid.to_owned(), claim, &self.time);

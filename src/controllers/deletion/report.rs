@@ -170,7 +170,9 @@ pub async fn late_effect(reconciliation: &Reconciliation, outcome_update: &Outco
     let (name, namespace) = (reconciliation.object.name_any(), reconciliation.namespace());
     let jobs = list(&outcome_update.jobs);
     let note = format!(
-        "attempt {} was recorded as NoEffect, but now has job {jobs}: the cloud accepted it later than --signature-window, or showed it later than --job-visibility-timeout. Increase these flags. The operator follows the job",
+        "attempt {} was recorded as NoEffect, but now has job {jobs}: unless another client started that job, the \
+         cloud accepted the delete request later than --signature-window, or showed the job later than \
+         --job-visibility-timeout. Increase these flags. The operator follows the job",
         outcome_update.attempt
     );
     tracing::error!(namespace, name, "{note}");

@@ -107,7 +107,7 @@ pub(super) async fn report(project: &WorkspaceProject, relaxed: &[&str], context
         many => format!("{many} waiting requests"),
     };
     let note = format!(
-        "guardrails were relaxed ({}); this can unblock {requests}",
+        "guardrails were changed and may permit more than before ({}); this can unblock {requests}",
         relaxed.join(", ")
     );
     tracing::warn!(namespace, name, "{note}");

@@ -30,14 +30,15 @@ api_enum! {
         /// Another request has reserved some of the desktops. The message names that request if it is in the same
         /// namespace; this request waits for it.
         Overlap,
-        /// A desktop does not match `spec.expected`. Nothing is submitted. Check the IDs and create a corrected request.
+        /// A desktop does not match `spec.expected`. Nothing is submitted. Check the IDs, delete the request
+        /// and create a corrected one.
         ExpectationFailed,
         /// The request is queued: many requests are due, or the cloud API responds slowly. Nothing was sent.
         Queued,
         /// The plan is shown in `status.plan` and `status.desktops`.
         PlanReady,
-        /// The guardrails of the `WorkspaceProject` do not permit the request. Nothing is submitted. Create a request
-        /// that they permit, or ask the owner of the project to change them.
+        /// The guardrails of the `WorkspaceProject` do not permit the request. Nothing is submitted. Delete the
+        /// request and create one that they permit, or ask the owner of the project to change them.
         GuardrailViolated,
         /// No submission window of the `WorkspaceProject` is open (`spec.guardrails.windows`). The request is submitted when
         /// the next window opens.

@@ -60,8 +60,8 @@ pub struct Attempt {
     #[x_kube(merge_strategy = ListMerge::Atomic, validation = fact())]
     pub baseline_job_ids: Vec<JobID>,
 
-    /// Desktops that were in a failed state before the call. That state does not count as evidence
-    /// that the call took effect.
+    /// Desktops whose last deletion had already failed before the call (`task_status` `deleteFailed`). That state does
+    /// not count as evidence that the call took effect.
     #[serde(default, rename = "baselineFailedIDs", skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = limits::DESKTOPS))]
     #[x_kube(merge_strategy = ListMerge::Atomic, validation = fact())]

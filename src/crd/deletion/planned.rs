@@ -12,9 +12,10 @@ use crate::ids::DesktopID;
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
 pub struct Plan {
-    /// SHA-256 of the plan, sha256: and 64 hexadecimal digits: the value for `spec.approvedPlan`. It covers the uid of the
-    /// request, the project, `deleteUsers`, `emailNotification` and `force`, and for each desktop that exists its ID,
-    /// computer name, users and time of creation. The page docs/approval.md has a script that computes it.
+    /// SHA-256 of the plan, sha256: and 64 hexadecimal digits: the value for `spec.approvedPlan`. It covers the uid of
+    /// the request, the project, `deleteUsers`, `emailNotification` and `force`, and for each desktop that exists its
+    /// ID, computer name, users and groups, time of creation, and whether it belongs to a desktop pool. The page
+    /// docs/approval.md has a script that computes it.
     #[schemars(length(max = limits::DIGEST), regex(pattern = rules::DIGEST))]
     pub hash: String,
 

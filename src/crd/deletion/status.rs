@@ -91,7 +91,7 @@ pub struct DesktopDeletionStatus {
     pub conditions: Vec<Condition>,
 
     /// Location of the desktops, taken from the `WorkspaceProject` and stored with the first attempt, or with the
-    /// result if nothing was submitted. Written once: the request is never sent elsewhere, even if the
+    /// result if that is `AlreadyAbsent`. Written once: the request is never sent elsewhere, even if the
     /// `WorkspaceProject` is replaced.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "ProjectCoordinates")]
@@ -183,7 +183,7 @@ pub struct DesktopDeletionStatus {
     #[schemars(with = "String", length(max = limits::HANDLED_RESOLVE))]
     pub last_handled_resolve: Option<String>,
 
-    /// Time when the operator started to process the request.
+    /// Time when the operator recorded the first attempt, or the result if there was no attempt. Absent before.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Time", length(max = limits::TIME), regex(pattern = rules::TIME))]
     #[x_kube(validation = rules::recorded_time(), validation = rules::write_once("startTime"))]

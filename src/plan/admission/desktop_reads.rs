@@ -9,7 +9,7 @@ use crate::plan::observed::{Observed, SingleRead};
 use crate::plan::progress::{Progress, Requeue};
 use crate::plan::status::would_change;
 use crate::plan::step::Step;
-use crate::plan::views::{DesktopView, SortedDesktops};
+use crate::plan::views::{DesktopView, Listed, SortedDesktops};
 use crate::plan::{guardrails, messages};
 
 /// How many GETs of one desktop may fail in a row before user action is required.
@@ -75,6 +75,11 @@ pub(super) fn read_desktops(observed: &Observed, reporting: Reporting) -> Result
             }
         }
     }
+    let not_listed = |id: &&DesktopID| observed.desktops[&id.folded()].listed == Listed::Unknown;
+    let unlisted: Vec<_> = sorted.present.iter().filter(not_listed).cloned().collect();
+    if guardrails::need_list(observed) && !unlisted.is_empty() {
+        return Err(Step::ReadDesktops(unlisted));
+    }
     let lacks_details = |id: &&DesktopID| observed.desktops[&id.folded()].details.is_none();
     let undetailed: Vec<_> = sorted.present.iter().filter(lacks_details).cloned().collect();
     if guardrails::need_details(observed) && !undetailed.is_empty() {
@@ -116,7 +121,7 @@ fn failing_desktop_reads(observed: &Observed) -> Option<Progress> {
         "To delete the other desktops now, delete this request and create one without them"
     };
     let message = format!(
-        "the cloud returns an error for these desktops: {}. Nothing is submitted; retrying. {remedy} ({})",
+        "the cloud returns an error for these desktops, so nothing is submitted: {}. {remedy}; retrying ({})",
         messages::list(ids),
         messages::describe_error(error)
     );

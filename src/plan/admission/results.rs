@@ -1,10 +1,10 @@
 //! The final results of a request that was not submitted, or whose submissions had no effect.
 
-use super::{NO_EFFECT_LIMIT, last_failed_submission};
+use super::NO_EFFECT_LIMIT;
 use crate::crd::conditions::{ConditionStatus, ConditionType, Reason, find};
 use crate::crd::deletion::{CloudError, DesktopState, DesktopStatus, ErrorClass, Outcome};
 use crate::ids::DesktopID;
-use crate::plan::attempts::count_identical_not_found;
+use crate::plan::attempts::{count_identical_not_found, last_failed_submission};
 use crate::plan::blockers::clock_skew;
 use crate::plan::observed::Observed;
 use crate::plan::progress::{Progress, Requeue};
@@ -15,7 +15,8 @@ use crate::plan::{finalizer, messages};
 /// final.
 const NOT_FOUND_LIMIT: usize = 3;
 
-const DEADLINE_UNCLEAR: &str = "the deadline has passed by the clock of the operator or of the cloud service, so the request will not be submitted; it expires once the deadline has passed by both";
+const DEADLINE_UNCLEAR: &str = "the deadline has passed by one clock, of the operator or of the cloud service (or \
+    else the API server), so the request will not be submitted; it expires once the deadline has passed by both";
 
 /// Separator in the message of an expired request, before the last thing that it waited for.
 const LAST_STATUS: &str = "; last status: ";
@@ -42,7 +43,9 @@ pub(super) fn deadline_unclear(observed: &Observed) -> Progress {
 
 pub(super) fn no_effect() -> Completion {
     let message = format!(
-        "{NO_EFFECT_LIMIT} submissions had no effect: each was sent, its response was lost, and the desktops stayed unchanged; check the network path between the operator and the cloud, then create a new request"
+        "{NO_EFFECT_LIMIT} submissions had no effect, according to two reads of the desktops or to an annotation, and \
+         no conclusive response was recorded for any of them; check restarts of the operator and the network path to \
+         the cloud, then create a new request"
     );
     Completion::new(Reason::NoEffect, message)
 }
@@ -59,8 +62,18 @@ pub(super) fn already_absent(observed: &Observed, absent: &[DesktopID]) -> Compl
         1 => "the desktop does not exist".to_owned(),
         many => format!("none of the {many} desktops exists"),
     };
-    let mut message =
-        format!("{who}{place}: nothing was submitted; if that is unexpected, check the project");
+    let sent = observed
+        .request
+        .status
+        .attempts
+        .iter()
+        .any(|a| a.outcome != Outcome::NotSent);
+    let what = if sent {
+        "no delete request took effect"
+    } else {
+        "nothing was submitted"
+    };
+    let mut message = format!("{who}{place}: {what}; if that is unexpected, check the project");
     message.push_str(&messages::hint_not_an_id(absent));
     Completion {
         submitted: Reason::NothingToDelete,
@@ -76,7 +89,7 @@ pub(super) fn already_absent(observed: &Observed, absent: &[DesktopID]) -> Compl
 /// The final result, if the last rejection is still about the same desktops after they were read again.
 pub(super) fn final_rejection(observed: &Observed, body: &[DesktopID]) -> Option<Completion> {
     let (attempt, error) =
-        last_failed_submission(observed).filter(|(a, _)| a.outcome == Outcome::Rejected)?;
+        last_failed_submission(&observed.request.status).filter(|(a, _)| a.outcome == Outcome::Rejected)?;
     let final_class = match error.class {
         ErrorClass::InvalidRequest => true,
         ErrorClass::NotFound => count_identical_not_found(&observed.request.status, body) >= NOT_FOUND_LIMIT,
@@ -129,6 +142,6 @@ fn without_retry(message: &str) -> String {
 
 /// The last error of the cloud that kept the request from being submitted.
 fn last_error(observed: &Observed) -> Option<&CloudError> {
-    let refused = || last_failed_submission(observed).map(|(_, error)| error);
+    let refused = || last_failed_submission(&observed.request.status).map(|(_, error)| error);
     observed.request.status.last_error.as_ref().or_else(refused)
 }

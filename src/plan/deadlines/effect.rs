@@ -36,10 +36,11 @@ pub(super) fn must_show_within(timing: &Timing) -> Duration {
     timing.max_signature_age + timing.submission_timeout + timing.job_visibility_timeout
 }
 
-/// Until `span` has certainly passed since a request was signed at `signed_at`. Both clocks must be past it, and a
-/// third source as well, since two clocks could be wrong one after the other: the API server's clock, or this process
-/// must have known the request for `span` and twice the clock allowance more. If the service's clock is not known, the
-/// local clock is not used, and both other sources are required, the API server's clock as far as it is known.
+/// Until `span` has certainly passed since a request was signed at `signed_at`. Both clocks must be past it. If the API
+/// server's clock is known, a third source is required as well, since two clocks could be wrong one after the other:
+/// that clock, or this process must have known the request for `span` and twice the clock allowance more. If the
+/// service's clock is not known, the local clock is not used, and both other sources are required, the API server's
+/// clock as far as it is known.
 pub fn until_over(
     signed_at: Timestamp,
     span: Duration,

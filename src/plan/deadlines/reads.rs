@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::RESYNC;
 use crate::config::Timing;
 use crate::crd::deletion::Attempt;
-use crate::plan::observed::{Observed, ReadTimes, Submission};
+use crate::plan::observed::{Observed, ReadTime, ReadTimes, Submission};
 use crate::plan::views::DesktopView;
 
 /// How long a reconciliation relies on an earlier one that found a desktop gone.
@@ -53,7 +53,8 @@ pub fn is_fresh_enough_to_sign(answered: Duration, uptime: Duration) -> bool {
 /// Removes observations that are too old to act on. Each read has its own age, which does not include the time that
 /// reading took: if the cloud is slow, the first of many reads would otherwise be too old before the last one is made,
 /// however often they are repeated. A desktop that is gone stays gone, and one that must be confirmed by a GET still
-/// must. Returns whether reads were removed.
+/// must. Of a signed submission nothing is removed: only whether its signature is fresh is brought up to date. Returns
+/// whether reads were removed.
 pub fn drop_stale(
     observed: &mut Observed,
     signed_uptime: Option<Duration>,
@@ -69,8 +70,12 @@ pub fn drop_stale(
     if attempts.iter().any(Attempt::may_have_taken_effect) {
         return false;
     }
-    let stale =
-        |made: Option<&Duration>, took| made.is_none_or(|made| is_stale(*made + took, uptime, timing));
+    let stale = |read: Option<&ReadTime>, took: Duration| {
+        read.is_none_or(|read| {
+            let reading = took.saturating_sub(read.took_before);
+            is_stale(read.began + reading, uptime, timing)
+        })
+    };
     let before = observed.desktops.len();
     observed.desktops.retain(|id, observation| {
         let waits = observation.view == DesktopView::Gone || observation.view.needs_lookup();

@@ -52,7 +52,8 @@ impl Counts {
             ),
             lost_responses: new.metric(
                 "lost_responses",
-                "Submissions whose response was lost or could not be decoded: the outcome of each is unknown until it is settled",
+                "Submissions without a conclusive response: lost, not decodable or such as HTTP 500; the outcome of \
+                 each is unknown until it is settled",
             ),
             incidents: new.metric(
                 "incidents",

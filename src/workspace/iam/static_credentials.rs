@@ -46,7 +46,7 @@ impl StaticCredentials {
     }
 
     /// Asks IAM when the token expires, unless that is known or was asked recently. The request does not fail without
-    /// it: then a lifetime of a day is assumed.
+    /// it: then `--token-life` is assumed.
     async fn query_expiry(&self, iam: &dyn Iam, token: &SecretString) {
         let mut last_query = self.last_query.lock().await;
         if self.end.lock().is_some() || last_query.is_some_and(|at| at.elapsed() < RETRY) {

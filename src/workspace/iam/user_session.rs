@@ -19,7 +19,8 @@ use crate::workspace::error::Error;
 /// outlives its access key.
 const RENEW_MARGIN: Duration = Duration::from_secs(20 * 60);
 
-/// How long before their expiry credentials are no longer used: longer than the time between signing and sending.
+/// How long before their expiry credentials are no longer used: longer than the time between signing and sending,
+/// unless `--max-signature-age` is longer. A request that is sent with expired ones is rejected.
 const EXPIRY_MARGIN: Duration = Duration::from_secs(2 * 60);
 
 /// Pause after a renewal that failed while what there is can still be used.

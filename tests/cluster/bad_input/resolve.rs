@@ -15,7 +15,7 @@ const UNKNOWN: &str = "is not in the status";
 const EARLY: &str = "can still take effect, so it must not be repeated yet";
 const FOREIGN: &str = "names no desktop of attempt";
 const SETTLED: &str = "already has outcome Accepted";
-const FOLLOWED: &str = "took effect and its job is followed";
+const FOLLOWED: &str = "took effect; it can be abandoned once its job is overdue";
 
 /// What is requested while the outcome of an attempt is unknown, and why it is refused; `ID` is the attempt.
 const IN_DOUBT: &[(&str, &str)] = &[

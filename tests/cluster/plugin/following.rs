@@ -47,8 +47,10 @@ async fn a_request_is_followed_to_its_end_and_retry_prints_a_request_for_the_fai
     let ran = desk.run(&["retry", "some"], "").await;
     assert_eq!((ran.code, ran.err.as_str()), (0, ""));
     assert!(
-        ran.out
-            .starts_with("# Desktops that some did not delete:\n#   pc-3"),
+        ran.out.starts_with(
+            "# Desktops that some did not delete. Check those with state Unknown in the console first; \
+                they may still be deleted:\n#   pc-3"
+        ),
         "{}",
         ran.out
     );
@@ -100,8 +102,10 @@ async fn an_attempt_is_resolved_by_the_documented_annotation_only_after_confirma
     assert_eq!(ran.code, 1, "{ran:?}");
     assert!(ran.out.contains("Outcome:       Pending (unknown)"), "{ran:?}");
     assert!(
-        ran.err
-            .contains("cloud-desktops.dev/resolve=a1=abandon? The operator will abandon the attempt. [y/N]"),
+        ran.err.contains(
+            "cloud-desktops.dev/resolve=a1=abandon? The operator will abandon the request; its desktops may \
+                still be deleted. [y/N]"
+        ),
         "{ran:?}"
     );
     assert_eq!(annotation().await, None);

@@ -13,11 +13,13 @@ use desktop_deletion_operator::ids::{ProjectID, Region};
 use desktop_deletion_operator::plan::deadlines;
 use desktop_deletion_operator::plan::observed::{
     Claim as ShippedClaim, ConflictingRequest, Facts, Observed, PostResult, ProjectView, ReadFailure,
-    ReadTimes, Request, SendPermit, Submission,
+    ReadTime, ReadTimes, Request, SendPermit, Submission,
 };
 use desktop_deletion_operator::plan::progress::Requeue;
 use desktop_deletion_operator::plan::step::Step;
-use desktop_deletion_operator::plan::views::{DesktopObservation, JobView, SubJobList as ShippedSweep};
+use desktop_deletion_operator::plan::views::{
+    DesktopObservation, JobView, Listed, SubJobList as ShippedSubJobList,
+};
 use desktop_deletion_operator::plan::{self, evidence, status, views};
 use desktop_deletion_operator::workspace::api::{
     AttachedKind, AttachedUser, DesktopFacts, DesktopKind, Fact, SubJob, SubJobStatus,
@@ -257,9 +259,13 @@ impl Decisions {
     fn kept(&self, requests: &Requests, view: &View, read: u8) -> Option<Set> {
         let mut seen = self.observed(requests, view);
         // The model knows the age of the oldest read only, so that all grow old with it.
+        let read = ReadTime {
+            began: ago(read),
+            ..ReadTime::default()
+        };
         let reads = ReadTimes {
-            desktops: seen.desktops.keys().map(|id| (id.clone(), ago(read))).collect(),
-            sub_jobs: Some(ago(read)),
+            desktops: seen.desktops.keys().map(|id| (id.clone(), read)).collect(),
+            sub_jobs: Some(read),
             ..ReadTimes::default()
         };
         let dropped = deadlines::drop_stale(&mut seen, Some(UPTIME), &reads, UPTIME, &self.timing);
@@ -283,7 +289,7 @@ impl Decisions {
             claim: view.claim.map(|claim| shipped_claim(claim, request)),
             desktops: observations(view.desktops),
             single_reads: BTreeMap::new(),
-            sub_job_list: view.sub_job_list.map(|sub_job_list| ShippedSweep {
+            sub_job_list: view.sub_job_list.map(|sub_job_list| ShippedSubJobList {
                 sub_jobs: (0..JOBS)
                     .flat_map(|job| sub_jobs(job, sub_job_list.rows[job]))
                     .collect(),
@@ -380,6 +386,7 @@ fn observations(
         idle_twice: read.idle_twice,
         name: None,
         facts: Box::new(facts(desktop, read)),
+        listed: Listed::Yes,
         details: None,
     };
     (0..DESKTOPS)

@@ -13,9 +13,8 @@ use desktop_deletion_operator::plan::observed::{
 use desktop_deletion_operator::plan::progress::{Progress, Requeue};
 use desktop_deletion_operator::plan::status;
 use desktop_deletion_operator::plan::step::{Intent, OutcomeUpdate};
-use desktop_deletion_operator::plan::views::Evidence;
 use desktop_deletion_operator::plan::views::{
-    DesktopObservation, DesktopView, JobView, SubJobList, SubJobResult,
+    DesktopObservation, DesktopView, Evidence, JobView, Listed, SubJobList, SubJobResult,
 };
 use desktop_deletion_operator::workspace::api::{SubJob, SubJobStatus};
 use proptest::collection::{btree_map, vec};
@@ -405,6 +404,7 @@ fn reads() -> impl Strategy<Value = Reads> {
                 idle_twice: twice && view.is_idle(),
                 name: None,
                 facts: Box::default(),
+                listed: Listed::Yes,
                 details,
             }
         });

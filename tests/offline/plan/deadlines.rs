@@ -12,7 +12,9 @@ use desktop_deletion_operator::plan::deadlines::{
     Deadlines, FactInputs, drop_stale, exponential, is_stale, oldest_admitting_read, oldest_gone, with_jitter,
 };
 use desktop_deletion_operator::plan::memory::{RequestMemory, SubmissionFailure};
-use desktop_deletion_operator::plan::observed::{Circuit, Deadline, Facts, NotBefore, ReadTimes, Request};
+use desktop_deletion_operator::plan::observed::{
+    Circuit, Deadline, Facts, NotBefore, ReadTime, ReadTimes, Request,
+};
 use desktop_deletion_operator::plan::progress::{Progress, Requeue};
 use desktop_deletion_operator::plan::views::DesktopView;
 use jiff::{SignedDuration, Timestamp};
@@ -576,11 +578,15 @@ fn the_age_of_each_read_is_tracked_separately() {
         let kept: Vec<_> = seen.desktops.keys().map(ToString::to_string).collect();
         (kept.join(" "), seen.sub_job_list.is_some(), dropped)
     };
+    let read = |began: i64, took_before: i64| ReadTime {
+        began: seconds(began),
+        took_before: seconds(took_before),
+    };
     let reads = |a: i64, b: i64, sub_job_list: i64| ReadTimes {
         desktops: [("a", a), ("b", b), ("c", 0), ("d", 0), ("e", 0)]
-            .map(|(name, read)| (build::id(name), seconds(read)))
+            .map(|(name, began)| (build::id(name), read(began, 0)))
             .into(),
-        sub_jobs: Some(seconds(sub_job_list)),
+        sub_jobs: Some(read(sub_job_list, 0)),
         ..ReadTimes::default()
     };
     assert_eq!(seen(&reads(41, 41, 41)), ("a b c d e".to_owned(), true, false));
@@ -593,6 +599,15 @@ fn the_age_of_each_read_is_tracked_separately() {
     assert_eq!(seen(&slow(21, 11)), ("a b c d e".to_owned(), true, false));
     assert_eq!(seen(&slow(20, 11)), ("b c d e".to_owned(), true, true));
     assert_eq!(seen(&slow(21, 10)), ("a b c d e".to_owned(), false, true));
+    // Only the time that reads took after it does not count as its age.
+    let second = |sub_jobs_before: i64| {
+        let mut reads = slow(21, 21);
+        reads.desktops.insert(build::id("a"), read(40, 20));
+        reads.sub_jobs = Some(read(40, sub_jobs_before));
+        reads
+    };
+    assert_eq!(seen(&second(20)), ("a b c d e".to_owned(), true, false));
+    assert_eq!(seen(&second(21)), ("a b c d e".to_owned(), false, true));
     assert_eq!(seen(&reads(41, 41, 40)), ("a b c d e".to_owned(), false, true));
     assert_eq!(
         seen(&ReadTimes::default()),

@@ -17,7 +17,7 @@ fn a_deleted_object_is_kept_only_while_a_call_of_it_can_take_effect() {
 
 /// Every situation of the tables, for the conditions.
 pub(crate) fn rows() -> impl Iterator<Item = Row> {
-    [nothing_submitted(), in_flight(), submitted()]
+    [nothing_submitted(), in_flight(), unreadable(), submitted()]
         .into_iter()
         .flatten()
 }
@@ -149,10 +149,37 @@ fn in_flight() -> Vec<Row> {
             expired().project_at("another"),
             "finalizer off",
         ),
+    ]
+}
+
+/// The delete request has expired, and the reads that must show its job fail.
+fn unreadable() -> Vec<Row> {
+    let doubt = || in_doubt("a b", attempt("a b")).deleting();
+    let expired = || doubt().expired();
+    vec![
         row(
             "expired, and a read fails that may succeed next time: no job must be lost",
             expired().read_failure(ErrorClass::Unavailable),
             "AwaitingEvidence moving until Backoff, error Unavailable",
+        ),
+        row(
+            "expired, and a read of one desktop fails that may succeed next time",
+            expired()
+                .desktop_views("a Deleting b Unlisted")
+                .unreadable("b", ErrorClass::InDoubt, 1),
+            "AwaitingEvidence moving until Backoff, error InDoubt",
+        ),
+        row(
+            "expired, and the project is not ready for the moment",
+            expired().obstacle(Reason::ProjectNotReady, false),
+            "AwaitingEvidence moving until Refresh",
+        ),
+        row(
+            "expired, and the project is not ready for a long time",
+            doubt()
+                .recovery_timed_out()
+                .obstacle(Reason::ProjectNotReady, false),
+            "finalizer off",
         ),
         row(
             "expired, and such reads fail for a long time",

@@ -255,7 +255,7 @@ fn abandoned() -> Vec<Row> {
         row(
             "expired, and one read fails: a job may be visible in the next one",
             gave_up().expired().read_failure(ErrorClass::Unavailable),
-            "AwaitingEvidence moving until Backoff",
+            "AwaitingEvidence moving until Backoff, error Unavailable",
         ),
         row(
             "expired, and the list was incomplete: the same",
@@ -343,7 +343,7 @@ fn a_refused_annotation_is_reported_with_the_reason() {
         (unknown_outcome(), "n1=retry", "can still take effect"),
         (accepted(), "n1=retry", "already has outcome Accepted"),
         (accepted(), "n1=adopt:j1", "already has outcome Accepted"),
-        (accepted(), "n1=abandon", "once the job is overdue"),
+        (accepted(), "n1=abandon", "once its job is overdue"),
         (untouched(), "n1=adopt:j1", "names no desktop"),
     ] {
         let Step::RefuseResolve(refusal) = plan(&seen.resolve(value).0) else {
@@ -410,7 +410,7 @@ fn an_attempt_with_unknown_outcome_is_reported_with_the_possible_resolutions() {
         };
         for word in [
             "cloud-desktops.dev/resolve",
-            "n1=ACTION, where ACTION is adopt:<job id>, retry or abandon",
+            "n1=ACTION, where ACTION is adopt:<job id> if a job deletes them, retry only if they are untouched",
         ] {
             assert!(
                 progress.message.contains(word),

@@ -183,6 +183,13 @@ fn the_size_of_an_attempt_is_bounded() {
         &minute(1),
     )
     .unwrap();
+    // One place is left for the job in a late response.
+    assert_eq!(status.attempts[0].job_ids, jobs("j1 j2 j3"));
+    let request = Request { status, ..request };
+    let status = record_outcome(&request, &outcome_update(Outcome::Accepted, "j6"), &minute(2)).unwrap();
+    assert_eq!(status.attempts[0].job_ids, jobs("j1 j2 j3 j6"));
+    let request = Request { status, ..request };
+    let status = record_outcome(&request, &outcome_update(Outcome::Accepted, "j7"), &minute(3)).unwrap();
     assert_eq!(status.attempts[0].job_ids.len(), 4);
 }
 

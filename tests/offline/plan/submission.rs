@@ -89,7 +89,7 @@ fn posts() -> Vec<Row> {
         in_doubt("a b", attempt)
     };
     let armed = || stored(Outcome::Pending).with_signed_call(attempt("a b"));
-    let not_sent = "record NotSent: ServiceUnavailable retrying until Retry";
+    let not_sent = "record NotSent: Queued retrying until Retry";
     vec![
         row("the intent is stored", armed(), "post"),
         row(
@@ -99,15 +99,31 @@ fn posts() -> Vec<Row> {
         ),
         row("the process stops", armed().stopping(), not_sent),
         row("the object is being deleted", armed().deleting(), not_sent),
-        row("the object was suspended", armed().suspended(), not_sent),
-        row("the deadline passed", armed().too_late(), not_sent),
-        row("it passed by one clock", armed().late_by_one_clock(), not_sent),
+        row(
+            "the object was suspended",
+            armed().suspended(),
+            "record NotSent: Suspended retrying until Retry",
+        ),
+        row(
+            "the deadline passed",
+            armed().too_late(),
+            "record NotSent: Expired retrying until Retry",
+        ),
+        row(
+            "it passed by one clock",
+            armed().late_by_one_clock(),
+            "record NotSent: Expired retrying until Retry",
+        ),
         row(
             "a clock was set back before its time",
             armed().scheduled(NotBefore::Ahead),
-            not_sent,
+            "record NotSent: Scheduled retrying until Retry",
         ),
-        row("the clocks differ too much", armed().clock_skewed(), not_sent),
+        row(
+            "the clocks differ too much",
+            armed().clock_skewed(),
+            "record NotSent: ClockSkew retrying until Retry",
+        ),
         row(
             "another replica settled the attempt as not sent",
             stored(Outcome::NotSent).with_signed_call(attempt("a b")),

@@ -285,6 +285,15 @@ async fn the_outcome_of_a_call_counts_also_after_its_object_is_gone() {
         ["job-7"]
     );
     assert!(between(start(), holder.until) < Duration::from_secs(IN_DOUBT));
+    // Evidence was wrong about it, and its job is known now.
+    world
+        .claims
+        .record_outcome("here/leaver", &settled(Outcome::NoEffect, &[]));
+    assert_eq!(world.holder(&twin).await.jobs, holder.jobs);
+
+    let world = World::new();
+    world.shows(&sent);
+    world.shows_gone(&sent);
     world
         .claims
         .record_outcome("here/leaver", &settled(Outcome::Rejected, &[]));

@@ -11,7 +11,7 @@ use crate::controllers::raw::Raw;
 use crate::controllers::{Context, api};
 use crate::crd::DesktopDeletion;
 use crate::ids::ProjectKey;
-use crate::plan::observed::Claim;
+use crate::plan::observed::{Claim, ReadTime};
 use crate::plan::overlap;
 use crate::plan::views::DesktopView;
 
@@ -98,7 +98,7 @@ async fn is_finished(deleted: &ObjectRef<DesktopDeletion>, context: &Context) ->
 fn admit_since(reconciliation: &mut Reconciliation, released: std::time::Duration) {
     reconciliation.released = Some(released);
     reconciliation.reads_since = reconciliation.reads_since.max(released);
-    let counts = |made: Option<&std::time::Duration>| made.is_some_and(|made| *made >= released);
+    let counts = |read: Option<&ReadTime>| read.is_some_and(|read| read.began >= released);
     reconciliation.observed.desktops.retain(|id, observation| {
         observation.view == DesktopView::Gone || counts(reconciliation.reads.desktops.get(id))
     });

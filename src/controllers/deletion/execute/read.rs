@@ -21,8 +21,8 @@ use crate::crd::deletion::{Attempt, ProjectCoordinates};
 use crate::ids::{DesktopID, JobID};
 use crate::plan::deadlines;
 use crate::plan::error_policy::{cloud_error, is_about_one_desktop};
-use crate::plan::observed::{Claim, ReadFailure, SingleRead};
-use crate::plan::views::{DesktopObservation, DesktopView, JobView};
+use crate::plan::observed::{Claim, ReadFailure, ReadTime, SingleRead};
+use crate::plan::views::{DesktopObservation, DesktopView, JobView, Listed};
 use crate::plan::{recovery, unreadable};
 use crate::workspace::api::{Desktop, DetailFacts, Lookup, MAX_BATCH};
 use crate::workspace::error::{Error as CloudFailure, Failure};
@@ -81,6 +81,7 @@ fn restore_known_gone(reconciliation: &mut Reconciliation, now: Duration, contex
             idle_twice: false,
             name: None,
             facts: Box::default(),
+            listed: Listed::Unknown,
             details: None,
         };
         reconciliation.observed.desktops.insert(id.clone(), gone);
@@ -112,21 +113,39 @@ pub(super) async fn desktops(
         .desktops
         .desktops(key, cloud, desktop_query, upcoming)
         .await;
-    reconciliation.reads.desktops_took += context.process.uptime.now().saturating_sub(asked);
     if let Some(read) = record_result(reconciliation, read, context) {
         let began = context.process.uptime.at(read.began);
         for id in ids {
             let row = read.get(id);
+            if let Some(confirmed) = confirmed_by_single_read(reconciliation, id) {
+                confirmed.listed = if row.is_some() { Listed::Yes } else { Listed::No };
+                confirmed.facts.pool = row.map(|row| row.facts.pool.clone()).unwrap_or_default();
+                continue;
+            }
             let unseen = if read.confirms_missing(id) {
                 DesktopView::Missing
             } else {
                 DesktopView::Unlisted
             };
+            let listed = if row.is_some() { Listed::Yes } else { Listed::No };
             let view = row.map_or(unseen, DesktopView::of);
-            record_desktop(reconciliation, id, view, row.cloned(), began, context);
+            record_desktop(reconciliation, id, (view, listed), row.cloned(), began, context);
         }
     }
+    reconciliation.reads.desktops_took += context.process.uptime.now().saturating_sub(asked);
     Ok(())
+}
+
+/// A desktop that a single GET has shown to exist in this reconciliation. A list may lag behind that, so only the facts
+/// that a GET does not report are taken from it.
+fn confirmed_by_single_read<'a>(
+    reconciliation: &'a mut Reconciliation,
+    id: &DesktopID,
+) -> Option<&'a mut DesktopObservation> {
+    let observed = &mut reconciliation.observed;
+    let read = observed.single_reads.get(&id.folded());
+    let observation = observed.desktops.get_mut(&id.folded())?;
+    (read == Some(&SingleRead::Succeeded) && !observation.view.needs_lookup()).then_some(observation)
 }
 
 /// Before a submission, a recent read is sufficient. After something was accepted, only the fact that a desktop is gone
@@ -159,7 +178,6 @@ pub(super) async fn desktop(
 ) -> Result<(), Error> {
     let began = begin_read(reconciliation, context);
     let shown = reconciliation.cloud()?.show_desktop(id).await;
-    reconciliation.reads.desktops_took += context.process.uptime.now().saturating_sub(began);
     if let Err(error) = &shown
         && is_about_one_desktop(error)
     {
@@ -185,8 +203,11 @@ pub(super) async fn desktop(
             .observed
             .single_reads
             .insert(id.folded(), SingleRead::Succeeded);
-        record_desktop(reconciliation, id, view, desktop, began, context);
+        let before = reconciliation.observed.desktops.get(&id.folded());
+        let listed = before.map(|before| before.listed).unwrap_or_default();
+        record_desktop(reconciliation, id, (view, listed), desktop, began, context);
     }
+    reconciliation.reads.desktops_took += context.process.uptime.now().saturating_sub(began);
     Ok(())
 }
 
@@ -222,7 +243,7 @@ pub(super) async fn details(
 fn record_desktop(
     reconciliation: &mut Reconciliation,
     id: &DesktopID,
-    view: DesktopView,
+    (view, listed): (DesktopView, Listed),
     desktop: Option<Desktop>,
     began: Duration,
     context: &Context,
@@ -234,7 +255,11 @@ fn record_desktop(
         }
         memory.record_idle(id, view, began, visibility_timeout)
     });
-    reconciliation.reads.desktops.insert(id.folded(), began);
+    let took_before = reconciliation.reads.desktops_took;
+    reconciliation
+        .reads
+        .desktops
+        .insert(id.folded(), ReadTime { began, took_before });
     let (name, facts) = desktop
         .map(|desktop| (desktop.name, desktop.facts))
         .unwrap_or_default();
@@ -245,6 +270,7 @@ fn record_desktop(
             idle_twice,
             name,
             facts,
+            listed,
             details: None,
         },
     );
@@ -277,13 +303,13 @@ pub(super) async fn sub_jobs(reconciliation: &mut Reconciliation, context: &Cont
     let (key, cloud) = (reconciliation.batch_key()?, reconciliation.cloud()?);
     let ids = reconciliation.observed.request.desktop_ids.clone();
     let since = context.process.uptime.moment(since);
-    let sub_job_lists = context
+    let read = context
         .cloud
         .desktops
         .sub_job_list(key, &*cloud, &ids, since)
         .await;
-    reconciliation.reads.sub_jobs_took += context.process.uptime.now().saturating_sub(now);
-    if let Some(sub_job_list) = record_result(reconciliation, sub_job_lists, context) {
+    if let Some(read) = record_result(reconciliation, read, context) {
+        let sub_job_list = read.value;
         let unseen = reconciliation.remember(context, |memory| {
             memory.observe_sub_jobs(&sub_job_list, &ids, context.process.uptime.now())
         });
@@ -293,8 +319,12 @@ pub(super) async fn sub_jobs(reconciliation: &mut Reconciliation, context: &Cont
             }
         }
         reconciliation.observed.sub_job_list = Some(sub_job_list);
-        reconciliation.reads.sub_jobs = Some(now);
+        reconciliation.reads.sub_jobs = Some(ReadTime {
+            began: context.process.uptime.at(read.began),
+            took_before: reconciliation.reads.sub_jobs_took,
+        });
     }
+    reconciliation.reads.sub_jobs_took += context.process.uptime.now().saturating_sub(now);
     Ok(())
 }
 

@@ -14,7 +14,7 @@ use desktop_deletion_operator::plan::observed::{
 };
 use desktop_deletion_operator::plan::plan;
 use desktop_deletion_operator::plan::step::Step;
-use desktop_deletion_operator::plan::views::{DesktopObservation, DesktopView, SubJobList};
+use desktop_deletion_operator::plan::views::{DesktopObservation, DesktopView, Listed, SubJobList};
 use desktop_deletion_operator::workspace::api::DesktopFacts;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
@@ -79,6 +79,7 @@ fn observed(reconciliation: &Reconciliation, project: &Project, number: usize) -
         idle_twice: true,
         name: None,
         facts: Box::new(DesktopFacts::default()),
+        listed: Listed::Yes,
         details: None,
     };
     let submission = match reconciliation.armed {

@@ -47,7 +47,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
         edits: &[Edit {
             file: "src/plan/recovery.rs",
             find: "    if !observed.facts.call_expired {
-        return early(observed, attempt).unwrap_or_else(|step| step);
+        return early(observed, attempt).map_or_else(|step| step, Step::Wait);
     }
 ",
             replace: "    if let Err(step) = early(observed, attempt) {

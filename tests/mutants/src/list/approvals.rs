@@ -136,8 +136,8 @@ pub(super) const MUTANTS: &[Mutant] = &[
         does: "The delete request is sent although its approval was withdrawn after the intent was stored",
         edits: &[Edit {
             file: "src/plan/submission.rs",
-            find: "observed.request.suspend || unapproved || untimely;",
-            replace: "observed.request.suspend || (unapproved && false) || untimely;",
+            find: "            attempt.plan_hash != request.approved_plan,",
+            replace: "            attempt.plan_hash != request.approved_plan && false,",
         }],
         trials: TRIALS,
     },

@@ -30,8 +30,8 @@ pub(super) const MUTANTS: &[Mutant] = &[
         does: "The delete request is sent without a stored intent",
         edits: &[Edit {
             file: "src/plan/submission.rs",
-            find: "None if may_send && unsettled(&observed.request.status).is_none() => intent(observed, attempt),",
-            replace: "None if may_send && unsettled(&observed.request.status).is_none() => Step::Post,",
+            find: "(None, None) if unsettled(&observed.request.status).is_none() => intent(observed, attempt),",
+            replace: "(None, None) if unsettled(&observed.request.status).is_none() => Step::Post,",
         }],
         trials: &[Trial {
             layer: Layer::Offline,
@@ -72,8 +72,8 @@ pub(super) const MUTANTS: &[Mutant] = &[
         does: "The delete request is sent regardless of the age of its signature",
         edits: &[Edit {
             file: "src/plan/submission.rs",
-            find: "let may_send = fresh && !cancelled && !observed.facts.stopping;",
-            replace: "let may_send = (fresh || !fresh) && !cancelled && !observed.facts.stopping;",
+            find: "(!fresh, Reason::Queued, ",
+            replace: "(!fresh && false, Reason::Queued, ",
         }],
         trials: &[Trial {
             layer: Layer::Offline,
@@ -85,8 +85,13 @@ pub(super) const MUTANTS: &[Mutant] = &[
         does: "The delete request is sent although its object was deleted or suspended after the intent was stored",
         edits: &[Edit {
             file: "src/plan/submission.rs",
-            find: "let may_send = fresh && !cancelled && !observed.facts.stopping;",
-            replace: "let may_send = fresh && (!cancelled || stored.is_some()) && !observed.facts.stopping;",
+            find: "        (Some(Outcome::Pending), None) => Step::Post,",
+            replace: "        (Some(Outcome::Pending), None | Some((Reason::Queued | Reason::Suspended, _)))
+            if fresh && !observed.facts.stopping =>
+        {
+            Step::Post
+        }
+        (Some(Outcome::Pending), None) => Step::Post,",
         }],
         trials: &[Trial {
             layer: Layer::Offline,
@@ -98,8 +103,8 @@ pub(super) const MUTANTS: &[Mutant] = &[
         does: "A new attempt begins although an earlier one may have reached the cloud",
         edits: &[Edit {
             file: "src/plan/attempts.rs",
-            find: "had_no_effect(a.outcome) && !a.took_effect()",
-            replace: "(a.outcome == Outcome::Pending || had_no_effect(a.outcome)) && !a.took_effect()",
+            find: "had_no_effect(attempt.outcome) && !attempt.took_effect()",
+            replace: "(attempt.outcome == Outcome::Pending || had_no_effect(attempt.outcome)) && !attempt.took_effect()",
         }],
         trials: &[Trial {
             layer: Layer::Offline,

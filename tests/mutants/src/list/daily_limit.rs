@@ -23,8 +23,8 @@ pub(super) const MUTANTS: &[Mutant] = &[
         does: "An intent is stored although its desktops are not reserved under the daily limit",
         edits: &[Edit {
             file: "src/plan/submission.rs",
-            find: "unreserved || observed.request.suspend",
-            replace: "(unreserved && false) || observed.request.suspend",
+            find: "            unreserved,",
+            replace: "            unreserved && false,",
         }],
         trials: TRIALS,
     },

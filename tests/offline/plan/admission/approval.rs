@@ -593,7 +593,12 @@ fn withdrawn() -> Vec<Row> {
         row(
             "it is withdrawn after that, and before the call",
             withdrawn(stored(armed(recorded()))),
-            "record NotSent: ServiceUnavailable retrying until Retry",
+            "record NotSent: PlanChanged retrying until Retry",
+        ),
+        row(
+            "none was needed, and another plan is approved after that",
+            stored(armed(ready("a b"))).with(|o| o.request.approved_plan = Some(OLDER.to_owned())),
+            "record NotSent: PlanChanged retrying until Retry",
         ),
     ]
 }

@@ -139,7 +139,7 @@ fn the_message_names_what_differs_and_counts_the_rest() {
         "spec.expected does not match the desktops, so nothing is submitted: desktop a: the computer name is other, expected PC, \
          it is assigned to ben, expected anna; desktop b: the computer name is other, expected PC, it is assigned to ben, \
          expected anna; desktop c: the computer name is other, expected PC, it is assigned to ben, expected anna; and 1 more. \
-         Check the IDs, and create a corrected request"
+         Check the IDs; then delete this request and create a corrected one"
     );
 }
 

@@ -3,13 +3,15 @@
 use desktop_deletion_operator::crd::deletion::ErrorClass;
 use desktop_deletion_operator::crd::project::{Guardrails, Permission, Tag};
 use desktop_deletion_operator::plan::guardrails::violation;
-use desktop_deletion_operator::plan::observed::{SingleRead, Window};
+use desktop_deletion_operator::plan::observed::Window;
+use desktop_deletion_operator::plan::plan;
+use desktop_deletion_operator::plan::views::Listed;
 use desktop_deletion_operator::workspace::api::{
     Billing, DesktopFacts, DesktopKind, DetailFacts, Fact, LoginStatus,
 };
 
 use super::super::build::{Seen, id, minute, pay_per_use, ready};
-use super::super::tell::{Row, check, row};
+use super::super::tell::{Row, check, describe, row};
 
 #[test]
 fn a_request_that_violates_a_guardrail_submits_nothing() {
@@ -376,10 +378,14 @@ fn a_desktop_that_is_only_known_from_a_single_read_may_belong_to_a_pool() {
         o.desktops.get_mut(&id("a")).unwrap().facts.kind = Fact::Given(DesktopKind::Dedicated);
     });
     assert_eq!(violation(&seen.0, &id("a")), None);
-    let by_itself = seen.with(|o| {
-        o.single_reads.insert(id("a"), SingleRead::Succeeded);
-    });
-    let said = violation(&by_itself.0, &id("a")).unwrap();
+    let listed = |listed| {
+        seen.clone()
+            .asked_singly("a")
+            .with(|o| o.desktops.get_mut(&id("a")).unwrap().listed = listed)
+    };
+    assert_eq!(describe(&plan(&listed(Listed::Unknown).0)), "list a");
+    assert_eq!(violation(&listed(Listed::Yes).0, &id("a")), None);
+    let said = violation(&listed(Listed::No).0, &id("a")).unwrap();
     assert!(said.contains("does not list it"), "{said}");
 }
 

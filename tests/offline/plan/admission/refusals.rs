@@ -32,14 +32,14 @@ fn desktops_that_cannot_be_read_are_named_with_what_to_do() {
     let some = failing("a Missing b Missing c Idle", 4).unreadable("b", ErrorClass::InDoubt, 1);
     assert_eq!(
         told(some),
-        "the cloud returns an error for these desktops: a, b. Nothing is submitted; retrying. To delete the other desktops now, delete this request and create one without them (showDesktop: HTTP 499 X.1: so it is)"
+        "the cloud returns an error for these desktops, so nothing is submitted: a, b. To delete the other desktops now, delete this request and create one without them; retrying (showDesktop: HTTP 499 X.1: so it is)"
     );
     let all = untouched("a")
         .project()
         .claimed()
         .desktop_views("a Missing")
         .unreadable("a", ErrorClass::InDoubt, 1);
-    assert!(told(all).contains("retrying. Check them in the console (showDesktop"));
+    assert!(told(all).contains(": a. Check them in the console; retrying (showDesktop"));
 }
 
 #[test]

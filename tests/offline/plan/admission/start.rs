@@ -50,12 +50,12 @@ pub(super) fn rows() -> Vec<Row> {
         row(
             "it responded without a date",
             unclear().project().all(DesktopView::Idle).sub_job_list(""),
-            held,
+            "Scheduled held until Backoff; a Pending, b Pending [PlanReady, NotRequired]",
         ),
         row(
             "it cannot be reached",
             unclear().project().read_failure(ErrorClass::Unreachable),
-            "Scheduled held until Start [Planning]",
+            "Scheduled held until Backoff [Planning]",
         ),
     ]
 }

@@ -11,7 +11,7 @@ use desktop_deletion_operator::plan::observed::{
 };
 use desktop_deletion_operator::plan::views::Evidence;
 use desktop_deletion_operator::plan::views::{
-    DesktopObservation, DesktopView, JobView, SubJobList, SubJobResult,
+    DesktopObservation, DesktopView, JobView, Listed, SubJobList, SubJobResult,
 };
 use desktop_deletion_operator::workspace::api::{
     Billing, DetailFacts, Fact, LoginStatus, SubJob, SubJobStatus,
@@ -446,6 +446,7 @@ pub(crate) fn observation(view: DesktopView) -> DesktopObservation {
         idle_twice: false,
         name: None,
         facts: Box::default(),
+        listed: Listed::Yes,
         details: Some(Box::new(pay_per_use())),
     }
 }

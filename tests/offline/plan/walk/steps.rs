@@ -7,7 +7,7 @@ use desktop_deletion_operator::crd::project::{Approval, Guardrails};
 use desktop_deletion_operator::ids::{AttemptID, DesktopID};
 use desktop_deletion_operator::plan::deadlines::{self, Deadlines};
 use desktop_deletion_operator::plan::evidence;
-use desktop_deletion_operator::plan::observed::{PostResult, SendPermit, SingleRead, Submission};
+use desktop_deletion_operator::plan::observed::{PostResult, ReadTime, SendPermit, SingleRead, Submission};
 use desktop_deletion_operator::plan::progress::{Progress, Requeue};
 use desktop_deletion_operator::plan::step::{Batch, Step};
 use desktop_deletion_operator::plan::views::DesktopView;
@@ -70,7 +70,10 @@ impl Walk {
                         }
                     }
                     reconciliation.seen.sub_job_list = Some(sub_job_list);
-                    reconciliation.reads.sub_jobs = Some(uptime(self.cloud.now));
+                    reconciliation.reads.sub_jobs = Some(ReadTime {
+                        began: now,
+                        ..ReadTime::default()
+                    });
                 }
             }
             Step::ReadJob(job) => {
@@ -121,6 +124,7 @@ impl Walk {
             baseline_job_ids: batch.baseline_job_ids.clone(),
             baseline_failed_ids: batch.baseline_failed_ids.clone(),
             baseline_incomplete: batch.baseline_incomplete,
+            plan_hash: batch.plan_hash.clone(),
             signed_at: Time(self.wall()),
             not_after: (!token).then(|| Time(deadlines::end_of_signature(self.wall(), None, &timing()))),
             ..attempt("a")
@@ -207,7 +211,11 @@ impl Walk {
             .plan
             .record_idle(id, view, now, timing().job_visibility_timeout);
         reconciliation.seen.desktops.insert(id.folded(), seen);
-        reconciliation.reads.desktops.insert(id.folded(), now);
+        let read = ReadTime {
+            began: now,
+            ..ReadTime::default()
+        };
+        reconciliation.reads.desktops.insert(id.folded(), read);
     }
 
     /// The first evidence check is remembered for the second.
