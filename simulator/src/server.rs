@@ -207,6 +207,11 @@ impl Running {
         self.shared.with(|cloud, _| cloud.clear_faults());
     }
 
+    /// Ends all delays by faults so far: delayed requests are carried out, and delayed responses are sent.
+    pub fn end_delays(&self) {
+        self.shared.end_delays();
+    }
+
     /// Makes all deletions accepted so far visible immediately, regardless of their delay.
     pub fn show_jobs(&self) {
         self.shared.with(Cloud::show_jobs);

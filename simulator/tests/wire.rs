@@ -81,6 +81,21 @@ impl Process {
         assert_eq!(response.status(), 201);
     }
 
+    /// Waits until every fault was applied.
+    async fn struck(&self) {
+        let struck = async {
+            loop {
+                let faults = self.client.get(self.address("admin", "/faults")).send();
+                let faults: Vec<Value> = faults.await.unwrap().json().await.unwrap();
+                if faults.iter().all(|fault| fault["struck"] != 0) {
+                    return;
+                }
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        };
+        tokio::time::timeout(GENEROUS, struck).await.unwrap();
+    }
+
     async fn list(&self) -> reqwest::Result<Response> {
         self.call(&format!("/v2/{PROJECT}/desktops")).await
     }
@@ -273,7 +288,13 @@ async fn a_timeout_leaves_the_connection_open_and_silent() {
     process
         .fault(json!({"operation": "listDesktops", "nth": 1, "answer": "timeout"}))
         .await;
-    let waiting = tokio::time::timeout(Duration::from_millis(500), process.list()).await;
+    let mut waiting = std::pin::pin!(process.list());
+    tokio::select! {
+        ended = &mut waiting => panic!("an answer or an end came: {ended:?}"),
+        () = process.struck() => {}
+    }
+    // From the moment when the request was received: the handshake before it may take long.
+    let waiting = tokio::time::timeout(Duration::from_millis(500), waiting).await;
     assert!(waiting.is_err(), "an answer or an end came: {waiting:?}");
     assert_eq!(process.list().await.unwrap().status(), 200);
 }
@@ -296,6 +317,27 @@ async fn a_delayed_answer_comes() {
             .status(),
         404
     );
+}
+
+#[tokio::test]
+async fn a_delay_ends_early_when_the_admin_api_is_asked_to_end_it() {
+    let process = Process::start();
+    process
+        .fault(json!({"operation": "listDesktops", "answer": {"delay": "1h"}}))
+        .await;
+    process
+        .fault(json!({"operation": "showJob", "effectFirst": true, "answer": {"delay": "1h"}}))
+        .await;
+    let job = format!("/v2/{PROJECT}/workspace-jobs/x");
+    let end = async {
+        process.struck().await;
+        let end = process.client.post(process.address("admin", "/delays/end"));
+        end.send().await.unwrap().status()
+    };
+    let (listed, shown, ended) = tokio::join!(process.list(), process.call(&job), end);
+    assert_eq!(ended, 204);
+    assert_eq!(listed.unwrap().status(), 200);
+    assert_eq!(shown.unwrap().status(), 404);
 }
 
 #[tokio::test]

@@ -161,15 +161,15 @@ async fn a_request_that_loses_its_finalizer_while_it_is_deleted_reserves_its_des
 #[tokio::test]
 async fn an_abandoned_and_deleted_request_reserves_its_desktops_while_its_call_can_take_effect() {
     let mut world = silent_world("0s", "0s");
-    world["timings"]["signatureWindow"] = json!("30s");
+    world["timings"]["signatureWindow"] = json!("60s");
     let fixture = Fixture::set_with("abandoned-held", world, &[desktop("pc-1")]).await;
     let flags = &[
-        "--signature-window=30s",
+        "--signature-window=60s",
         "--max-signature-age=3s",
         "--job-visibility-timeout=1s",
         "--clock-skew=2s",
     ];
-    let late = doubt::lost("pc-1", false, &json!({"delay": "15s"}));
+    let late = doubt::lost("pc-1", false, &json!({"delay": "1h"}));
     fixture.cloud.add_fault(&late).unwrap();
     let operator = fixture.operator(flags);
     fixture.request("leaver", &["pc-1"]).await;
@@ -200,6 +200,7 @@ async fn an_abandoned_and_deleted_request_reserves_its_desktops_while_its_call_c
         Vec::<Value>::new(),
         "the call is still in flight"
     );
+    fixture.cloud.simulator().end_delays();
     let status = fixture.completed("leaver").await;
     assert_eq!(
         says(&status, Succeeded),
@@ -222,10 +223,12 @@ async fn a_request_waits_for_the_first_check_of_the_project_of_an_older_one() {
     let older = manifests::desktop_deletion("older", "other", ["pc-1"]);
     let older = fixture.namespace.apply(&older).await.unwrap();
     younger(&fixture, &older).await;
-    let slow = json!({"operation": "listDesktops", "answer": {"delay": "3s"}});
+    let slow = json!({"operation": "listDesktops", "answer": {"delay": "1h"}});
     fixture.cloud.add_fault(&slow).unwrap();
     let _operator = fixture.operator(&[]);
     waits(&fixture, "younger", "has not been checked yet").await;
+    fixture.cloud.clear_faults();
+    fixture.cloud.simulator().end_delays();
     fixture.accepted("older").await;
     let status = fixture.completed("younger").await;
     assert_eq!(

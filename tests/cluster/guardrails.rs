@@ -86,6 +86,7 @@ async fn a_protected_desktop_blocks_its_request_and_is_named() {
 async fn a_guardrail_that_is_set_before_the_signature_blocks_the_request() {
     let (fixture, _operator) = about_to_be_signed("last-look-guardrail").await;
     guard(&fixture, json!({"requiredTags": [{"key": "leaver"}]})).await;
+    fixture.cloud.simulator().end_delays();
     let status = fixture.reason("leaver", Submitted, "DesktopBlocked").await;
     let text = message(&status, Submitted);
     assert!(text.contains("it lacks the tag leaver (requiredTags)"), "{text}");

@@ -17,8 +17,8 @@ use crate::fixture::{BOUND, Fixture, desktop, message, pair, says};
 const SECOND: &str = "second-project";
 
 /// The last read of the cloud before the intent takes long enough to change something meanwhile.
-fn slow_read(nth: u32) -> Value {
-    json!({"operation": "listSubJobs", "nth": nth, "answer": {"delay": "3s"}})
+fn slow_read(nth: u32, delay: &str) -> Value {
+    json!({"operation": "listSubJobs", "nth": nth, "answer": {"delay": delay}})
 }
 
 /// An error that is temporary.
@@ -77,11 +77,12 @@ async fn the_intent_is_stored_in_etcd_before_the_call_arrives() {
     assert!(attempt["signedAt"].is_string() && attempt["notAfter"].is_string());
 }
 
-/// A request whose first try was refused, so that it carries the finalizer and its next try is about to be stored.
+/// A request whose first try was refused, so that it carries the finalizer. Its next try is stored as soon as
+/// the test ends the delay of the last read.
 async fn about_to_be_stored(name: &str) -> (Fixture, crate::fixture::Running) {
     let fixture = Fixture::set(name, &[desktop("pc-1")]).await;
     fixture.cloud.add_fault(&conflict()).unwrap();
-    fixture.cloud.add_fault(&slow_read(2)).unwrap();
+    fixture.cloud.add_fault(&slow_read(2, "1h")).unwrap();
     let operator = fixture.operator(&[]);
     fixture.request("leaver", &["pc-1"]).await;
     fixture.struck().await;
@@ -100,6 +101,7 @@ async fn assert_fenced(fixture: &Fixture) {
 async fn a_request_that_is_suspended_at_the_moment_of_the_intent_is_not_submitted() {
     let (fixture, _operator) = about_to_be_stored("fence-suspend").await;
     fixture.change("leaver", json!({"suspend": true})).await;
+    fixture.cloud.simulator().end_delays();
     let status = fixture.reason("leaver", Submitted, "Suspended").await;
     assert_eq!(fixture.posts().len(), 1, "{status:#}");
     assert_fenced(&fixture).await;
@@ -114,6 +116,7 @@ async fn a_request_that_is_suspended_at_the_moment_of_the_intent_is_not_submitte
 async fn a_request_that_is_deleted_at_the_moment_of_the_intent_is_not_submitted() {
     let (fixture, _operator) = about_to_be_stored("fence-delete").await;
     fixture.delete("leaver").await;
+    fixture.cloud.simulator().end_delays();
     fixture.gone("leaver").await;
     assert_eq!(fixture.posts().len(), 1);
     assert_fenced(&fixture).await;
@@ -128,6 +131,7 @@ async fn a_request_that_is_edited_at_the_moment_of_the_intent_is_reconciled_agai
         .patch("leaver", &PatchParams::default(), &labels)
         .await;
     patched.unwrap();
+    fixture.cloud.simulator().end_delays();
     let status = fixture.completed("leaver").await;
     assert_eq!(says(&status, Succeeded), pair("True", "AllDeleted"), "{status:#}");
     assert_eq!(fixture.posts().len(), 2);
@@ -139,7 +143,7 @@ async fn a_request_that_is_edited_at_the_moment_of_the_intent_is_reconciled_agai
 async fn a_request_that_is_suspended_or_deleted_before_its_finalizer_is_not_submitted() {
     let fixture = Fixture::set("before-finalizer", &["pc-1", "pc-2"].map(desktop)).await;
     // Both wait for the same read.
-    fixture.cloud.add_fault(&slow_read(1)).unwrap();
+    fixture.cloud.add_fault(&slow_read(1, "8s")).unwrap();
     let _operator = fixture.operator(&[]);
     fixture.request("held", &["pc-1"]).await;
     fixture.request("deleted", &["pc-2"]).await;
@@ -162,10 +166,10 @@ async fn a_request_that_is_suspended_or_deleted_before_its_finalizer_is_not_subm
     );
 }
 
-/// A request whose last cloud read is under way.
+/// A request whose last cloud read is under way, until the test ends the delay.
 pub(crate) async fn about_to_be_signed(name: &str) -> (Fixture, crate::fixture::Running) {
     let fixture = Fixture::set_with(name, two_projects(), &[desktop("pc-1")]).await;
-    fixture.cloud.add_fault(&slow_read(1)).unwrap();
+    fixture.cloud.add_fault(&slow_read(1, "1h")).unwrap();
     let operator = fixture.operator(&["--retry-max=10m"]);
     fixture.request("leaver", &["pc-1"]).await;
     fixture.struck().await;
@@ -176,6 +180,7 @@ pub(crate) async fn about_to_be_signed(name: &str) -> (Fixture, crate::fixture::
 async fn a_project_that_is_suspended_before_the_signature_stops_the_request() {
     let (fixture, _operator) = about_to_be_signed("last-look-suspend").await;
     fixture.change_project("prod", json!({"suspend": true})).await;
+    fixture.cloud.simulator().end_delays();
     let status = fixture.reason("leaver", Submitted, "ProjectSuspended").await;
     assert_eq!(fixture.posts(), Vec::<Value>::new(), "{status:#}");
 
@@ -192,6 +197,7 @@ async fn a_project_that_is_replaced_before_the_signature_restarts_the_reconcilia
     let mut project = fixture.cloud.project("prod", "login");
     project["spec"]["projectID"] = json!(SECOND);
     fixture.namespace.apply(&project).await.unwrap();
+    fixture.cloud.simulator().end_delays();
 
     let status = fixture.completed("leaver").await;
     assert_eq!(
@@ -216,6 +222,7 @@ async fn credentials_that_become_invalid_before_the_signature_are_not_used() {
     ];
     let secret = testkit::manifests::secret("login", &wrong);
     fixture.namespace.apply(&secret).await.unwrap();
+    fixture.cloud.simulator().end_delays();
     let status = fixture.reason("leaver", Submitted, "AuthenticationFailed").await;
     assert_eq!(
         fixture.posts(),

@@ -74,12 +74,13 @@ async fn a_shutdown_between_the_intent_and_the_call_records_that_nothing_was_sen
 #[tokio::test]
 async fn a_response_is_stored_although_its_object_changed_meanwhile() {
     let fixture = Fixture::set_with("changed-meanwhile", doubt::world(), &[desktop("pc-1")]).await;
-    let late = json!({"operation": "batchDelete", "nth": 1, "effectFirst": true, "answer": {"delay": "3s"}});
+    let late = json!({"operation": "batchDelete", "nth": 1, "effectFirst": true, "answer": {"delay": "1h"}});
     fixture.cloud.add_fault(&late).unwrap();
-    let _operator = fixture.operator(doubt::FLAGS);
+    let _operator = fixture.operator(&[doubt::FLAGS, &["--submission-timeout=10m"]].concat());
     fixture.request("leaver", &["pc-1"]).await;
     fixture.struck().await;
     fixture.change("leaver", json!({"suspend": true})).await;
+    fixture.cloud.simulator().end_delays();
     let status = fixture.completed("leaver").await;
     assert_eq!(
         says(&status, Submitted),

@@ -250,9 +250,9 @@ async fn a_leader_that_was_frozen_starts_no_new_work_when_it_resumes() {
 #[tokio::test]
 async fn a_leader_that_lost_the_lease_records_the_pending_response_starts_nothing_and_exits() {
     let fixture = Fixture::set_with("lost-lease", doubt::world(), &["pc-1", "pc-2"].map(endless)).await;
-    let late = json!({"operation": "batchDelete", "nth": 1, "effectFirst": true, "answer": {"delay": "4s"}});
+    let late = json!({"operation": "batchDelete", "nth": 1, "effectFirst": true, "answer": {"delay": "1h"}});
     fixture.cloud.add_fault(&late).unwrap();
-    let a = replica(&fixture, "a", SHORT);
+    let a = replica(&fixture, "a", &[SHORT, &["--submission-timeout=10m"]].concat());
     leads(&fixture, &a).await;
     fixture.request("on-its-way", &["pc-1"]).await;
     fixture.struck().await;
@@ -271,6 +271,7 @@ async fn a_leader_that_lost_the_lease_records_the_pending_response_starts_nothin
     let status = fixture.status("on-its-way").await;
     assert_eq!(status["attempts"][0]["outcome"], "Pending", "{status:#}");
     fixture.request("too-late", &["pc-2"]).await;
+    fixture.cloud.simulator().end_delays();
 
     let exit = tokio::time::timeout(BOUND, a.wait()).await;
     assert_eq!(exit.expect("it ends by itself").unwrap(), 1);

@@ -44,6 +44,17 @@ pub(crate) async fn answers(fixture: &Fixture, operator: &Running, path: &str, s
         .unwrap_or_else(|error| panic!("{error}"))
 }
 
+/// Waits until the operator reports that it is shutting down.
+async fn stops(fixture: &Fixture, operator: &Running) {
+    let look = async || match answers(fixture, operator, "/readyz", 503).await {
+        text if text.contains("the operator is stopping") => Ok(()),
+        text => Err(text),
+    };
+    eventually("it is shutting down", BOUND, look)
+        .await
+        .unwrap_or_else(|error| panic!("{error}"));
+}
+
 #[tokio::test]
 async fn the_operator_serves_probes_and_metrics() {
     let fixture = Fixture::set("probes", &[desktop("pc-1")]).await;
@@ -76,17 +87,17 @@ async fn an_operator_that_cannot_watch_yet_is_alive_but_not_ready() {
 #[tokio::test]
 async fn a_shutdown_waits_for_the_response_to_a_submission_and_its_record() {
     let fixture = Fixture::set("shutdown", &[endless("pc-1")]).await;
-    let late = json!({"operation": "batchDelete", "nth": 1, "effectFirst": true, "answer": {"delay": "4s"}});
+    let late = json!({"operation": "batchDelete", "nth": 1, "effectFirst": true, "answer": {"delay": "1h"}});
     fixture.cloud.add_fault(&late).unwrap();
-    let operator = fixture.operator(&[]);
+    let operator = fixture.operator(&["--submission-timeout=10m"]);
     fixture.request("leaver", &["pc-1"]).await;
     fixture.struck().await;
     let probed = async {
-        let text = answers(&fixture, &operator, "/readyz", 503).await;
-        let live = answers(&fixture, &operator, "/livez", 200).await;
-        (text, live)
+        stops(&fixture, &operator).await;
+        answers(&fixture, &operator, "/livez", 200).await;
+        fixture.cloud.simulator().end_delays();
     };
-    let (exit, _) = tokio::join!(operator.stopped(), probed);
+    let (exit, ()) = tokio::join!(operator.stopped(), probed);
     assert_eq!(exit, 0);
     let status = fixture.status("leaver").await;
     assert_eq!(
@@ -127,12 +138,18 @@ async fn an_operator_that_only_waits_exits_at_once_and_the_next_one_continues() 
 #[tokio::test]
 async fn an_operator_that_shuts_down_starts_nothing_new() {
     let fixture = Fixture::set("stopping", &[desktop("pc-1")]).await;
-    let slow = json!({"operation": "listSubJobs", "nth": 1, "answer": {"delay": "3s"}});
+    let slow = json!({"operation": "listSubJobs", "nth": 1, "answer": {"delay": "1h"}});
     fixture.cloud.add_fault(&slow).unwrap();
     let operator = fixture.operator(&[]);
     fixture.request("leaver", &["pc-1"]).await;
     fixture.struck().await;
-    assert_eq!(operator.stopped().await, 0);
+    // It waits for the read in progress.
+    let noticed = async {
+        stops(&fixture, &operator).await;
+        fixture.cloud.simulator().end_delays();
+    };
+    let (exit, ()) = tokio::join!(operator.stopped(), noticed);
+    assert_eq!(exit, 0);
     assert_eq!(fixture.posts(), Vec::<Value>::new());
 
     let _operator = fixture.operator(&[]);

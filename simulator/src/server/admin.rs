@@ -91,6 +91,10 @@ fn answer(method: &Method, path: &str, body: &[u8], shared: &Shared) -> Result<R
             shared.with(|cloud, _| cloud.clear_faults());
             Ok((StatusCode::NO_CONTENT, String::new()))
         }
+        ("POST", "/delays/end") => {
+            shared.end_delays();
+            Ok((StatusCode::NO_CONTENT, String::new()))
+        }
         ("POST", "/jobs/show") => {
             shared.with(Cloud::show_jobs);
             Ok((StatusCode::NO_CONTENT, String::new()))
@@ -117,7 +121,8 @@ fn answer(method: &Method, path: &str, body: &[u8], shared: &Shared) -> Result<R
             StatusCode::NOT_FOUND,
             &format!(
                 "{method} {path} does not exist; there are GET /ledger, GET and POST /desktops, PATCH /desktops/ID, \
-                 POST /accounts, GET, POST and DELETE /faults, POST /jobs/show and /jobs/end, DELETE /jobs, GET and PATCH /timings and /switches"
+                 POST /accounts, GET, POST and DELETE /faults, POST /delays/end, /jobs/show and /jobs/end, \
+                 DELETE /jobs, GET and PATCH /timings and /switches"
             ),
         )),
     }

@@ -22,7 +22,7 @@ use tokio_rustls::server::TlsStream;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::shared::Shared;
+use super::shared::{Delays, Shared};
 use crate::cloud::{Delivery, MAX_BODY, Request, Response};
 
 /// What every connection needs.
@@ -114,14 +114,15 @@ async fn respond(
     let Some(request) = read(request).await else {
         return pending().await;
     };
+    let delays = service.shared.delays();
     let mut delivery = service.shared.handle(&request);
     if let Delivery::Held { delay } = delivery {
-        delivery = resume_later(&service, request, delay.unsigned()).await;
+        delivery = resume_later(&service, request, delay.unsigned(), delays.clone()).await;
     }
     let how = match delivery {
         Delivery::Complete(response) => return Ok(into_http(response)),
         Delivery::Delayed { delay, response } => {
-            tokio::time::sleep(delay.unsigned()).await;
+            delays.wait(delay.unsigned()).await;
             return Ok(into_http(response));
         }
         Delivery::Reset => Break::Reset,
@@ -142,13 +143,13 @@ async fn respond(
 }
 
 /// Carries a held request out when its time has come, even when its connection is gone by then.
-async fn resume_later(service: &Service, request: Request, delay: Duration) -> Delivery {
+async fn resume_later(service: &Service, request: Request, delay: Duration, delays: Delays) -> Delivery {
     let shared = service.shared.clone();
     let stopping = service.stopping.clone();
     let arrival = service.tasks.spawn(async move {
         tokio::select! {
             () = stopping.cancelled() => Delivery::Timeout,
-            () = tokio::time::sleep(delay) => shared.resume(&request),
+            () = delays.wait(delay) => shared.resume(&request),
         }
     });
     arrival.await.unwrap_or(Delivery::Timeout)

@@ -4,15 +4,33 @@ use std::fs::{File, OpenOptions};
 use std::io::Write;
 use std::path::PathBuf;
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use jiff::Timestamp;
+use tokio::sync::watch;
 
 use super::Error;
 use crate::cloud::{Cloud, Delivery, Request};
 
 /// The core as all connections share it.
 #[derive(Debug)]
-pub(super) struct Shared(Mutex<State>);
+pub(super) struct Shared {
+    state: Mutex<State>,
+    /// Changes when all delays so far are to end.
+    delays: watch::Sender<()>,
+}
+
+/// The delays of the faults, as one request sees them.
+#[derive(Clone)]
+pub(super) struct Delays(watch::Receiver<()>);
+
+impl Delays {
+    /// Waits for this time, or until the delays are ended.
+    pub(super) async fn wait(mut self, delay: Duration) {
+        // Either way the wait is over.
+        let _ = tokio::time::timeout(delay, self.0.changed()).await;
+    }
+}
 
 #[derive(Debug)]
 struct State {
@@ -32,16 +50,30 @@ impl Shared {
                 Err(source) => return Err(Error::Write { path, source }),
             },
         };
-        Ok(Self(Mutex::new(State {
-            cloud,
-            file,
-            written: 0,
-        })))
+        Ok(Self {
+            state: Mutex::new(State {
+                cloud,
+                file,
+                written: 0,
+            }),
+            delays: watch::Sender::new(()),
+        })
     }
 
     /// Does something with the core at the present time.
     pub(super) fn with<T>(&self, act: impl FnOnce(&mut Cloud, Timestamp) -> T) -> T {
         act(&mut self.lock().cloud, now())
+    }
+
+    /// The delays from now on. Taken before the request is decided, since its delay may be ended as soon as it
+    /// counts.
+    pub(super) fn delays(&self) -> Delays {
+        Delays(self.delays.subscribe())
+    }
+
+    /// Ends all delays so far.
+    pub(super) fn end_delays(&self) {
+        self.delays.send_replace(());
     }
 
     /// Lets the core decide a request that came in; the ledger is on file before this returns.
@@ -63,7 +95,7 @@ impl Shared {
 
     /// The core stays consistent after a panic in another connection: every change to it is atomic.
     fn lock(&self) -> MutexGuard<'_, State> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
