@@ -167,8 +167,9 @@ async fn a_rejected_submission_releases_its_reserved_desktops() {
 async fn a_request_continues_once_earlier_submissions_no_longer_count() {
     let fixture = Fixture::set("day-over", &[desktop("pc-1")]).await;
     limit(&fixture, 2).await;
+    // Until then, the request must be seen waiting.
     #[expect(clippy::disallowed_methods, reason = "a moment by the real clock")]
-    let soon = Timestamp::now() + SignedDuration::from_secs(15);
+    let soon = Timestamp::now() + SignedDuration::from_secs(30);
     let soon = Timestamp::from_second(soon.as_second()).unwrap();
     let used = json!({"submitted": [{"countsUntil": soon, "desktops": 2}]});
     let patch = Patch::Merge(json!({"status": {"dailyUsage": used}}));

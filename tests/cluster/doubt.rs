@@ -1,7 +1,7 @@
 //! The response to a submission is lost: it is never repeated on a guess, and its job is found again.
 
 use serde_json::{Value, json};
-use testkit::Cloud;
+use testkit::{ApiServerProxy, Cloud, Moment, SERVICE_ACCOUNT, Trap};
 
 use desktop_deletion_operator::crd::conditions::ConditionType::{Reconciling, Submitted, Succeeded};
 
@@ -11,6 +11,15 @@ use crate::metrics::shows;
 /// A signature lives for six seconds, here and (see [`world`]) in the cloud.
 pub(crate) const FLAGS: &[&str] = &[
     "--signature-window=6s",
+    "--max-signature-age=3s",
+    "--job-visibility-timeout=1s",
+    "--clock-skew=2s",
+];
+
+/// The same, with signatures that live so long that what a request reports meanwhile is seen, on a busy
+/// machine too.
+pub(crate) const LONG_LIVED: &[&str] = &[
+    "--signature-window=30s",
     "--max-signature-age=3s",
     "--job-visibility-timeout=1s",
     "--clock-skew=2s",
@@ -28,6 +37,20 @@ pub(crate) fn lost(desktop: &str, effect_first: bool, answer: &Value) -> Value {
     json!({
         "operation": "batchDelete", "desktop": desktop, "nth": 1, "effectFirst": effect_first, "answer": answer,
     })
+}
+
+/// A proxy behind which the outcome of the first attempt of a request is not recorded as long as the trap
+/// exists: even if the operator is killed late, the attempt stays pending.
+pub(crate) async fn unrecorded(fixture: &Fixture, request: &'static str) -> (ApiServerProxy, Trap) {
+    let namespace = fixture.namespace.name();
+    let proxy = ApiServerProxy::start(fixture.control_plane, namespace, SERVICE_ACCOUNT).await;
+    let proxy = proxy.unwrap();
+    let trap = proxy.trap(Moment::Before, 1, move |asked| {
+        let outcome = &asked.body["status"]["attempts"][0]["outcome"];
+        asked.writes("desktopdeletions", "status", request)
+            && outcome.as_str().is_some_and(|outcome| outcome != "Pending")
+    });
+    (proxy, trap)
 }
 
 /// The ledger's batch-deletes that name a desktop.
@@ -206,7 +229,8 @@ async fn killed(name: &str, effect_first: bool, answer: &Value) {
         .cloud
         .add_fault(&lost("pc-1", effect_first, answer))
         .unwrap();
-    let operator = fixture.operator(FLAGS);
+    let (proxy, _unrecorded) = unrecorded(&fixture, "leavers").await;
+    let operator = fixture.operator_at(proxy.kubeconfig(), FLAGS);
     fixture.request("leavers", &["pc-1", "pc-2"]).await;
     fixture.struck().await;
     operator.kill().await.unwrap();
@@ -235,7 +259,8 @@ async fn a_submission_that_arrives_after_its_signature_window_is_refused_and_rep
         .cloud
         .add_fault(&lost("pc-1", false, &json!({"delay": "8s"})))
         .unwrap();
-    let operator = fixture.operator(FLAGS);
+    let (proxy, _unrecorded) = unrecorded(&fixture, "leaver").await;
+    let operator = fixture.operator_at(proxy.kubeconfig(), FLAGS);
     fixture.request("leaver", &["pc-1"]).await;
     fixture.struck().await;
     operator.kill().await.unwrap();
@@ -266,7 +291,8 @@ async fn a_submission_that_arrives_late_and_becomes_visible_even_later_is_also_f
         "--job-visibility-timeout=11s",
         "--clock-skew=2s",
     ];
-    let operator = fixture.operator(&flags);
+    let (proxy, _unrecorded) = unrecorded(&fixture, "leaver").await;
+    let operator = fixture.operator_at(proxy.kubeconfig(), &flags);
     fixture.request("leaver", &["pc-1"]).await;
     fixture.struck().await;
     operator.kill().await.unwrap();

@@ -110,7 +110,8 @@ async fn a_wrong_date_does_not_settle_a_call_in_flight() {
     let fixture = Fixture::set_with("settled-early", doubt::world(), &[desktop("pc-1")]).await;
     let held = lost("pc-1", false, &json!({"delay": "4s"}));
     fixture.cloud.add_fault(&held).unwrap();
-    let operator = fixture.operator(doubt::FLAGS);
+    let (proxy, _unrecorded) = doubt::unrecorded(&fixture, "leaver").await;
+    let operator = fixture.operator_at(proxy.kubeconfig(), doubt::FLAGS);
     fixture.request("leaver", &["pc-1"]).await;
     fixture.struck().await;
     operator.kill().await.unwrap();
@@ -136,7 +137,8 @@ async fn a_wrong_date_does_not_release_a_deleted_object_with_a_call_in_flight() 
     let fixture = Fixture::set_with("let-go-early", world, &desktops).await;
     let held = lost("pc-1", false, &json!({"delay": "4s"}));
     fixture.cloud.add_fault(&held).unwrap();
-    let operator = fixture.operator(doubt::FLAGS);
+    let (proxy, _unrecorded) = doubt::unrecorded(&fixture, "leaver").await;
+    let operator = fixture.operator_at(proxy.kubeconfig(), doubt::FLAGS);
     fixture.request("leaver", &["pc-1"]).await;
     fixture.struck().await;
     operator.kill().await.unwrap();

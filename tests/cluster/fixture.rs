@@ -246,6 +246,17 @@ impl Fixture {
             .await
     }
 
+    /// The first status of a request that was stored with that reason of a condition, however short it
+    /// lasted.
+    pub(crate) async fn stored(&self, name: &str, kind: ConditionType, reason: &str) -> Value {
+        let writes = self.writes(name).await;
+        let status = writes.iter().find_map(|write| {
+            let status = &write.response_object.as_ref()?["status"];
+            (condition(status, kind)["reason"] == reason).then(|| status.clone())
+        });
+        status.unwrap_or_else(|| panic!("{} of {name} never said {reason}: {writes:#?}", kind.as_str()))
+    }
+
     /// Waits until the status is as wanted.
     pub(crate) async fn until(&self, name: &str, what: &str, wanted: impl Fn(&Value) -> bool) -> Value {
         until(&self.requests(), name, what, wanted).await

@@ -38,7 +38,8 @@ async fn a_deadline_that_passes_while_a_request_is_suspended_ends_it() {
     let _operator = fixture.operator(&[]);
     fixture.project_says("prod", "CredentialsValid").await;
     fixture.change_project("prod", json!({"suspend": true})).await;
-    let soon = in_seconds(4);
+    // Until then, both must be seen waiting.
+    let soon = in_seconds(20);
     let held = json!({"notAfter": soon, "suspend": true});
     fixture.request_with("held", &["pc-1"], held).await;
     fixture
@@ -59,7 +60,9 @@ async fn a_deadline_that_passes_while_a_request_is_suspended_ends_it() {
 async fn a_request_is_not_submitted_before_its_time() {
     let fixture = Fixture::set("scheduled", &[desktop("pc-1")]).await;
     let _operator = fixture.operator(&[]);
-    let soon = in_seconds(6);
+    fixture.project_says("prod", "CredentialsValid").await;
+    // Until then, it must be seen waiting.
+    let soon = in_seconds(20);
     fixture
         .request_with("leaver", &["pc-1"], json!({"notBefore": soon}))
         .await;

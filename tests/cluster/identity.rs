@@ -107,9 +107,9 @@ async fn with_a_password_a_lost_response_is_resolved_without_user_action() {
     fixture.cloud.add_fault(&fault).unwrap();
     let _operator = fixture.operator(FLAGS);
     fixture.request("leaver", &["pc-1"]).await;
-    let status = fixture.reason("leaver", Submitted, "AwaitingEvidence").await;
-    assert_eq!(says(&status, Stalled), pair("absent", "absent"), "{status:#}");
     let status = fixture.completed("leaver").await;
+    let waiting = fixture.stored("leaver", Submitted, "AwaitingEvidence").await;
+    assert_eq!(says(&waiting, Stalled), pair("absent", "absent"), "{waiting:#}");
     assert_eq!(
         says(&status, Submitted),
         pair("True", "JobRecovered"),
@@ -129,9 +129,10 @@ async fn if_the_exchange_is_refused_a_lost_response_is_resolved_after_the_token_
     fixture.cloud.add_fault(&fault).unwrap();
     let _operator = fixture.operator(FLAGS);
     fixture.request("leaver", &["pc-1"]).await;
-    let status = fixture.reason("leaver", Submitted, "AwaitingEvidence").await;
-    let attempt = &status["attempts"][0];
-    assert_eq!(attempt["auth"], "Token", "{status:#}");
+    let status = fixture.completed("leaver").await;
+    let waiting = fixture.stored("leaver", Submitted, "AwaitingEvidence").await;
+    let attempt = &waiting["attempts"][0];
+    assert_eq!(attempt["auth"], "Token", "{waiting:#}");
     let end = time(&attempt["notAfter"]);
     let logins = fixture.cloud.calls(Operation::CreateToken);
     let rounded_up = |login: &LedgerEntry| {
@@ -143,7 +144,6 @@ async fn if_the_exchange_is_refused_a_lost_response_is_resolved_after_the_token_
         "{end} is when a token ends: {logins:#?}"
     );
     // It never took effect, so it is repeated, but not before the first call has expired.
-    let status = fixture.completed("leaver").await;
     assert_eq!(says(&status, Succeeded), pair("True", "AllDeleted"), "{status:#}");
     let posts = fixture.posts();
     assert_eq!(posts.len(), 2, "{posts:#?}");

@@ -88,8 +88,7 @@ async fn half_done(initial_poll_delay: &str) {
 
 #[tokio::test]
 async fn a_job_that_takes_too_long_is_reported_and_still_followed() {
-    let slow = json!({"id": "pc-1", "outcome": {"result": "success", "running": "5s"}});
-    let fixture = Fixture::set("overdue", &[slow]).await;
+    let fixture = Fixture::set("overdue", &[endless("pc-1")]).await;
     let _operator = fixture.operator(&["--job-overdue=2s"]);
     fixture.request("leaver", &["pc-1"]).await;
     let status = fixture.reason("leaver", Stalled, "JobOverdue").await;
@@ -98,6 +97,7 @@ async fn a_job_that_takes_too_long_is_reported_and_still_followed() {
     assert_eq!(says(&status, Submitted), pair("True", "JobAccepted"));
     assert_eq!(says(&status, Succeeded), pair("Unknown", "JobRunning"));
     assert!(message(&status, Stalled).contains("pc-1"), "{status:#}");
+    fixture.cloud.simulator().end_jobs();
     let status = fixture.completed("leaver").await;
     assert_eq!(says(&status, Succeeded), pair("True", "AllDeleted"), "{status:#}");
     assert_eq!(says(&status, Stalled), pair("absent", "absent"));

@@ -221,7 +221,7 @@ async fn a_region_that_ignores_the_filter_of_the_list_does_not_mislead() {
 
 #[tokio::test]
 async fn a_job_that_waits_is_waited_for() {
-    let slow = json!({"id": "pc-1", "outcome": {"result": "success", "waiting": "3s"}});
+    let slow = json!({"id": "pc-1", "outcome": {"result": "success", "waiting": "1h"}});
     let fixture = Fixture::set("waiting", &[slow, desktop("pc-2")]).await;
     let _operator = fixture.operator(&[]);
     fixture.request("leavers", &["pc-1", "pc-2"]).await;
@@ -231,6 +231,8 @@ async fn a_job_that_waits_is_waited_for() {
         pair("True", "JobRunning"),
         "{status:#}"
     );
+    fixture.more_ticks(PROJECT_ID, 3).await;
+    fixture.cloud.simulator().end_jobs();
     let status = fixture.completed("leavers").await;
     assert_eq!(says(&status, Succeeded), pair("True", "AllDeleted"), "{status:#}");
     assert_eq!(fixture.posts().len(), 1);
@@ -323,7 +325,7 @@ async fn a_failed_job_of_another_client_is_not_mistaken_for_the_requests_own() {
     let mut world = console_world();
     // Only the job shows that another client deletes the desktop.
     world["timings"]["desktopVisibleAfter"] = json!("1h");
-    let failing = json!({"id": "pc-1", "outcome": {"result": "failed", "running": "4s"}});
+    let failing = json!({"id": "pc-1", "outcome": {"result": "failed", "running": "1h"}});
     let fixture = Fixture::set_with("elsewhere-failed", world, &[failing]).await;
     let _operator = fixture.operator(&[]);
     fixture.project_says("prod", "CredentialsValid").await;
@@ -332,6 +334,10 @@ async fn a_failed_job_of_another_client_is_not_mistaken_for_the_requests_own() {
     fixture.reason("leaver", Submitted, "DeletionInProgress").await;
     assert_eq!(fixture.posts(), Vec::<Value>::new());
 
+    // First the job of the other client, then that of the request.
+    fixture.cloud.simulator().end_jobs();
+    fixture.accepted("leaver").await;
+    fixture.cloud.simulator().end_jobs();
     let status = fixture.completed("leaver").await;
     assert_eq!(says(&status, Succeeded), pair("False", "AllFailed"), "{status:#}");
     let posts = fixture.posts();

@@ -172,8 +172,8 @@ async fn an_old_sub_job_with_an_undocumented_status_does_not_delay_a_request_for
     }
     let _operator = fixture.operator(&[]);
     fixture.request("leaver", &["pc-1"]).await;
-    fixture.reason("leaver", Submitted, "DeletionInProgress").await;
     fixture.accepted("leaver").await;
+    fixture.stored("leaver", Submitted, "DeletionInProgress").await;
 }
 
 #[tokio::test]

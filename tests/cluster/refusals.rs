@@ -155,9 +155,9 @@ async fn the_retry_after_of_the_cloud_is_honoured() {
     fixture.cloud.add_fault(&fault).unwrap();
     let _operator = fixture.operator(&[]);
     fixture.request("leaver", &["pc-1"]).await;
-    let status = fixture.reason("leaver", Submitted, "Throttled").await;
-    assert_eq!(says(&status, Reconciling), pair("True", "Retrying"), "{status:#}");
     deleted_after_all(&fixture, "leaver").await;
+    let status = fixture.stored("leaver", Submitted, "Throttled").await;
+    assert_eq!(says(&status, Reconciling), pair("True", "Retrying"), "{status:#}");
     let posts = fixture.posts();
     assert_eq!(posts.len(), 2);
     assert!(

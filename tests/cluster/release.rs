@@ -61,7 +61,7 @@ async fn a_deleted_request_is_kept_until_its_submission_has_expired_and_its_job_
         .cloud
         .add_fault(&lost("pc-1", true, &json!("reset")))
         .unwrap();
-    let _operator = fixture.operator(doubt::FLAGS);
+    let _operator = fixture.operator(doubt::LONG_LIVED);
     fixture.request("leaver", &["pc-1"]).await;
     fixture.reason("leaver", Submitted, "AwaitingEvidence").await;
     fixture.delete("leaver").await;
@@ -125,7 +125,7 @@ async fn a_deleted_request_is_kept_even_without_its_project_and_secret() {
         .cloud
         .add_fault(&lost("pc-1", true, &json!("reset")))
         .unwrap();
-    let _operator = fixture.operator(doubt::FLAGS);
+    let _operator = fixture.operator(doubt::LONG_LIVED);
     fixture.request("leaver", &["pc-1"]).await;
     fixture.reason("leaver", Submitted, "AwaitingEvidence").await;
     let parameters = kube::api::DeleteParams::default();

@@ -91,8 +91,7 @@ async fn a_second_submission_that_is_accepted_before_the_first_one_is_visible_is
 /// A request whose response is lost while the history is erased; its desktop's deletion has this outcome.
 async fn erased(name: &str, outcome: &str) -> (Fixture, Value) {
     let fixture = Fixture::set(name, &[json!({"id": "pc-1", "outcome": outcome})]).await;
-    let held = json!({"operation": "batchDelete", "nth": 1, "effectFirst": true, "answer": {"delay": "2s"}});
-    fixture.cloud.add_fault(&held).unwrap();
+    fixture.cloud.add_fault(&lost(true, &json!("timeout"))).unwrap();
     let first = fixture.operator(&FLAGS[1..]);
     fixture.request("leaver", &["pc-1"]).await;
     fixture.struck().await;

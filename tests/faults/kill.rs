@@ -115,6 +115,9 @@ impl Case {
             trial.cloud.add_fault(fault).unwrap();
         }
         let trap = self.point.trap(&proxy, self.name);
+        // An operator that is killed late has not recorded the response either.
+        let unrecorded = matches!(self.point, Point::Post(_))
+            .then(|| Effect::RecordOutcome("Accepted").trap(&proxy, Moment::Before, self.name));
         let mut operators = vec![trial::operator(proxy.kubeconfig(), namespace.name())];
         trial.begin().await;
         if matches!(self.point, Point::Write(_, Effect::RefuseResolve)) {
@@ -127,7 +130,7 @@ impl Case {
             };
             operators[0].kill().await.unwrap();
             // No operator is left to receive the effect or the response.
-            drop(caught);
+            drop((caught, unrecorded));
             operators.push(trial::operator(proxy.kubeconfig(), namespace.name()));
         }
         Run::to_its_end(trial, Arc::new(operators), Arc::new(proxy)).await

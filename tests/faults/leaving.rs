@@ -102,7 +102,11 @@ async fn a_namespace_that_is_deleted_waits_only_for_calls_that_can_still_take_ef
     let mut doubt = lost(true, &json!("reset"));
     doubt["desktop"] = json!("pc-1");
     fixture.cloud.add_fault(&doubt).unwrap();
-    let operator = fixture.operator(&FLAGS[1..]);
+    // Longer than usual, so that the attempt is pending until the request is seen to be kept.
+    let window = |flag: &&&str| flag.starts_with("--signature-window");
+    let mut flags: Vec<_> = FLAGS[1..].iter().filter(|flag| !window(flag)).copied().collect();
+    flags.push("--signature-window=30s");
+    let operator = fixture.operator(&flags);
     fixture.request("in-doubt", &["pc-1"]).await;
     fixture.request("running", &["pc-2"]).await;
     fixture

@@ -86,7 +86,7 @@ enum Forgotten {
 async fn an_etcd_that_is_restored_from_before_the_intent_causes_no_second_submission() {
     let control_plane = ControlPlane::start().await.unwrap();
     let mut group = TrialGroup::new_on(&control_plane, "restored").await;
-    let forgotten = [(Forgotten::Running, "40s"), (Forgotten::Done, "300ms")];
+    let forgotten = [(Forgotten::Running, "1h"), (Forgotten::Done, "300ms")];
     for (what, running) in forgotten {
         let name = format!("{what:?}").to_lowercase();
         group.add(&name, &[trial::desktop("pc-1", running)]).await;
@@ -115,6 +115,7 @@ async fn an_etcd_that_is_restored_from_before_the_intent_causes_no_second_submis
         .until("it waits for the running deletion", held)
         .await
         .unwrap();
+    running.cloud.simulator().end_jobs();
     let runs = group
         .run_under(vec![first, second], async |trial, _| trial.ended().await)
         .await;
@@ -135,9 +136,9 @@ async fn a_watch_that_silently_fails_is_detected_and_a_restart_recovers_it() {
     for name in ["seen", "unseen"] {
         group.add(name, &points::desktops()).await;
     }
-    let flags = ["--watch-check=1s"];
-    let start = || trial::operator_with(group.proxy.kubeconfig(), group.namespace.name(), &flags);
-    let first = start();
+    // A list that takes longer than three checks would end a healthy operator too.
+    let flags = ["--watch-check=3s"];
+    let first = trial::operator_with(group.proxy.kubeconfig(), group.namespace.name(), &flags);
     let [seen, unseen] = group.trials() else {
         panic!("no trials")
     };
@@ -157,7 +158,7 @@ async fn a_watch_that_silently_fails_is_detected_and_a_restart_recovers_it() {
     // Objects that no watch shows are left alone.
     assert_eq!(unseen.own_posts().len(), 0);
     group.proxy.thaw_watches();
-    let second = start();
+    let second = trial::operator(group.proxy.kubeconfig(), group.namespace.name());
     let runs = group
         .run_under(vec![first, second], async |trial: &Trial, _| trial.ended().await)
         .await;

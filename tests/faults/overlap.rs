@@ -78,7 +78,7 @@ async fn the_older_of_two_requests_for_one_desktop_is_submitted_and_the_other_on
         .await
         .unwrap();
 
-    let trial = Trial::set(&here, "older", 1, &[desktop("pc-1", "4s"), desktop("pc-2", "4s")]).await;
+    let trial = Trial::set(&here, "older", 1, &[desktop("pc-1", "1h"), desktop("pc-2", "1h")]).await;
     trial.put_project_into(&there).await;
     trial.begin().await;
     let older = here.deletions().get("older").await.unwrap();
@@ -100,6 +100,8 @@ async fn the_older_of_two_requests_for_one_desktop_is_submitted_and_the_other_on
     );
     assert!(!text.contains("older") && !text.contains(here.name()), "{text}");
 
+    trial.effective_job().await.unwrap();
+    trial.cloud.simulator().end_jobs();
     let run = Run::to_its_end(trial, Arc::new(vec![operator]), Arc::new(proxy)).await;
     let over = |status: &Value| status["completionTime"].is_string();
     for (namespace, name) in [(&here, "younger"), (&there, "secret-plan")] {
