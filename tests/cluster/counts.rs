@@ -5,7 +5,7 @@ use testkit::Cloud;
 use testkit::cloud::PROJECT_ID;
 use workspace_simulator::cloud::{LedgerEntry, Operation};
 
-use desktop_deletion_operator::crd::conditions::ConditionType::Succeeded;
+use desktop_deletion_operator::crd::conditions::ConditionType::{Planned, Submitted, Succeeded};
 
 use crate::fixture::{Fixture, desktop, endless, pair, says};
 
@@ -37,6 +37,8 @@ async fn nothing_is_written_while_nothing_changes() {
         .request_with("held", &["pc-2"], json!({"suspend": true}))
         .await;
     fixture.accepted("running").await;
+    fixture.reason("waiting", Submitted, "DeletionInProgress").await;
+    fixture.reason("held", Planned, "DesktopBlocked").await;
     fixture.more_ticks(PROJECT_ID, 3).await;
     let mut before = Vec::new();
     for name in ["running", "waiting", "held"] {

@@ -130,16 +130,15 @@ async fn a_submission_costs_two_writes_of_the_project_and_none_without_a_limit()
 
 /// So many writes of the project's status have gone through.
 async fn project_writes(fixture: &Fixture) -> usize {
-    // What the operator asked comes after a mark in the log, and so does what this is about.
-    fixture.asked("any").await;
-    let log = fixture.control_plane.audit();
-    let writes = log
-        .writes("workspaceprojects", fixture.namespace.name(), "prod")
-        .unwrap();
-    let through = writes
-        .iter()
-        .filter(|event| event.by_service_account(testkit::SERVICE_ACCOUNT) && event.code() < 300);
-    through.count()
+    let (resource, projects) = ("workspaceprojects", fixture.namespace.projects());
+    let mut writes = fixture.audited(&projects, resource, "prod").await;
+    writes.retain(|event| {
+        event.is_write()
+            && event.concerns(resource, fixture.namespace.name(), "prod")
+            && event.by_service_account(testkit::SERVICE_ACCOUNT)
+            && event.code() < 300
+    });
+    writes.len()
 }
 
 #[tokio::test]

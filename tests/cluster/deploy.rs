@@ -1,6 +1,8 @@
 //! What people do with `deploy/`: one command each, on a cluster that has nothing of it yet.
 
-use testkit::ControlPlane;
+use testkit::{ControlPlane, Output, eventually};
+
+use crate::fixture::BOUND;
 
 const NAMESPACE: &str = "desktop-deletion";
 const OPERATOR: &str = "--as=system:serviceaccount:desktop-deletion:desktop-deletion-operator";
@@ -19,7 +21,7 @@ async fn one_command_installs_the_operator_and_the_overlays_change_only_its_perm
         "create leases",
         "update leases/desktop-deletion-operator",
     ] {
-        assert!(can(&cluster, NAMESPACE, allowed).await, "{allowed}");
+        granted(&cluster, NAMESPACE, allowed).await;
     }
     for denied in [
         "list secrets",
@@ -73,12 +75,12 @@ async fn one_command_installs_the_operator_and_the_overlays_change_only_its_perm
         ],
     )
     .await;
-    assert!(can(&cluster, "default", "list desktopdeletions").await);
+    granted(&cluster, "default", "list desktopdeletions").await;
     assert!(!can(&cluster, "kube-system", "list desktopdeletions").await);
 
     // Named Secrets only.
     apply(&cluster, "deploy/hardened").await;
-    assert!(can(&cluster, NAMESPACE, "get secrets/prod-login").await);
+    granted(&cluster, NAMESPACE, "get secrets/prod-login").await;
     assert!(!can(&cluster, NAMESPACE, "get secrets/any").await);
 
     // Every namespace.
@@ -87,8 +89,8 @@ async fn one_command_installs_the_operator_and_the_overlays_change_only_its_perm
         shown.contains("deployment.apps/desktop-deletion-operator configured"),
         "{shown}"
     );
-    assert!(can(&cluster, "kube-system", "list desktopdeletions").await);
-    assert!(can(&cluster, "kube-system", "get secrets/any").await);
+    granted(&cluster, "kube-system", "list desktopdeletions").await;
+    granted(&cluster, "kube-system", "get secrets/any").await;
     assert!(!can(&cluster, "kube-system", "list secrets").await);
     // The Lease is in the operator's namespace, regardless of the namespaces that it serves.
     assert!(can(&cluster, NAMESPACE, "update leases/desktop-deletion-operator").await);
@@ -147,13 +149,26 @@ async fn kubectl(cluster: &ControlPlane, arguments: &[&str]) -> String {
 
 /// Whether the operator may do `VERB RESOURCE [--subresource=NAME]` in a namespace.
 async fn can(cluster: &ControlPlane, namespace: &str, verb_and_resource: &str) -> bool {
-    let arguments = ["auth", "can-i", "--quiet", OPERATOR, "--namespace", namespace];
-    let output = cluster
-        .kubectl(arguments.into_iter().chain(verb_and_resource.split(' ')))
-        .await
-        .unwrap();
+    let output = can_i(cluster, namespace, verb_and_resource).await;
     assert_eq!(output.stderr, "", "{verb_and_resource}");
     output.status == 0
+}
+
+/// Waits until the operator may do that: the API server learns of new kinds and new rights by watches.
+async fn granted(cluster: &ControlPlane, namespace: &str, verb_and_resource: &str) {
+    let look = async || match can_i(cluster, namespace, verb_and_resource).await {
+        output if output.status == 0 && output.stderr.is_empty() => Ok(()),
+        output => Err(format!("{output:?}")),
+    };
+    eventually("the operator has the right", BOUND, look)
+        .await
+        .unwrap_or_else(|error| panic!("{error}"));
+}
+
+async fn can_i(cluster: &ControlPlane, namespace: &str, verb_and_resource: &str) -> Output {
+    let arguments = ["auth", "can-i", "--quiet", OPERATOR, "--namespace", namespace];
+    let output = cluster.kubectl(arguments.into_iter().chain(verb_and_resource.split(' ')));
+    output.await.unwrap()
 }
 
 fn path(folder: &str) -> String {

@@ -324,31 +324,56 @@ impl Fixture {
             .unwrap_or_else(|error| panic!("{error}"));
     }
 
-    /// All that the operator has asked about a request so far, watches aside.
-    pub(crate) async fn asked(&self, name: &str) -> Vec<Arc<AuditEvent>> {
+    /// The audit log so far, complete about the object of that name: what a write has changed can be seen a
+    /// moment before the write is over and in the log.
+    pub(crate) async fn audited(
+        &self,
+        api: &Api<DynamicObject>,
+        resource: &str,
+        name: &str,
+    ) -> Vec<Arc<AuditEvent>> {
         static MARKS: AtomicUsize = AtomicUsize::new(0);
-        // The log is in order: once it shows this read, it shows what came before.
+        let namespace = self.namespace.name();
+        let object = api.get_opt(name).await.unwrap();
+        let version = object.and_then(|object| object.metadata.resource_version);
+        let made_it = |event: &Arc<AuditEvent>| {
+            let after = event.response_object.as_ref();
+            let after = after.filter(|_| event.concerns(resource, namespace, name));
+            after.is_some_and(|object| object["metadata"]["resourceVersion"].as_str() == version.as_deref())
+        };
+        // Once the log shows this read, it shows all requests that were over before.
         let mark = format!("mark-{}", MARKS.fetch_add(1, Ordering::Relaxed));
-        let concerns =
-            |e: &AuditEvent, name: &str| e.concerns("desktopdeletions", self.namespace.name(), name);
-        self.requests().get_opt(&mark).await.unwrap();
+        api.get_opt(&mark).await.unwrap();
         let look = async || {
             let events = self.control_plane.audit().events().unwrap();
-            if events.iter().any(|e| concerns(e, &mark)) {
+            let marked = events
+                .iter()
+                .any(|event| event.concerns(resource, namespace, &mark));
+            if marked && (version.is_none() || events.iter().any(made_it)) {
                 Ok(events)
             } else {
-                Err("it is not there")
+                Err("it is not complete")
             }
         };
-        let mut events = eventually("a read shows in the audit log", BOUND, look)
+        eventually("the audit log is complete", BOUND, look)
             .await
-            .unwrap_or_else(|error| panic!("{error}"));
+            .unwrap_or_else(|error| panic!("{error}"))
+    }
+
+    /// All that the operator has asked about a request so far, watches aside.
+    pub(crate) async fn asked(&self, name: &str) -> Vec<Arc<AuditEvent>> {
+        let resource = "desktopdeletions";
+        let mut events = self.audited(&self.requests(), resource, name).await;
         let account = format!(
             "system:serviceaccount:{}:{}",
             self.namespace.name(),
             testkit::SERVICE_ACCOUNT
         );
-        events.retain(|e| e.user.username == account && e.verb != "watch" && concerns(e, name));
+        events.retain(|event| {
+            event.user.username == account
+                && event.verb != "watch"
+                && event.concerns(resource, self.namespace.name(), name)
+        });
         events
     }
 

@@ -64,7 +64,7 @@ async fn reached(collector: &OtlpCollector, times: usize) {
 async fn a_request_is_traced_from_its_reconciliation_to_every_call_of_the_cloud() {
     let fixture = Fixture::set("traced", &[desktop("pc-1")]).await;
     let collector = OtlpCollector::start().await.unwrap();
-    let operator = fixture.operator(&[&endpoint(&collector.url()), "--pod-name=operator-7"]);
+    let operator = fixture.operator_among(&[SOON], &[&endpoint(&collector.url()), "--pod-name=operator-7"]);
     let request = fixture.request("leaver", &["pc-1"]).await;
     ends_well(&fixture, "leaver").await;
     assert_eq!(operator.stopped().await, 0);
@@ -124,7 +124,7 @@ async fn a_failed_call_of_the_cloud_is_a_failed_span_with_its_error_class() {
     let busy = json!({"operation": "listSubJobs", "nth": 1, "answer": {"status": 503}});
     fixture.cloud.add_fault(&busy).unwrap();
     let collector = OtlpCollector::start().await.unwrap();
-    let operator = fixture.operator(&[FLAGS, &[&*endpoint(&collector.url())]].concat());
+    let operator = fixture.operator_among(&[SOON], &[FLAGS, &[&*endpoint(&collector.url())]].concat());
     fixture.request("leaver", &["pc-1"]).await;
     ends_well(&fixture, "leaver").await;
     assert_eq!(operator.stopped().await, 0);
@@ -142,6 +142,7 @@ async fn the_standard_environment_variables_configure_the_collector_and_its_head
     canary::guard("canary-of-the-collector");
     let url = collector.url();
     let environment = [
+        SOON,
         ("OTEL_EXPORTER_OTLP_ENDPOINT", &*url),
         (
             "OTEL_EXPORTER_OTLP_HEADERS",

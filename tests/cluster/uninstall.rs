@@ -46,11 +46,7 @@ async fn install() -> Installed {
         "kubectl apply --kustomize deploy/watched-namespace --namespace vdi-prod",
     )
     .await;
-    run(
-        &cluster,
-        "kubectl wait --for=condition=Established crd --all --timeout=60s",
-    )
-    .await;
+    cluster.crds_established().await.unwrap();
     run(&cluster, "kubectl apply --kustomize deploy/policies").await;
     let cloud = Cloud::start(&Cloud::world()).await.unwrap();
     for id in ["pc-1", "pc-2"] {

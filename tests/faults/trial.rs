@@ -260,11 +260,11 @@ impl Trial {
     ) -> Result<Value, String> {
         let requests = self.namespace.deletions();
         let wanted = |object: Option<&DynamicObject>| object.is_some_and(&wanted);
-        let waiting = await_condition(requests.clone(), &self.name, wanted);
-        match tokio::time::timeout(BOUND, waiting).await {
-            Ok(Ok(Some(object))) => Ok(object.data["status"].clone()),
-            Ok(other) => Err(format!("the watch of {} ended: {other:?}", self.name)),
-            Err(_) => Err(format!("never: {what}: {:#}", self.status().await)),
+        // A watch fails with its connection, and while the API server starts; then there is another one.
+        let watch = async || await_condition(requests.clone(), &self.name, wanted).await;
+        match eventually(what, BOUND, watch).await {
+            Ok(Some(object)) => Ok(object.data["status"].clone()),
+            other => Err(format!("{other:?}: {:#}", self.status().await)),
         }
     }
 

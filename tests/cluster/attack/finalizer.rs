@@ -30,14 +30,7 @@ pub(super) async fn policed() -> &'static ControlPlane {
         .get_or_init(async || {
             let cluster = ControlPlane::start().await.unwrap();
             kubectl(&cluster, &["apply", "--kustomize", &path("deploy")]).await;
-            let established = [
-                "wait",
-                "--for=condition=Established",
-                "crd",
-                "--all",
-                "--timeout=120s",
-            ];
-            kubectl(&cluster, &established).await;
+            cluster.crds_established().await.unwrap();
             kubectl(&cluster, &["apply", "--kustomize", &path("deploy/policies")]).await;
             in_effect(&cluster).await;
             cluster

@@ -2,10 +2,11 @@
 
 use kube::api::{Patch, PatchParams, PostParams};
 use serde_json::json;
-use testkit::{ControlPlane, manifests};
+use testkit::{ControlPlane, eventually, manifests};
 
 use super::forged_edits::{OWNER, victim};
 use super::victims::followed;
+use crate::fixture::BOUND;
 
 #[tokio::test]
 async fn permission_to_write_the_status_does_not_allow_changes_to_the_rest_of_the_object() {
@@ -149,10 +150,14 @@ async fn no_role_for_users_gives_access_to_a_status_or_a_secret() {
             "subjects": [{"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": role}],
         });
         namespace.apply(&binding).await.unwrap();
-        assert!(
-            can(control_plane, role, namespace.name(), given).await,
-            "{role} may {given}"
-        );
+        // The API server learns of the binding by a watch.
+        let bound = async || {
+            let may = can(control_plane, role, namespace.name(), given).await;
+            if may { Ok(()) } else { Err("it may not") }
+        };
+        eventually(&format!("{role} may {given}"), BOUND, bound)
+            .await
+            .unwrap_or_else(|error| panic!("{error}"));
         for right in denied.iter().chain(&GRANTED_TO_NO_ROLE) {
             assert!(
                 !can(control_plane, role, namespace.name(), right).await,

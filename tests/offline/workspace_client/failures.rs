@@ -152,8 +152,9 @@ async fn a_connection_that_is_closed_without_a_response_leaves_the_outcome_unkno
 #[tokio::test]
 async fn a_missing_response_leaves_the_outcome_unknown() {
     let server = Server::start(Behaviour::Silence).await;
+    // Within that time the request must have arrived.
     let options = Options {
-        submission_timeout: Duration::from_secs(3),
+        submission_timeout: Duration::from_secs(10),
         ..patient()
     };
     let error = submit(&*workspace_with(&server, access_key(), options))

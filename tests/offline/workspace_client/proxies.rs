@@ -278,8 +278,9 @@ async fn a_proxy_that_cannot_be_resolved_means_not_sent_and_is_named() {
 async fn a_missing_response_through_a_proxy_leaves_the_outcome_unknown() {
     let server = Server::start(Behaviour::Silence).await;
     let tunnels = FakeProxy::start(ProxyBehaviour::Tunnel, server.port()).await;
+    // Within that time the request must have arrived.
     let options = Options {
-        submission_timeout: Duration::from_secs(3),
+        submission_timeout: Duration::from_secs(10),
         ..patient()
     };
     let error = submit(&*beyond(proxy(tunnels.address), server.port(), options))

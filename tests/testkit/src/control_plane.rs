@@ -9,6 +9,7 @@ use tokio::sync::OnceCell;
 use crate::audit::AuditLog;
 use crate::binaries::Binaries;
 use crate::error::{Context, Error};
+use crate::eventually::{GENEROUS, eventually};
 use crate::namespace::Namespace;
 use crate::{kubeconfig, paths};
 
@@ -212,12 +213,25 @@ impl ControlPlane {
         let mut arguments = vec!["apply".to_owned(), "--server-side".to_owned()];
         arguments.extend(files.iter().map(|file| format!("--filename={}", file.display())));
         self.kubectl(&arguments).await?.stdout()?;
-        arguments.splice(
-            ..2,
-            ["wait", "--for=condition=Established", "--timeout=60s"].map(str::to_owned),
-        );
-        self.kubectl(&arguments).await?.stdout()?;
-        Ok(())
+        self.crds_established().await
+    }
+
+    /// Waits until all custom resource definitions are served.
+    ///
+    /// # Errors
+    ///
+    /// One of them is not.
+    pub async fn crds_established(&self) -> Result<(), Error> {
+        let wait = [
+            "wait",
+            "crds",
+            "--all",
+            "--for=condition=Established",
+            "--timeout=10s",
+        ];
+        // It fails at once as long as one of them has no conditions at all.
+        let established = async || self.kubectl(wait).await?.stdout().map(drop);
+        eventually("the kinds are served", GENEROUS, established).await
     }
 
     async fn check_version(&self) -> Result<(), Error> {

@@ -48,14 +48,7 @@ async fn install() -> Policed {
         kubectl(&cluster, &["apply", "--kustomize", &path(folder)]).await;
     };
     apply("deploy").await;
-    let established = [
-        "wait",
-        "--for=condition=Established",
-        "crd",
-        "--all",
-        "--timeout=120s",
-    ];
-    kubectl(&cluster, &established).await;
+    cluster.crds_established().await.unwrap();
     let namespace = cluster.namespace("self-approval").await.unwrap();
     for user in ["alice", "bob", GITOPS] {
         bind(&namespace, user, "desktop-deletion-requester").await;

@@ -203,6 +203,8 @@ fn start_kube_apiserver(
         // An event stands in the file when its request is over, and the file is never rotated.
         "--audit-log-mode=blocking".to_owned(),
         "--audit-log-maxsize=100000".to_owned(),
+        // Tests list what was there earlier, however long ago that is.
+        "--etcd-compaction-interval=0".to_owned(),
     ]);
     let command = Command {
         name: "kube-apiserver",

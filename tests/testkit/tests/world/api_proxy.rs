@@ -6,7 +6,10 @@ use kube::config::{Config, KubeConfigOptions, Kubeconfig};
 use kube::core::{ApiResource, DynamicObject, GroupVersionKind};
 use kube::{Api, Client};
 use serde_json::{Value, json};
-use testkit::{ApiRequest, ApiServerProxy, Caught, ControlPlane, Moment, SERVICE_ACCOUNT, manifests};
+use testkit::{
+    ApiRequest, ApiServerProxy, Caught, ControlPlane, GENEROUS, Moment, SERVICE_ACCOUNT, eventually,
+    manifests,
+};
 
 type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
 
@@ -15,11 +18,12 @@ async fn requests(proxy: &ApiServerProxy, namespace: &str) -> Result<Api<Dynamic
     let file = Kubeconfig::read_from(proxy.kubeconfig())?;
     let config = Config::from_custom_kubeconfig(file, &KubeConfigOptions::default()).await?;
     let kind = GroupVersionKind::gvk("cloud-desktops.dev", "v1alpha1", "DesktopDeletion");
-    Ok(Api::namespaced_with(
-        Client::try_from(config)?,
-        namespace,
-        &ApiResource::from_gvk(&kind),
-    ))
+    let kind = ApiResource::from_gvk(&kind);
+    let requests = Api::<DynamicObject>::namespaced_with(Client::try_from(config)?, namespace, &kind);
+    // The API server learns of the account's rights by watches.
+    let look = async || requests.list(&ListParams::default()).await.map(drop);
+    eventually("the account may list requests", GENEROUS, look).await?;
+    Ok(requests)
 }
 
 /// Sets a label as the operator would set a finalizer.

@@ -117,7 +117,12 @@ async fn a_service_account_has_only_the_permissions_that_were_bound() -> Result<
             .kubectl([&kubeconfig, "auth", "can-i", verb, "secrets"])
             .await
     };
-    assert_eq!(may("get").await?.stdout, "yes\n");
+    // The API server learns of the role and its binding by watches.
+    let bound = async || match may("get").await {
+        Ok(output) if output.stdout == "yes\n" => Ok(()),
+        other => Err(format!("{other:?}")),
+    };
+    eventually("the account may get Secrets", GENEROUS, bound).await?;
     assert_eq!(may("list").await?.stdout, "no\n");
     Ok(())
 }

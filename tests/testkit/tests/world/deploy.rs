@@ -25,6 +25,12 @@ async fn the_shipped_account_may_read_requests_and_write_their_status_only() -> 
             .await?;
         Ok::<_, Error>(output.stdout == "yes\n")
     };
+    // The API server learns of the account's rights by watches.
+    let bound = async || match may("get", "desktopdeletions.cloud-desktops.dev").await {
+        Ok(true) => Ok(()),
+        other => Err(format!("{other:?}")),
+    };
+    eventually("the account may read requests", GENEROUS, bound).await?;
     for verb in ["get", "list", "watch", "patch"] {
         assert!(may(verb, "desktopdeletions.cloud-desktops.dev").await?, "{verb}");
     }
