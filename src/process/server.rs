@@ -123,6 +123,12 @@ mod tests {
         server.listener.local_addr().unwrap()
     }
 
+    /// Without a proxy of the environment.
+    async fn fetch(url: String) -> reqwest::Response {
+        let client = reqwest::Client::builder().no_proxy().build().unwrap();
+        client.get(url).send().await.unwrap()
+    }
+
     #[tokio::test]
     async fn probes_and_metrics_answer_until_stopped() {
         rustls::crypto::ring::default_provider().install_default().ok();
@@ -132,18 +138,18 @@ mod tests {
         let running = tokio::spawn(server.run(health.clone(), metrics, stop.clone()));
         let check = health.check("watch");
 
-        let answer = reqwest::get(format!("{base}/livez")).await.unwrap();
+        let answer = fetch(format!("{base}/livez")).await;
         assert_eq!(answer.status(), 200);
-        let answer = reqwest::get(format!("{base}/readyz")).await.unwrap();
+        let answer = fetch(format!("{base}/readyz")).await;
         assert_eq!(answer.status(), 503);
         assert_eq!(
             answer.text().await.unwrap(),
             "[-]watch failed: has not passed yet\nfailed\n"
         );
         check.pass();
-        let answer = reqwest::get(format!("{base}/readyz")).await.unwrap();
+        let answer = fetch(format!("{base}/readyz")).await;
         assert_eq!(answer.status(), 200);
-        let answer = reqwest::get(format!("{base}/metrics")).await.unwrap();
+        let answer = fetch(format!("{base}/metrics")).await;
         assert_eq!(answer.headers()["content-type"], CONTENT_TYPE);
         assert!(answer.text().await.unwrap().ends_with("# EOF\n"));
 

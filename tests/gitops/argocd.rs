@@ -168,7 +168,8 @@ impl ArgoCd {
             "namespace": application, "group": "cloud-desktops.dev", "version": "v1alpha1",
             "kind": kind, "resourceName": name, "action": action, "resourceActionParameters": parameters,
         });
-        let answer = reqwest::Client::new().post(url).json(&body).send().await.unwrap();
+        let client = reqwest::Client::builder().no_proxy().build().unwrap();
+        let answer = client.post(url).json(&body).send().await.unwrap();
         if answer.status().is_success() {
             return Ok(());
         }

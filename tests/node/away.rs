@@ -99,7 +99,10 @@ async fn live_probes(fixture: &Fixture, pod: &Replica) -> Result<u64, String> {
         .unwrap();
     let url = format!("http://{}/metrics/probes", node.read_only_address());
     let failed = |error: reqwest::Error| error.to_string();
-    let text = reqwest::get(url)
+    let client = reqwest::Client::builder().no_proxy().build().map_err(failed)?;
+    let text = client
+        .get(url)
+        .send()
         .await
         .map_err(failed)?
         .text()

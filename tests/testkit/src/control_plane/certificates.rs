@@ -1,7 +1,6 @@
 //! Certificates of one control plane, good for nothing else.
 //!
-//! etcd is behind them too: when two control planes race for a port, an API server must not take the etcd of
-//! another one for its own.
+//! etcd is behind them too, so that no API server takes the etcd of another control plane for its own.
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::{Path, PathBuf};
