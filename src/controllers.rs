@@ -26,7 +26,7 @@ use std::sync::Arc;
 use k8s_openapi::NamespaceResourceScope;
 use kube::runtime::{reflector, watcher};
 use kube::{Api, Client, Resource};
-use tokio::task::JoinSet;
+use tokio::task::{JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
 
 use crate::runtime::health::Check;
@@ -52,7 +52,10 @@ use context::Context;
 
 /// Runs the controllers until they are to stop, and then until the last submission is recorded. `namespaces`
 /// are watched one by one; `None` is the whole cluster.
-pub async fn run(context: Arc<Context>, namespaces: Option<Vec<String>>) {
+///
+/// # Errors
+/// A loop panicked; the submissions in progress go on.
+pub async fn run(context: Arc<Context>, namespaces: Option<Vec<String>>) -> Result<(), JoinError> {
     let scopes = match namespaces {
         Some(names) => names.into_iter().map(Scope::Namespace).collect(),
         None => vec![Scope::All],
@@ -87,8 +90,17 @@ pub async fn run(context: Arc<Context>, namespaces: Option<Vec<String>>) {
             .pollers
             .run_heartbeat(context.process.stopping.clone()),
     );
-    loops.join_all().await;
+    join(loops).await?;
     context.requests.submissions.wait_until_recorded().await;
+    Ok(())
+}
+
+/// Waits until all loops have ended. If one panics, the others are aborted when `loops` is dropped.
+async fn join(mut loops: JoinSet<()>) -> Result<(), JoinError> {
+    while let Some(ended) = loops.join_next().await {
+        ended?;
+    }
+    Ok(())
 }
 
 /// What one watch covers.
@@ -164,4 +176,21 @@ where
         () = stopping.cancelled() => return,
     }
     std::future::pending::<()>().await;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_loop_that_panics_is_reported_while_others_go_on() {
+        let mut loops = JoinSet::new();
+        loops.spawn(std::future::pending());
+        loops.spawn(async { panic!("out of range") });
+        let panic = join(loops).await.unwrap_err();
+        assert!(
+            panic.is_panic() && panic.to_string().contains("out of range"),
+            "{panic}"
+        );
+    }
 }

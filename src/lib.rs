@@ -3,8 +3,8 @@
 //!
 //! ```text
 //!  watch ──► load ──► plan(&Observed) ──► execute(step) ──► plan … ──► report
-//!            live       pure: no clock,     exactly one        until    status, Events,
-//!            object     no client, no       effect or one      Wait /   time of the next
+//!            cached     pure: no clock,     exactly one        until    status, Events,
+//!            copy       no client, no       effect or one      Wait /   time of the next
 //!                       async               cloud read         Done     reconciliation
 //! ```
 //!

@@ -7,6 +7,7 @@ use std::time::Duration;
 use k8s_openapi::apimachinery::pkg::version::Info;
 use kube::Client;
 use kube::client::ClientBuilder;
+use tokio::task::JoinError;
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tower::util::MapResponseLayer;
@@ -80,6 +81,9 @@ pub enum ProcessError {
     /// This replica leads no longer.
     #[error(transparent)]
     Lost(#[from] LeadershipLost),
+    /// A loop of the operator panicked.
+    #[error("a loop of the operator panicked, so the operator exits to be restarted: {0}")]
+    Panicked(#[from] JoinError),
     /// A loop of the operator has stalled.
     #[error("a loop of the operator has stalled, so the operator exits to be restarted: {0}")]
     Stalled(String),
@@ -216,7 +220,10 @@ impl Replica {
         let (why, error) = tokio::select! {
             loss = lost_leadership => ("lost leadership", loss.into()),
             stalled = self.stalled() => ("a loop has stalled", stalled),
-            () = self.work(context.clone()) => return Ok(()),
+            ended = self.work(context.clone()) => match ended {
+                Ok(()) => return Ok(()),
+                Err(panic) => ("a loop has panicked", panic.into()),
+            },
         };
         // The controllers and their reconciliations have been aborted by now; one that is polled once more sees that
         // the operator is stopping. Only submissions continue: an unsent request is no longer sent, and a response is
@@ -243,7 +250,7 @@ impl Replica {
     }
 
     /// Runs the controllers until the operator is shutting down.
-    async fn work(&self, context: Arc<Context>) {
+    async fn work(&self, context: Arc<Context>) -> Result<(), JoinError> {
         let namespaces = self.config.namespaces.resolve(&self.own_namespace);
         tracing::info!(
             namespaces = namespaces
@@ -255,7 +262,7 @@ impl Replica {
         );
         self.runtime.metrics.set_leader(true);
         let _until_dropped = LeaderMetricGuard(&self.runtime.metrics);
-        controllers::run(context, namespaces).await;
+        controllers::run(context, namespaces).await
     }
 
     fn context(&self, leadership: Leadership) -> Arc<Context> {

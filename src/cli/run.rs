@@ -111,7 +111,8 @@ struct ReplicaArgs {
 #[derive(Debug, Args)]
 #[command(next_help_heading = PROCESS)]
 struct ProcessArgs {
-    /// Maximum number of concurrent reconciliations, not counting those that wait for the cloud
+    /// Maximum number of concurrent reconciliations, not counting those that wait for the cloud; for a single project,
+    /// these count too
     #[arg(
         long,
         value_name = "COUNT",

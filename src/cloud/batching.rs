@@ -54,7 +54,7 @@ pub struct DesktopBatcher {
 #[derive(Clone, Default)]
 struct Entry {
     desktops: SharedDesktopReads,
-    sub_job_list: SingleFlight<SubJobsByDesktop>,
+    sub_job_list: SingleFlight<SubJobsByDesktop, Error>,
 }
 
 impl Default for DesktopBatcher {

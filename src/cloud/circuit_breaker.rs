@@ -61,9 +61,27 @@ struct State {
     rejections: HashMap<String, (u32, Instant)>,
     /// Until when calls for a project are suppressed after a 429.
     throttled: HashMap<SessionKey, Instant>,
-    limiters: HashMap<EndpointCredentials, RateLimiter>,
+    /// Calls per minute.
+    rates: HashMap<EndpointCredentials, RateLimiter>,
+    /// Concurrent calls, by fingerprint of the credentials.
+    concurrency: HashMap<String, RateLimiter>,
     /// The breakers of credentials whose last submissions got no response.
     breakers: HashMap<EndpointCredentials, Breaker>,
+}
+
+/// A permit for one call; in use until it is dropped.
+#[derive(Debug)]
+pub struct CallPermit {
+    rate: Permit,
+    concurrency: Permit,
+}
+
+impl CallPermit {
+    /// How long the caller waited for it; `None` if it did not.
+    pub fn waited(&self) -> Option<Duration> {
+        let waited = [self.rate.waited, self.concurrency.waited].into_iter().flatten();
+        waited.reduce(|one, other| one + other)
+    }
 }
 
 /// An endpoint and the fingerprint of credentials.
@@ -96,22 +114,16 @@ impl CircuitBreaker {
         }
     }
 
-    /// Waits until one more call may be made for a namespace. The permit is in use until it is dropped. `None` if the
-    /// operator shuts down first.
-    pub async fn acquire(&self, key: &SessionKey, priority: Priority, namespace: &str) -> Option<Permit> {
-        let limiter = {
-            let mut state = self.state.lock();
-            state.limiters.retain(|_, limiter| !limiter.is_idle());
-            let max_calls = state.max_calls(&key.credentials);
-            let limiter = state.limiters.entry(key.endpoint_credentials());
-            let limiter = limiter.or_insert_with(|| RateLimiter::new(max_calls, Some(self.rate)));
-            limiter.set_max_concurrent(max_calls);
-            limiter.clone()
+    /// Waits until one more call may be made for a namespace. `None` if the operator shuts down first.
+    pub async fn acquire(&self, key: &SessionKey, priority: Priority, namespace: &str) -> Option<CallPermit> {
+        let (rate, concurrency) = self.state.lock().limiters(key, self.rate);
+        let permit = async {
+            CallPermit {
+                rate: rate.acquire(priority, namespace).await,
+                concurrency: concurrency.acquire(priority, namespace).await,
+            }
         };
-        tokio::select! {
-            permit = limiter.acquire(priority, namespace) => Some(permit),
-            () = self.stopping.cancelled() => None,
-        }
+        self.stopping.run_until_cancelled(permit).await
     }
 
     /// Whether a call may be made now.
@@ -266,13 +278,24 @@ impl State {
         }
     }
 
-    /// Adjusts the limits of credentials to their failures.
+    /// Adjusts the limit of credentials to their failures.
     fn limit(&self, credentials: &str) {
-        let own = self
-            .limiters
-            .iter()
-            .filter(|((_, other), _)| other == credentials);
-        own.for_each(|(_, limiter)| limiter.set_max_concurrent(self.max_calls(credentials)));
+        if let Some(limiter) = self.concurrency.get(credentials) {
+            limiter.set_max_concurrent(self.max_calls(credentials));
+        }
+    }
+
+    /// The limiters of calls per minute and of concurrent calls. The vendor counts failed calls of an access key at all
+    /// endpoints together.
+    fn limiters(&mut self, key: &SessionKey, rate: Rate) -> (RateLimiter, RateLimiter) {
+        self.rates.retain(|_, limiter| !limiter.is_idle());
+        self.concurrency.retain(|_, limiter| !limiter.is_idle());
+        let max_calls = self.max_calls(&key.credentials);
+        let rates = self.rates.entry(key.endpoint_credentials());
+        let rates = rates.or_insert_with(|| RateLimiter::new(MAX_CALLS, Some(rate)));
+        let concurrency = self.concurrency.entry(key.credentials.clone());
+        let concurrency = concurrency.or_insert_with(|| RateLimiter::new(max_calls, None));
+        (rates.clone(), concurrency.clone())
     }
 }
 
@@ -371,6 +394,24 @@ mod tests {
         record(&circuit_breaker, &Ok(()));
         let other = acquire().await;
         drop((probe, other));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn concurrent_calls_with_the_same_credentials_are_limited_for_all_endpoints_together() {
+        let circuit_breaker = circuit_breaker();
+        let acquire = |endpoint: &str| {
+            let mut key = key("credentials");
+            key.project.origin = Origin::of(endpoint);
+            let circuit_breaker = circuit_breaker.clone();
+            async move { circuit_breaker.acquire(&key, Priority::Poll, "tenant").await }
+        };
+        let first = acquire("https://workspace.region-1.example.com").await;
+        let second = acquire("https://workspace.region-2.example.com").await;
+        let third = || acquire("https://workspace.region-3.example.com").now_or_never();
+        assert_eq!(third().map(drop), None);
+        drop(first);
+        assert!(third().is_some());
+        drop(second);
     }
 
     #[tokio::test(start_paused = true)]

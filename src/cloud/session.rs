@@ -9,8 +9,8 @@ use jiff::Timestamp;
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
-use super::circuit_breaker::{CircuitBreaker, SessionKey};
-use super::rate_limiter::{Permit, Priority};
+use super::circuit_breaker::{CallPermit, CircuitBreaker, SessionKey};
+use super::rate_limiter::Priority;
 use crate::clock::Uptime;
 use crate::ids::{DesktopID, JobID, Origin, ProjectKey};
 use crate::plan::clocks::{DateSample, RemoteClock};
@@ -19,7 +19,7 @@ use crate::workspace::api::{
     ApiResponse, BatchDelete, DesktopDetails, DesktopPage, Job, Lookup, SignedRequest, SubJobPage,
     SubJobQuery, Workspace,
 };
-use crate::workspace::error::{BreakerKind, Error, Failure, Operation};
+use crate::workspace::error::{Error, Failure, Operation};
 use crate::workspace::iam::CallObserver;
 
 /// The clocks of the services, by endpoint, according to the `Date` of their responses.
@@ -74,7 +74,7 @@ struct RateLimitedClient {
     session: Arc<CloudSession>,
     priority: Priority,
     /// The permit of the next call.
-    permit: Mutex<Option<Permit>>,
+    permit: Mutex<Option<CallPermit>>,
 }
 
 /// What the calls with one set of credentials to one project have in common.
@@ -101,25 +101,21 @@ impl RateLimitedClient {
         call: impl Future<Output = Result<ApiResponse<T>, Error>>,
     ) -> Result<ApiResponse<T>, Error> {
         let session = &*self.session;
+        let taken = self.permit.lock().take();
+        // A call that is suppressed takes no permit from others.
+        session.check(operation)?;
         // A submission has taken its permit before it was signed: a signature must not wait.
         let permit = if operation == Operation::BatchDelete {
             None
         } else {
-            let taken = self.permit.lock().take();
             let permit = match taken {
                 None => session.acquire(self.priority).await,
                 taken => taken,
             };
-            let why = "the operator is shutting down";
-            let stopping = || Error::circuit_open(operation, BreakerKind::Throttled, why);
-            Some(permit.ok_or_else(stopping)?)
+            Some(permit.ok_or_else(|| shutting_down(operation))?)
         };
-        if let Err(error) = session.circuit_breaker.check(operation, &session.key) {
-            if let Failure::CircuitOpen { breaker, .. } = error.failure {
-                session.metrics.suppressed(operation, breaker);
-            }
-            return Err(error);
-        }
+        // The result of another call may suppress this one since.
+        session.check(operation)?;
         let began = Instant::now();
         let result = call.await;
         if let Some(breaker) = session
@@ -147,13 +143,37 @@ impl RateLimitedClient {
     }
 }
 
+/// A call that is not made any more.
+fn shutting_down(operation: Operation) -> Error {
+    Error {
+        operation,
+        failure: Failure::NotSent {
+            reason: "the operator is shutting down".to_owned(),
+        },
+        service_time: None,
+    }
+}
+
 impl CloudSession {
+    /// Whether a call may be made now; one that is suppressed is counted.
+    fn check(&self, operation: Operation) -> Result<(), Error> {
+        let checked = self.circuit_breaker.check(operation, &self.key);
+        if let Err(Error {
+            failure: Failure::CircuitOpen { breaker, .. },
+            ..
+        }) = &checked
+        {
+            self.metrics.suppressed(operation, *breaker);
+        }
+        checked
+    }
+
     /// A client whose calls have this priority.
     pub fn client(self: &Arc<Self>, priority: Priority) -> Arc<dyn Workspace> {
         self.client_with(None, priority)
     }
 
-    fn client_with(self: &Arc<Self>, permit: Option<Permit>, priority: Priority) -> Arc<dyn Workspace> {
+    fn client_with(self: &Arc<Self>, permit: Option<CallPermit>, priority: Priority) -> Arc<dyn Workspace> {
         Arc::new(RateLimitedClient {
             session: self.clone(),
             priority,
@@ -162,12 +182,12 @@ impl CloudSession {
     }
 
     /// Waits for a permit; `None` if the operator is shutting down first.
-    pub async fn acquire(&self, priority: Priority) -> Option<Permit> {
+    pub async fn acquire(&self, priority: Priority) -> Option<CallPermit> {
         let permit = self
             .circuit_breaker
             .acquire(&self.key, priority, &self.namespace)
             .await;
-        let waited = permit.as_ref().and_then(|permit| permit.waited);
+        let waited = permit.as_ref().and_then(CallPermit::waited);
         self.metrics
             .permit_wait(priority.as_str(), waited.unwrap_or_default());
         permit

@@ -1,6 +1,8 @@
-//! Reads that callers share. A caller that arrives while a read is in progress waits for the next one, together with all
-//! others that arrive in the meantime: every result is from a read that began no earlier than the caller allows.
+//! Reads that callers share. A caller that arrives while a read is in progress waits for it, and if that read began too
+//! early for the caller, shares the next one with all others that arrived in the meantime: every result is from a read
+//! that began no earlier than the caller allows.
 
+use std::convert::Infallible;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
@@ -8,14 +10,20 @@ use tokio::time::Instant;
 
 /// The last read of one thing; clones share it.
 #[derive(Clone)]
-pub struct SingleFlight<T> {
+pub struct SingleFlight<T, E = Infallible> {
     /// Locked while a read is in progress.
-    last: Arc<tokio::sync::Mutex<Option<SharedRead<T>>>>,
+    last: Arc<tokio::sync::Mutex<Option<LastRead<T, E>>>>,
     /// Reads that began earlier are outdated.
     not_before: Arc<Mutex<Option<Instant>>>,
 }
 
-/// A read that has ended.
+struct LastRead<T, E> {
+    began: Instant,
+    ended: Instant,
+    result: Result<T, E>,
+}
+
+/// A read that has succeeded.
 #[derive(Debug, Clone)]
 pub struct SharedRead<T> {
     /// When it began.
@@ -24,24 +32,30 @@ pub struct SharedRead<T> {
     pub value: T,
 }
 
-impl<T: Clone> SingleFlight<T> {
+impl<T: Clone, E: Clone> SingleFlight<T, E> {
     /// The result of a read that began at `since` or later: of the last one, or of `read`.
     ///
     /// # Errors
-    /// As `read`, whose errors are not shared.
-    pub async fn since<E, F>(&self, since: Instant, read: impl FnOnce() -> F) -> Result<SharedRead<T>, E>
+    /// As `read`. An error is shared with those who waited for that read, or they would time out one after the other, and
+    /// not with later callers.
+    pub async fn since<F>(&self, since: Instant, read: impl FnOnce() -> F) -> Result<SharedRead<T>, E>
     where
         F: Future<Output = Result<T, E>>,
     {
+        let arrived = Instant::now();
         let not_before = *self.not_before.lock();
         let since = not_before.map_or(since, |at| since.max(at));
         let mut last = self.last.lock().await;
-        if let Some(known) = last.as_ref().filter(|known| known.began >= since) {
-            return Ok(known.clone());
+        let is_usable = |known: &&LastRead<T, E>| {
+            known.began >= since && (known.result.is_ok() || arrived <= known.ended)
+        };
+        if let Some(known) = last.as_ref().filter(is_usable) {
+            return known.shared();
         }
         let began = Instant::now();
-        let value = read().await?;
-        Ok(last.insert(SharedRead { began, value }).clone())
+        let result = read().await;
+        let ended = Instant::now();
+        last.insert(LastRead { began, ended, result }).shared()
     }
 
     /// Invalidates earlier reads, since their subject has changed.
@@ -50,7 +64,14 @@ impl<T: Clone> SingleFlight<T> {
     }
 }
 
-impl<T> Default for SingleFlight<T> {
+impl<T: Clone, E: Clone> LastRead<T, E> {
+    fn shared(&self) -> Result<SharedRead<T>, E> {
+        let began = self.began;
+        self.result.clone().map(|value| SharedRead { began, value })
+    }
+}
+
+impl<T, E> Default for SingleFlight<T, E> {
     fn default() -> Self {
         Self {
             last: Arc::default(),
@@ -61,7 +82,6 @@ impl<T> Default for SingleFlight<T> {
 
 #[cfg(test)]
 mod tests {
-    use std::convert::Infallible;
     use std::sync::atomic::{AtomicUsize, Ordering};
     use std::time::Duration;
 
@@ -119,6 +139,27 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn a_failure_is_shared_with_those_who_waited_for_it() {
+        let flight = SingleFlight::<(), usize>::default();
+        let made = AtomicUsize::new(0);
+        let asked = Instant::now();
+        let read = async || {
+            let failures = made.fetch_add(1, Ordering::Relaxed);
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            Err::<(), _>(failures + 1)
+        };
+        let read = || flight.since(asked, &read);
+        let failures: Vec<_> = join_all((0..20).map(|_| read())).await;
+        assert!(failures.iter().all(|read| *read.as_ref().unwrap_err() == 1));
+        tokio::time::advance(Duration::from_millis(1)).await;
+        assert_eq!(
+            read().await.unwrap_err(),
+            2,
+            "it is made again for a later caller"
+        );
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn a_cancelled_read_does_not_block_other_callers() {
         let project = Project::default();
         let brief = Duration::from_millis(10);
@@ -127,13 +168,5 @@ mod tests {
         assert!(given_up.is_err());
         project.read(asked).await;
         assert_eq!(project.made(), 2);
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_read_that_failed_is_made_again() {
-        let flight = SingleFlight::default();
-        let asked = Instant::now();
-        assert!(flight.since(asked, async || Err::<(), _>(())).await.is_err());
-        assert!(flight.since(asked, async || Ok::<_, ()>(())).await.is_ok());
     }
 }

@@ -300,6 +300,14 @@ impl Claims {
         }
     }
 
+    /// Runs the write of the final result of a request.
+    pub async fn while_finishing<T>(&self, uid: &str, write: impl Future<Output = T>) -> T {
+        self.lock().finishing.insert(uid.to_owned());
+        let written = write.await;
+        self.lock().finishing.remove(uid);
+        written
+    }
+
     /// The request is finished, according to what this process has written or read: it no longer reserves anything.
     pub fn mark_finished(&self, uid: &str) {
         self.lock().finish(uid);

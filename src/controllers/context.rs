@@ -85,7 +85,7 @@ pub struct Requests {
     pub memory: Memory,
     /// Submissions that are being sent or recorded; exit waits for them.
     pub submissions: Submissions,
-    /// Takes projects of which reservations of desktops may be settled.
+    /// Takes projects whose reservations of desktops may be settled.
     pub reservations_to_check: broadcast::Sender<ObjectRef<WorkspaceProject>>,
 }
 
@@ -154,9 +154,15 @@ impl Context {
 
     /// Forgets a request that has ended or is gone.
     pub fn forget(&self, uid: &str) {
+        self.forget_memory(uid);
+        self.requests.claims.mark_deleted(uid);
+    }
+
+    /// Forgets what is only needed for further reconciliations of a request: not its claims, which also protect a request
+    /// that cannot be decoded.
+    pub fn forget_memory(&self, uid: &str) {
         self.requests.memory.forget(uid);
         self.kube.events.forget(uid);
-        self.requests.claims.mark_deleted(uid);
         self.cloud.pollers.unfollow(uid);
     }
 

@@ -55,7 +55,7 @@ use slots::Slot;
 /// Most steps of one reconciliation. The longest legitimate one reads a hundred desktops one by one.
 const MAX_STEPS: usize = 400;
 
-/// The API server may fail this many times in a row before that is reported like a rejection: an admission webhook that
+/// From this many failures of the API server in a row on, they are reported like a rejection: an admission webhook that
 /// is down rejects every write, and does not recover by itself.
 const FAILURES_BEFORE_REPORT: u32 = 4;
 
@@ -99,7 +99,7 @@ pub async fn run(context: Arc<Context>) {
         while running.try_join_next().is_some() {}
         running.spawn(handle_work(work, slot, context.clone()));
     }
-    running.join_all().await;
+    while running.join_next().await.is_some() {}
 }
 
 /// Reconciles a request, and schedules its next reconciliation if there is one.
@@ -110,17 +110,17 @@ async fn handle_work(work: Work, slot: Slot, context: Arc<Context>) {
     let Some((object, source)) = context.requests.cache.source(&key.namespace, &key.name) else {
         return context.requests.queue.done(key, None, None);
     };
-    // A panic on one object must not stop the operator.
-    let reconciled = AssertUnwindSafe(reconcile(&object, source, since, slot, &context))
-        .catch_unwind()
-        .await;
-    let fault = Error::Fault("panic in reconcile; see the log");
     let Reconciled {
-        decided_version: decided,
+        decided_version,
         result,
-    } = reconciled.unwrap_or(Reconciled::undecided(Err(fault)));
+    } = reconcile(&object, source, since, slot, &context).await;
     let requeue = result.unwrap_or_else(|error| retry_after(&object, &error, &context));
-    context.requests.queue.done(key, decided, requeue);
+    let cached = context.requests.cache.get(&key.namespace, &key.name);
+    if cached.is_none_or(|cached| cached.uid() != object.uid()) {
+        // What its end removed may have been recorded again in the meantime.
+        context.forget_memory(&object.uid().unwrap_or_default());
+    }
+    context.requests.queue.done(key, decided_version, requeue);
 }
 
 /// The result of a reconciliation.
@@ -133,9 +133,8 @@ struct Reconciled {
 
 impl Reconciled {
     fn undecided(result: Result<Option<Duration>, Error>) -> Self {
-        let decided = None;
         Self {
-            decided_version: decided,
+            decided_version: None,
             result,
         }
     }
@@ -158,9 +157,16 @@ async fn reconcile(
         result = Empty,
         otel.status_code = Empty,
     );
-    let reconciled = Box::pin(load_and_run(object, source, since, slot, context))
-        .instrument(span.clone())
-        .await;
+    let reconciled = Box::pin(load_and_run(object, source, since, slot, context)).instrument(span.clone());
+    // A panic on one object must not stop the operator.
+    let reconciled = AssertUnwindSafe(reconciled)
+        .catch_unwind()
+        .await
+        .unwrap_or_else(|_| {
+            // A live read next time also releases the claim.
+            context.requests.cache.mark_uncertain(object);
+            Reconciled::undecided(Err(Error::Fault("panic in reconcile; see the log")))
+        });
     if reconciled.result.is_ok() {
         context
             .requests

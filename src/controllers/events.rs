@@ -1,6 +1,6 @@
 //! Publishes Events. If an Event is repeated within some minutes, only the count of the first one is increased. Only
-//! the names of published Events are kept, until the request ends: kube's recorder keeps whole Events, and searches all
-//! of them each time.
+//! the names of published Events are kept, those of a request until it ends: kube's recorder keeps whole Events, and
+//! searches all of them each time.
 
 use std::collections::HashMap;
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! Watches finished requests. Only their metadata is read, and nothing is cached. If one has our finalizer again, for
+//! Watches finished requests: only their metadata, and nothing is cached. If one has our finalizer again, for
 //! example from an exported manifest, it could never be deleted, so the finalizer is removed. `spec.suspend` can still be
 //! changed and has no effect; tools that wait for `observedGeneration` must see that the change was observed.
 
@@ -66,7 +66,7 @@ async fn handle_finished(
     object: &PartialObjectMeta<DesktopDeletion>,
 ) -> Result<(), api::Error> {
     let result = if object.finalizers().iter().any(|finalizer| finalizer == FINALIZER) {
-        remove_finalizer(client, object).await
+        remove_finalizer(client, object).await.map(drop)
     } else if object.metadata.generation > Some(1) {
         // Only a request that was edited can have been edited after its end.
         record_observed_generation(client, object).await
@@ -92,27 +92,29 @@ pub(super) fn finalizers(object: &impl ResourceExt, add_ours: bool) -> Value {
     }})
 }
 
-/// Removes our finalizer from a request, as it was read.
+/// Removes our finalizer from a request, as it was read; returns whether it was removed, and not changed by another client
+/// in the meantime.
 ///
 /// # Errors
 /// The call to the API server failed.
-pub(super) async fn remove_finalizer(client: &Client, object: &impl ResourceExt) -> Result<(), api::Error> {
+pub(super) async fn remove_finalizer(client: &Client, object: &impl ResourceExt) -> Result<bool, api::Error> {
     let (name, namespace) = (object.name_any(), object.namespace().unwrap_or_default());
     let patch = finalizers(object, false);
     let (parameters, patch) = (PatchParams::default(), Patch::Merge(&patch));
     let requests: Api<DesktopDeletion> = Api::namespaced(client.clone(), &namespace);
     let freed = requests.patch_metadata(&name, &parameters, &patch);
     match api::call("remove the finalizer", freed).await {
-        Ok(_) => tracing::info!(
-            namespace,
-            name,
-            "removed the operator's finalizer from a request that it no longer protects"
-        ),
-        // Another client was faster.
-        Err(api::Error::Conflict | api::Error::NotFound) => {}
-        Err(error) => return Err(error),
+        Ok(_) => {
+            tracing::info!(
+                namespace,
+                name,
+                "removed the operator's finalizer from a request that it no longer protects"
+            );
+            Ok(true)
+        }
+        Err(api::Error::Conflict | api::Error::NotFound) => Ok(false),
+        Err(error) => Err(error),
     }
-    Ok(())
 }
 
 async fn record_observed_generation(client: &Client, object: &impl ResourceExt) -> Result<(), api::Error> {

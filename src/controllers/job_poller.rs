@@ -24,7 +24,7 @@ use crate::runtime::health::Heartbeat;
 use crate::workspace::api::{SubJob, SubJobQuery, SubJobStatus, Workspace};
 use crate::workspace::error::Error;
 
-/// How long a poller may take for one tick before it counts as stalled: longer than any tick with slow responses.
+/// How long a poller may take for one read, or wait past its next tick, before it counts as stalled.
 pub const HEARTBEAT_TIMEOUT: Duration = Duration::from_secs(600);
 
 /// What is known of a job that is followed.
@@ -74,8 +74,8 @@ struct Project {
     cloud: Arc<dyn Workspace>,
     jobs: BTreeMap<JobID, Followed>,
     read_failure: Option<Error>,
-    /// When its loop last ran.
-    last_tick: Instant,
+    /// When its loop last began to read, or polls next.
+    active: Instant,
 }
 
 struct Followed {
@@ -136,7 +136,7 @@ impl Pollers {
             cloud: session.client(Priority::Poll),
             jobs: BTreeMap::new(),
             read_failure: None,
-            last_tick: Instant::now(),
+            active: Instant::now(),
         });
         let due = Instant::now() + self.shared.timing.initial_poll_delay.saturating_sub(wanted.age);
         let followed = entry.jobs.entry(wanted.job.clone()).or_insert_with(|| {
@@ -179,7 +179,7 @@ impl Pollers {
         async move {
             let pause = || tokio::time::sleep(HEARTBEAT_TIMEOUT / 10);
             while stopping.run_until_cancelled(pause()).await.is_some() {
-                let is_polled_in_time = |project: &Project| project.last_tick.elapsed() < HEARTBEAT_TIMEOUT;
+                let is_polled_in_time = |project: &Project| project.active.elapsed() < HEARTBEAT_TIMEOUT;
                 if shared.state.lock().projects.values().all(is_polled_in_time) {
                     shared.heartbeat.beat();
                 }
@@ -193,7 +193,6 @@ impl Shared {
     fn next_poll(&self, key: &CredentialsKey, last: Option<Instant>) -> Option<Instant> {
         let projects = &mut self.state.lock().projects;
         let entry = projects.get_mut(key)?;
-        entry.last_tick = Instant::now();
         if entry.jobs.is_empty() {
             projects.remove(key);
             return None;
@@ -206,7 +205,15 @@ impl Shared {
             .map(|job| job.due)
             .min();
         let idle = Instant::now() + self.timing.poll_interval;
-        Some(due.map_or(idle, |due| tick.map_or(due, |tick| tick.max(due))))
+        entry.active = due.map_or(idle, |due| tick.map_or(due, |tick| tick.max(due)));
+        Some(entry.active)
+    }
+
+    /// The loop of the project begins a read.
+    fn mark_active(&self, key: &CredentialsKey) {
+        if let Some(entry) = self.state.lock().projects.get_mut(key) {
+            entry.active = Instant::now();
+        }
     }
 
     /// The client, and the jobs that are due for a poll.
@@ -326,9 +333,11 @@ async fn tick(
         }
     }
     if filtered && left.len() > 1 {
+        shared.mark_active(key);
         read_ended_sub_jobs(cloud, &mut left).await?;
     }
     for mut polled_job in left {
+        shared.mark_active(key);
         // One job that cannot be read must not hide the others.
         if !polled_job.view.has_ended(&polled_job.desktops)
             && let Err(error) = read_job(cloud, &polled_job.id, &mut polled_job.view).await

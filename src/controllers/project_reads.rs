@@ -1,6 +1,5 @@
 //! Projects as they were read, and the reads that requests share.
 
-use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -40,7 +39,7 @@ impl ProjectReads {
         F: Future<Output = Result<ProjectRead, api::Error>>,
     {
         let flight = self.0.get_or_insert_with(project, SingleFlight::default);
-        let shared = || async { Ok::<_, Infallible>(read().await.map(Arc::new)) };
+        let shared = || async { Ok(read().await.map(Arc::new)) };
         let Ok(read) = flight.since(since, shared).await;
         read
     }

@@ -4,7 +4,9 @@
 use std::sync::Arc;
 
 use k8s_openapi::api::core::v1::Secret;
-use kube::{Api, ResourceExt};
+use kube::api::GetParams;
+use kube::core::Request;
+use kube::{Api, Resource, ResourceExt};
 use tokio::time::Instant;
 
 use super::project_reads::{ProjectRead, ReadResult, StoredProject, Unavailable, coordinates};
@@ -168,9 +170,12 @@ pub async fn open_session(
         return unavailable(Reason::SecretInvalid, message);
     };
     let name = &source.secret_ref.name;
-    let secrets: Api<Secret> = Api::namespaced(context.kube.client.clone(), namespace);
-    let secret = match api::call("read the Secret of the project", secrets.get(name)).await {
-        Ok(secret) => secret,
+    let secret = match read_secret(context, namespace, name).await {
+        Ok(Some(secret)) => secret,
+        Ok(None) => {
+            let message = format!("Secret {name} cannot be decoded; create it again");
+            return unavailable(Reason::SecretInvalid, message);
+        }
         Err(api::Error::NotFound) => {
             let message = format!("Secret {name} does not exist in namespace {namespace}; create it");
             return unavailable(Reason::SecretNotFound, message);
@@ -182,6 +187,23 @@ pub async fn open_session(
         Err(error) => return Err(error),
     };
     Ok(connect(context, namespace, project, read, name, secret))
+}
+
+/// Reads a Secret; `None` if it cannot be decoded. It is decoded here, since the Kubernetes client logs what it cannot
+/// decode.
+async fn read_secret(context: &Context, namespace: &str, name: &str) -> Result<Option<Secret>, api::Error> {
+    let url = Secret::url_path(&(), Some(namespace));
+    let read = async {
+        let request = Request::new(url).get(name, &GetParams::default());
+        let request = request.map_err(kube::Error::BuildRequest)?;
+        context.kube.client.request_text(request).await
+    };
+    let text = api::call("read the Secret of the project", read).await?;
+    Ok(decode_secret(&text))
+}
+
+fn decode_secret(text: &str) -> Option<Secret> {
+    serde_json::from_str(text).ok()
 }
 
 /// Reads credentials from the content of a Secret.

@@ -1,6 +1,6 @@
-//! Objects that cannot be decoded. They are skipped everywhere else, and reported: in the log, in a metric, and in their
-//! own conditions where the API server takes that. One that is being deleted is released once no call of it can take effect
-//! any more.
+//! Objects that cannot be decoded. They are skipped everywhere else, and reported in the log and in a metric; a
+//! `DesktopDeletion` also in its own conditions, if the API server accepts that. One that is being deleted is released
+//! once no call of it can take effect any more.
 
 use std::sync::Arc;
 
@@ -70,7 +70,9 @@ async fn report_or_release(uid: &str, entry: &Entry, context: &Context) -> Resul
 
 /// Removes our finalizer, and reports that.
 async fn release(object: &Raw<DesktopDeletion>, context: &Context) -> Result<(), api::Error> {
-    finished::remove_finalizer(&context.kube.client, object).await?;
+    if !finished::remove_finalizer(&context.kube.client, object).await? {
+        return Ok(());
+    }
     let (namespace, name) = (object.namespace(), object.name_any());
     let note = "the operator removed its finalizer from an object that it cannot decode. The delete requests of the object can no longer take effect, and their outcome is unknown; check the desktops of the object in the console";
     tracing::warn!(namespace, name, "{note}");

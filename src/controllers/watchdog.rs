@@ -1,6 +1,6 @@
 //! Detects a watch that no longer delivers events: new requests would never be seen, and nothing else would fail. At each
-//! interval, the live list (metadata only) is compared with the cache: what the previous list showed must be in the cache
-//! by now, otherwise `/livez` fails and the operator is restarted.
+//! interval, the live list (metadata only) is compared with the cache: what the previous list showed must be in the
+//! cache by now. If it is not for three intervals, `/livez` fails and the operator is restarted.
 
 use std::collections::HashMap;
 use std::time::Duration;

@@ -1,8 +1,10 @@
-//! Whether the operator is ready (every watch has synced) and alive (every loop has sent a heartbeat recently).
+//! Whether the operator is ready (the watches of requests and projects have synced) and alive (each loop that sends
+//! heartbeats has sent one recently).
 //!
-//! A task that panicked or hangs must not go unnoticed while the process still responds: each loop sends heartbeats
-//! under its name. If one sends none for longer than its maximum, or has ended, `/livez` fails: the operator then
-//! records the submissions in progress and exits; if it cannot, the kubelet restarts it.
+//! A task that panicked or hangs must not go unnoticed while the process still responds: the leader election, the
+//! watches of requests and the job pollers send heartbeats under their names. If one sends none for longer than its
+//! maximum, or has ended, `/livez` fails: the operator then records the submissions in progress and exits; if it
+//! cannot, the kubelet restarts it.
 
 use std::collections::BTreeMap;
 use std::fmt::{self, Write};

@@ -39,6 +39,8 @@ pub(super) struct Table {
     pub(super) released: ReleaseTimes,
     /// Requests that this process finished, until their watch shows that too: it does so by a deletion.
     finished: HashMap<Uid, Scope>,
+    /// Requests whose final result is being written: their watch may show that before the response arrives.
+    pub(super) finishing: HashSet<Uid>,
     /// Since when this process has known projects unchecked, by uid.
     unchecked: HashMap<Uid, Duration>,
     /// The minute by which no call of an earlier process can take effect any more.
@@ -75,6 +77,7 @@ impl Table {
             deleted: DeletedRequests::default(),
             released: ReleaseTimes::new(time.timing.job_visibility_timeout),
             finished: HashMap::new(),
+            finishing: HashSet::new(),
             unchecked: HashMap::new(),
             earlier_calls_end: claim_ends_by(until_earlier_calls_end(&time), &time.clocks.now(None)),
             time,
@@ -212,10 +215,12 @@ impl Table {
         else {
             return;
         };
-        tracing::warn!(
+        if !self.finishing.contains(uid) {
+            tracing::warn!(
             namespace = claim.namespace, name = claim.name, until = %claim.until,
             "a DesktopDeletion was deleted, or finished by another replica, while its delete request can still take effect or its job may not be visible yet; this process keeps its desktops reserved until the time in `until`"
-        );
+            );
+        }
         if let Some(displaced) = self.deleted.insert(uid.to_owned(), claim, &self.time) {
             tracing::warn!(
                 namespace = displaced.namespace, name = displaced.name, until = %displaced.until,

@@ -106,10 +106,12 @@ pub async fn step(reconciliation: &mut Reconciliation, step: Step, context: &Con
         }
         Step::Finish(completion) => {
             let status = status::finish(&reconciliation.observed.request, &completion, &now);
-            write::status(reconciliation, status, "Finish", context).await?;
+            let uid = reconciliation.uid();
+            let write = Box::pin(write::status(reconciliation, status, "Finish", context));
+            context.requests.claims.while_finishing(&uid, write).await?;
             let desktops = reconciliation.observed.request.status.summary.unwrap_or_default();
             context.process.metrics.completed(completion.succeeded, desktops);
-            context.requests.claims.mark_finished(&reconciliation.uid());
+            context.requests.claims.mark_finished(&uid);
             Ok(())
         }
         Step::Sign(_) | Step::Post => Err(Error::Fault("a submission outside of its task")),

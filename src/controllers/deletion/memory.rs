@@ -14,7 +14,7 @@ pub struct Memory(Mutex<HashMap<String, Entry>>);
 #[derive(Debug, Default)]
 struct Entry {
     plan: RequestMemory,
-    /// Consecutive reconciliations that failed because of the API server.
+    /// Consecutive reconciliations that failed, apart from conflicts and objects that are gone.
     api_failures: u32,
 }
 
@@ -33,7 +33,7 @@ impl Memory {
         change(&mut self.0.lock().entry(uid.to_owned()).or_default().plan)
     }
 
-    /// A reconciliation failed because of the API server; returns how many in a row have.
+    /// A reconciliation failed; returns how many in a row have.
     pub fn api_failed(&self, uid: &str) -> u32 {
         let mut memory = self.0.lock();
         let entry = memory.entry(uid.to_owned()).or_default();
@@ -41,12 +41,12 @@ impl Memory {
         entry.api_failures
     }
 
-    /// How many reconciliations in a row failed because of the API server.
+    /// How many reconciliations in a row failed.
     pub fn api_failures(&self, uid: &str) -> u32 {
         self.0.lock().get(uid).map_or(0, |entry| entry.api_failures)
     }
 
-    /// A reconciliation succeeded without an error of the API server.
+    /// A reconciliation succeeded.
     pub fn reset_api_failures(&self, uid: &str) {
         if let Some(remembered) = self.0.lock().get_mut(uid) {
             remembered.api_failures = 0;

@@ -13,8 +13,9 @@ use super::super::project_reads::StoredProject;
 use super::super::project_session::ProjectSession;
 use super::super::{Context, api};
 use super::Error;
+use crate::cloud::circuit_breaker::CallPermit;
 use crate::cloud::circuit_breaker::HalfOpenPermit;
-use crate::cloud::rate_limiter::{Permit, Priority};
+use crate::cloud::rate_limiter::Priority;
 use crate::cloud::session::{CloudSession, CredentialsKey};
 use crate::controllers::raw::Raw;
 use crate::crd::{DesktopDeletion, FINALIZER, RESOLVE_ANNOTATION};
@@ -48,7 +49,7 @@ pub struct Reconciliation {
     /// When the response to the last read of the project arrived.
     pub project_read: Option<Duration>,
     /// The permit to send, taken before anything is signed.
-    pub permit: Option<Permit>,
+    pub permit: Option<CallPermit>,
     /// The permit of a half-open circuit breaker, taken before the permit to send.
     pub half_open_permit: Option<HalfOpenPermit>,
     /// When the signature of its submission was made.

@@ -1,5 +1,6 @@
 //! From the signature to the record, in a separate task: no reconcile timeout, no lost watch and no shutdown interrupts
-//! the steps between the response of the cloud and its record. The process exits only after the task has ended.
+//! the steps between the response of the cloud and its record. Unless a second signal ends it, the process exits only
+//! after the task has ended.
 
 use std::sync::Arc;
 use std::time::Duration;

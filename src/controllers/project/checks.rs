@@ -189,7 +189,7 @@ mod tests {
             let found = self
                 .checks
                 .get_or_start(&project(name), version, |_| false, |_| check)?;
-            Ok(found.map(|proof| proof.ready.reason))
+            Ok(found.map(|check| check.ready.reason))
         }
 
         async fn ended(&mut self) -> String {
@@ -215,7 +215,7 @@ mod tests {
         }
     }
 
-    /// A check that never ends, and what hears of its cancellation.
+    /// A check that never ends, and a receiver that is closed when the check is cancelled.
     fn held() -> (
         impl Future<Output = CredentialCheck> + Send + 'static,
         oneshot::Receiver<()>,
@@ -242,7 +242,7 @@ mod tests {
         assert_eq!(
             world.ask("held", "1", valid()).unwrap(),
             None,
-            "a second check of one login is not begun"
+            "no second check of the same credentials is started"
         );
         tokio::task::yield_now().await;
         assert!(world.ended.try_recv().is_err());

@@ -86,7 +86,7 @@ async fn read(reservation: Reservation, namespace: &str, context: &Context) -> R
     }
 }
 
-/// The projects of a scope of which reservations may be settled.
+/// The projects of a scope whose reservations may be settled.
 pub(super) fn unsettled(
     scope: Scope,
     context: &Context,

@@ -1,4 +1,4 @@
-//! Reads. One of the cloud that fails is an observation, not an error.
+//! Reads. A failed read of the cloud is an observation, not an error.
 
 #![allow(clippy::redundant_closure_for_method_calls)] // methods of `Deadlines` are not generic over its lifetime
 
@@ -276,8 +276,8 @@ fn record_desktop(
     );
 }
 
-/// Before a first submission a list of a moment ago suffices, and while nothing can be decided about an attempt one of some
-/// minutes. Evidence about an attempt must be newer than this reconciliation.
+/// Before a first submission, a list of up to a minute ago is sufficient, and while nothing can be decided about an
+/// attempt, one of some minutes ago. Evidence about an attempt is read in the reconciliation that uses it.
 pub(super) async fn sub_jobs(reconciliation: &mut Reconciliation, context: &Context) -> Result<(), Error> {
     let now = begin_read(reconciliation, context);
     let first_seen = context.requests.memory.of(&reconciliation.uid()).first_seen;

@@ -18,9 +18,6 @@ pub(super) async fn finalizers(
     present: bool,
     context: &Context,
 ) -> Result<(), Error> {
-    if !present && reconciliation.observed.request.deleting {
-        report::released_unresolved(reconciliation, context).await;
-    }
     let patch = finished::finalizers(&reconciliation.object, present);
     let (action, step) = if present {
         ("add the finalizer", "AddFinalizer")
@@ -46,6 +43,9 @@ pub(super) async fn finalizers(
     let patched = patched?;
     if present && reconciliation.observed.facts.finalizer_missing {
         report::finalizer_restored(reconciliation, context).await;
+    }
+    if !present && reconciliation.observed.request.deleting {
+        report::released_unresolved(reconciliation, context).await;
     }
     context.process.metrics.api_write("DesktopDeletion", step);
     reconciliation.observed.project_is_fresh = false;
