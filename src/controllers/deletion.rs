@@ -207,7 +207,7 @@ async fn load_and_run(
         Err(error) => return Reconciled::undecided(Err(error)),
     };
     let (reconciliation, result) = Box::pin(run_steps(reconciliation, &mut slot, context)).await;
-    let decided = reconciliation
+    let decided_version = reconciliation
         .as_ref()
         .and_then(|reconciliation| version(&reconciliation.object.metadata));
     if let Some(reconciliation) = reconciliation {
@@ -218,17 +218,17 @@ async fn load_and_run(
     }
     match result {
         Ok(_) => Reconciled {
-            decided_version: decided,
+            decided_version,
             result,
         },
-        Err(error) => handle_failure(object, decided, error, context).await,
+        Err(error) => handle_failure(object, decided_version, error, context).await,
     }
 }
 
 /// Handles the failure of a reconciliation.
 async fn handle_failure(
     object: &DesktopDeletion,
-    decided: Option<u64>,
+    decided_version: Option<u64>,
     error: Error,
     context: &Context,
 ) -> Reconciled {
@@ -265,12 +265,13 @@ async fn handle_failure(
     };
     let (reported, result) = match (reported_version, error) {
         (Err(report_error), _) => (None, Err(report_error)),
-        (Ok(said), Error::IntentRefused(_)) => (said, Ok(Some(context.process.config.timing.retry_max))),
-        (Ok(said), error) => (said, Err(error)),
+        (Ok(reported), Error::IntentRefused(_)) => {
+            (reported, Ok(Some(context.process.config.timing.retry_max)))
+        }
+        (Ok(reported), error) => (reported, Err(error)),
     };
-    let decided = reported.or(decided);
     Reconciled {
-        decided_version: decided,
+        decided_version: reported.or(decided_version),
         result,
     }
 }

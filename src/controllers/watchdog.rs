@@ -10,6 +10,7 @@ use kube::runtime::reflector::{ObjectRef, Store};
 use kube::{Client, ResourceExt};
 use tokio_util::sync::CancellationToken;
 
+use super::cache::version;
 use super::undecodable::table::Undecodable;
 use super::{Scope, api};
 use crate::crd::DesktopDeletion;
@@ -60,10 +61,9 @@ async fn live(client: &Client, scope: &Scope, selector: &str) -> Result<Versions
         requests.list_metadata(&ListParams::default().fields(selector)),
     )
     .await?;
-    let version = |text: Option<String>| text.and_then(|text| text.parse().ok()).unwrap_or_default();
     let entry = |object: &kube::core::PartialObjectMeta<DesktopDeletion>| {
         let reference = ObjectRef::new(&object.name_any()).within(&object.namespace().unwrap_or_default());
-        (reference, version(object.resource_version()))
+        (reference, version(&object.metadata).unwrap_or_default())
     };
     Ok(list.items.iter().map(entry).collect())
 }
@@ -74,10 +74,7 @@ fn stale<'a>(
     now: &Versions,
     cache: &Store<DesktopDeletion>,
 ) -> Option<&'a ObjectRef<DesktopDeletion>> {
-    let cached = |object: &ObjectRef<DesktopDeletion>| {
-        let version = cache.get(object)?.resource_version()?;
-        version.parse::<u64>().ok()
-    };
+    let cached = |object: &ObjectRef<DesktopDeletion>| version(&cache.get(object)?.metadata);
     let mut listed = before.iter().filter(|(object, _)| now.contains_key(object));
     listed
         .find(|(object, version)| cached(object).is_none_or(|cached| cached < **version))

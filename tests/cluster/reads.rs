@@ -159,7 +159,7 @@ async fn a_desktop_that_can_never_be_read_is_named_and_the_others_are_not() {
     let status = fixture.reason("leavers", Stalled, "ServiceUnavailable").await;
     let text = message(&status, Stalled);
     assert!(
-        text.contains("these desktops: pc-odd, pc-strange. Nothing is submitted"),
+        text.contains("so nothing is submitted: pc-odd, pc-strange. To delete the other desktops now"),
         "{text}"
     );
     assert!(text.contains("WKS.0202"), "{text}");
@@ -187,10 +187,7 @@ async fn a_desktop_for_which_lists_are_refused_is_found_and_named() {
     fixture.request("leavers", &all(&names(0..20))).await;
     let status = fixture.reason("leavers", Stalled, "RequestRefused").await;
     let text = message(&status, Stalled);
-    assert!(
-        text.contains("these desktops: pc-007. Nothing is submitted"),
-        "{text}"
-    );
+    assert!(text.contains("so nothing is submitted: pc-007. "), "{text}");
     let shown = fixture.cloud.calls(Operation::ShowDesktop);
     assert!(
         shown.iter().all(|call| call.path.ends_with("pc-007")),
