@@ -24,8 +24,8 @@ pub const MAX_LENGTH: usize = 255;
 /// A string that is no identifier.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "{kind} must be 1 to 255 letters, digits, '-' or '_', starting with a letter or digit; this text of {} characters \
-     is not",
+    "{kind} must be 1 to 255 letters, digits, '-' or '_', starting with a letter or digit; a text of {} characters \
+     was given that does not match",
     .length
 )]
 pub struct InvalidId {

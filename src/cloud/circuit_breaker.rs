@@ -295,6 +295,8 @@ impl State {
         let rates = rates.or_insert_with(|| RateLimiter::new(MAX_CALLS, Some(rate)));
         let concurrency = self.concurrency.entry(key.credentials.clone());
         let concurrency = concurrency.or_insert_with(|| RateLimiter::new(max_calls, None));
+        // A rejection may have expired since.
+        concurrency.set_max_concurrent(max_calls);
         (rates.clone(), concurrency.clone())
     }
 }
@@ -394,6 +396,22 @@ mod tests {
         record(&circuit_breaker, &Ok(()));
         let other = acquire().await;
         drop((probe, other));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_limit_of_rejected_credentials_ends_with_their_rejection() {
+        let circuit_breaker = circuit_breaker();
+        let acquire = || {
+            let key = key("credentials");
+            let circuit_breaker = circuit_breaker.clone();
+            async move { circuit_breaker.acquire(&key, Priority::Poll, "tenant").await }
+        };
+        let _first = acquire().await;
+        record(&circuit_breaker, &refused());
+        assert_eq!(acquire().now_or_never().map(drop), None);
+        tokio::time::advance(Duration::from_secs(361)).await;
+        assert!(allows(&circuit_breaker, Operation::BatchDelete));
+        assert!(acquire().now_or_never().is_some());
     }
 
     #[tokio::test(start_paused = true)]

@@ -197,8 +197,17 @@ impl CloudSession {
 impl ClientsWithPermit for (Arc<CloudSession>, Priority) {
     async fn with_permit(&self) -> Arc<dyn Workspace> {
         let (session, priority) = self;
-        // Without a permit, the call fails with the reason that the operator is shutting down.
-        session.client_with(session.acquire(*priority).await, *priority)
+        // A call that is suppressed takes no permit from others; it fails by itself.
+        let is_suppressed = session
+            .circuit_breaker
+            .check(Operation::ListDesktops, &session.key)
+            .is_err();
+        let permit = if is_suppressed {
+            None
+        } else {
+            session.acquire(*priority).await
+        };
+        session.client_with(permit, *priority)
     }
 }
 

@@ -12,15 +12,20 @@ use tokio::time::Instant;
 #[derive(Clone)]
 pub struct SingleFlight<T, E = Infallible> {
     /// Locked while a read is in progress.
-    last: Arc<tokio::sync::Mutex<Option<LastRead<T, E>>>>,
+    last: Arc<tokio::sync::Mutex<LastReads<T, E>>>,
     /// Reads that began earlier are outdated.
     not_before: Arc<Mutex<Option<Instant>>>,
 }
 
-struct LastRead<T, E> {
+struct LastReads<T, E> {
+    success: Option<SharedRead<T>>,
+    failure: Option<FailedRead<E>>,
+}
+
+struct FailedRead<E> {
     began: Instant,
     ended: Instant,
-    result: Result<T, E>,
+    error: E,
 }
 
 /// A read that has succeeded.
@@ -46,16 +51,26 @@ impl<T: Clone, E: Clone> SingleFlight<T, E> {
         let not_before = *self.not_before.lock();
         let since = not_before.map_or(since, |at| since.max(at));
         let mut last = self.last.lock().await;
-        let is_usable = |known: &&LastRead<T, E>| {
-            known.began >= since && (known.result.is_ok() || arrived <= known.ended)
-        };
-        if let Some(known) = last.as_ref().filter(is_usable) {
-            return known.shared();
+        if let Some(known) = last.success.as_ref().filter(|known| known.began >= since) {
+            return Ok(known.clone());
+        }
+        let waited_for = |failed: &&FailedRead<E>| failed.began >= since && arrived <= failed.ended;
+        if let Some(failed) = last.failure.as_ref().filter(waited_for) {
+            return Err(failed.error.clone());
         }
         let began = Instant::now();
-        let result = read().await;
-        let ended = Instant::now();
-        last.insert(LastRead { began, ended, result }).shared()
+        match read().await {
+            Ok(value) => Ok(last.success.insert(SharedRead { began, value }).clone()),
+            Err(error) => {
+                let ended = Instant::now();
+                last.failure = Some(FailedRead {
+                    began,
+                    ended,
+                    error: error.clone(),
+                });
+                Err(error)
+            }
+        }
     }
 
     /// Invalidates earlier reads, since their subject has changed.
@@ -64,10 +79,12 @@ impl<T: Clone, E: Clone> SingleFlight<T, E> {
     }
 }
 
-impl<T: Clone, E: Clone> LastRead<T, E> {
-    fn shared(&self) -> Result<SharedRead<T>, E> {
-        let began = self.began;
-        self.result.clone().map(|value| SharedRead { began, value })
+impl<T, E> Default for LastReads<T, E> {
+    fn default() -> Self {
+        Self {
+            success: None,
+            failure: None,
+        }
     }
 }
 

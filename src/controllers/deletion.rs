@@ -159,14 +159,10 @@ async fn reconcile(
     );
     let reconciled = Box::pin(load_and_run(object, source, since, slot, context)).instrument(span.clone());
     // A panic on one object must not stop the operator.
-    let reconciled = AssertUnwindSafe(reconciled)
-        .catch_unwind()
-        .await
-        .unwrap_or_else(|_| {
-            // A live read next time also releases the claim.
-            context.requests.cache.mark_uncertain(object);
-            Reconciled::undecided(Err(Error::Fault("panic in reconcile; see the log")))
-        });
+    let reconciled = match AssertUnwindSafe(reconciled).catch_unwind().await {
+        Ok(reconciled) => reconciled,
+        Err(_) => after_panic(object, since, context).await,
+    };
     if reconciled.result.is_ok() {
         context
             .requests
@@ -225,6 +221,15 @@ async fn load_and_run(
     }
 }
 
+/// Releases what a reconciliation that panicked has claimed, and reports it.
+async fn after_panic(object: &DesktopDeletion, since: Duration, context: &Context) -> Reconciled {
+    // Only a live read shows whether the request has reached the cloud.
+    if let Ok(Some(live)) = Reconciliation::live(object, since, context).await {
+        live.release_claim(context);
+    }
+    handle_failure(object, None, Error::Fault("the reconciliation panicked"), context).await
+}
+
 /// Handles the failure of a reconciliation.
 async fn handle_failure(
     object: &DesktopDeletion,
@@ -232,6 +237,11 @@ async fn handle_failure(
     error: Error,
     context: &Context,
 ) -> Reconciled {
+    let earlier = context
+        .requests
+        .memory
+        .api_failures(&object.uid().unwrap_or_default());
+    let failures = earlier + 1;
     let reported_version = match &error {
         Error::IntentRefused(reason) => {
             let message = format!(
@@ -241,17 +251,21 @@ async fn handle_failure(
         }
         Error::Api(refused @ api::Error::Refused { .. }) => access_denied(object, refused, context).await,
         // Only a live read shows its present state.
+        Error::Api(api::Error::Failed { .. }) | Error::Fault(_) | Error::IllegalTransition(_)
+            if failures < FAILURES_BEFORE_REPORT =>
+        {
+            context.requests.cache.mark_uncertain(object);
+            Ok(None)
+        }
         Error::Api(failed @ api::Error::Failed { .. }) => {
             context.requests.cache.mark_uncertain(object);
-            let earlier = context
-                .requests
-                .memory
-                .api_failures(&object.uid().unwrap_or_default());
-            if earlier + 1 < FAILURES_BEFORE_REPORT {
-                Ok(None)
-            } else {
-                access_denied(object, failed, context).await
-            }
+            access_denied(object, failed, context).await
+        }
+        Error::Fault(_) | Error::IllegalTransition(_) => {
+            context.requests.cache.mark_uncertain(object);
+            let message =
+                format!("{error}. Report this to the maintainers of the operator, with its log; retrying");
+            report_failure(object, Reason::InternalError, message, context).await
         }
         Error::StartOver | Error::Api(api::Error::Conflict | api::Error::NoResponse { .. }) => {
             context.requests.cache.mark_uncertain(object);

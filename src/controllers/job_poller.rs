@@ -24,8 +24,9 @@ use crate::runtime::health::Heartbeat;
 use crate::workspace::api::{SubJob, SubJobQuery, SubJobStatus, Workspace};
 use crate::workspace::error::Error;
 
-/// How long a poller may take for one read, or wait past its next tick, before it counts as stalled.
-pub const HEARTBEAT_TIMEOUT: Duration = Duration::from_secs(600);
+/// How long a poller may take for one list or the read of one job, or wait past its next tick, before it counts as stalled:
+/// longer than a list of all pages whose every response comes just before its timeout.
+pub const HEARTBEAT_TIMEOUT: Duration = Duration::from_secs(3600);
 
 /// What is known of a job that is followed.
 #[derive(Debug, Clone)]

@@ -303,7 +303,7 @@ fn late_effect(observed: &Observed) -> Option<Step> {
 
 fn deletion_in_progress(foreign: &[&DesktopID]) -> Progress {
     let message = format!(
-        "another client or request is deleting {} of this one ({}); waiting until that deletion has ended",
+        "another client or another request is deleting {} of this request ({}); waiting until that deletion has ended",
         desktops(foreign.len()),
         name_some(foreign.iter().copied())
     );

@@ -76,7 +76,7 @@ pub fn with_gap(observed: &Observed, attempt: &Attempt, mut progress: Progress) 
         "; the list of deletion jobs could not be read completely".to_owned()
     } else if let Some(job) = erased() {
         format!(
-            "; the cloud no longer lists job {job}, which is older, so a job may be missing from the list"
+            "; the cloud no longer lists job {job}, which started before the delete request, so other jobs may be missing too"
         )
     } else {
         return progress;

@@ -247,7 +247,7 @@ fn planned(
     }
     if !deleting.is_empty() {
         let message = format!(
-            "another client or request is deleting {} of this one ({}), which blocks the whole request",
+            "another client or another request is deleting {} of this request ({}), which blocks the whole request",
             count_of(deleting.len()),
             name_some(deleting.iter().copied())
         );

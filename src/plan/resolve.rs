@@ -191,7 +191,7 @@ fn awaiting_expiry(attempt: &Attempt) -> Progress {
 /// The conditions after the delete request of an abandoned attempt has expired.
 fn looking_for_job(attempt: &Attempt) -> Progress {
     let message = format!(
-        "attempt {} was abandoned by annotation, and its delete request has expired; the request ends when its job is found or --recovery-timeout has passed",
+        "attempt {} was abandoned by annotation, and its delete request has expired; if its job is found, it is followed; otherwise the request ends, at the latest after --recovery-timeout",
         attempt.id
     );
     Progress::reconciling(Reason::AwaitingEvidence, message, Requeue::SecondRead)

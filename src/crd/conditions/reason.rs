@@ -129,6 +129,9 @@ api_enum! {
         /// The API server refuses a call that the operator needs. The message contains the API server's error. Check the
         /// operator's permissions (RBAC) and the admission policies of the cluster.
         AccessDenied,
+        /// The operator failed to process the request because of a fault in the operator itself. It retries. Report the fault
+        /// to its maintainers with the log.
+        InternalError,
         /// The operator lacks permission to read a namespace that it serves. The message names the namespace and the
         /// permission. Requests in other namespaces wait until no delete request from that namespace can take effect any
         /// more. Grant the permission, or stop serving the namespace.

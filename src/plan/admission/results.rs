@@ -15,8 +15,8 @@ use crate::plan::{finalizer, messages};
 /// final.
 const NOT_FOUND_LIMIT: usize = 3;
 
-const DEADLINE_UNCLEAR: &str = "the deadline has passed by one clock, of the operator or of the cloud service (or \
-    else the API server), so the request will not be submitted; it expires once the deadline has passed by both";
+const DEADLINE_UNCLEAR: &str = "the deadline has passed by one of two clocks, the operator's and the cloud service's \
+    (while that is unknown, the API server's), so the request will not be submitted; it expires once the deadline has passed by both";
 
 /// Separator in the message of an expired request, before the last thing that it waited for.
 const LAST_STATUS: &str = "; last status: ";

@@ -16,15 +16,16 @@ const GONE_MAX_AGE: Duration = RESYNC;
 const PROJECT_MAX_AGE: Duration = Duration::from_secs(1);
 
 /// Earliest start of a read that may admit a request that this process first saw at `first_seen`, and whose desktops
-/// another request last released at `released`: after both, and at most half of the job visibility timeout ago.
+/// another request last released at `released`: after both, and at most half of the job visibility timeout ago, but not so
+/// long ago that the read would soon be too old for a signature.
 pub fn oldest_admitting_read(
     uptime: Duration,
     first_seen: Option<Duration>,
     released: Option<Duration>,
     timing: &Timing,
 ) -> Duration {
-    uptime
-        .saturating_sub(timing.job_visibility_timeout / 2)
+    oldest_first_read(uptime, timing)
+        .max(uptime.saturating_sub(timing.job_visibility_timeout / 2))
         .max(first_seen.unwrap_or(uptime))
         .max(released.unwrap_or_default())
 }

@@ -839,8 +839,8 @@ fn reads_become_outdated() {
     let oldest = |first_seen, released| oldest_admitting_read(seconds(1000), first_seen, released, &timing);
     assert_eq!(
         oldest(Some(seconds(10)), None),
-        seconds(940),
-        "half of the job visibility timeout"
+        seconds(970),
+        "half of the maximum signature age, which is less than half of the job visibility timeout"
     );
     assert_eq!(
         oldest(Some(seconds(990)), None),
@@ -853,6 +853,16 @@ fn reads_become_outdated() {
         "nor than the last claim"
     );
     assert_eq!(oldest(None, None), seconds(1000));
+    // Otherwise the same shared read would be taken and dropped again and again.
+    for (job_visibility_timeout, max_signature_age) in [(120, 60), (600, 60), (120, 10)] {
+        let timing = Timing {
+            job_visibility_timeout: seconds(job_visibility_timeout),
+            max_signature_age: seconds(max_signature_age),
+            ..timing.clone()
+        };
+        let oldest = oldest_admitting_read(seconds(1000), Some(seconds(10)), None, &timing);
+        assert!(!is_stale(oldest, seconds(1000), &timing), "{timing:?}");
+    }
     assert!(!is_stale(seconds(0), seconds(59), &timing));
     assert!(is_stale(seconds(0), seconds(60), &timing));
     // Every claim on a desktop lasts longer than the maximum age of a read.
