@@ -1,5 +1,5 @@
 //! Every dependency of every crate is used by its code, and dependencies that only tests use are dev-dependencies:
-//! unused ones cost build time, and a review of each of their releases.
+//! unused ones cost build time, and a review of each of their releases. Their versions are in one place.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -8,14 +8,30 @@ use std::path::{Path, PathBuf};
 use crate::source;
 
 #[test]
+fn every_version_of_a_dependency_is_in_the_workspace_manifest() {
+    let mut elsewhere = Vec::new();
+    for folder in folders() {
+        let manifest = manifest(&folder);
+        for of in ["dependencies", "dev-dependencies", "build-dependencies"] {
+            let lines = table(&manifest, of).filter(|line| line.contains('='));
+            let versions =
+                lines.filter(|line| !line.contains("workspace = true") && !line.contains("path = "));
+            elsewhere.extend(versions.map(|line| format!("{}: {line}", folder.display())));
+        }
+    }
+    assert!(
+        elsewhere.is_empty(),
+        "move the version to [workspace.dependencies]:\n{}",
+        elsewhere.join("\n")
+    );
+}
+
+#[test]
 fn every_dependency_is_used() {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let workspace = manifest(root);
-    let members = table(&workspace, "workspace").find_map(|line| line.strip_prefix("members = "));
-    let members = members.unwrap().split('"').skip(1).step_by(2);
+    let workspace = manifest(root());
     let mut unused = Vec::new();
     let mut wanted = BTreeSet::new();
-    for folder in std::iter::once(root.to_owned()).chain(members.map(|member| root.join(member))) {
+    for folder in folders() {
         let manifest = manifest(&folder);
         let shipped = crates(&source::files(&folder.join("src")), |code| code);
         let tested = crates(&code(&folder), |code| code.replace("#[cfg(test)]", ""));
@@ -35,6 +51,20 @@ fn every_dependency_is_used() {
     let of_nobody = names(&workspace, "workspace.dependencies").filter(|name| !wanted.contains(*name));
     unused.extend(of_nobody.map(|name| format!("no crate: {name}")));
     assert!(unused.is_empty(), "not used by its code:\n{}", unused.join("\n"));
+}
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// The folders of all crates.
+fn folders() -> Vec<PathBuf> {
+    let workspace = manifest(root());
+    let members = table(&workspace, "workspace").find_map(|line| line.strip_prefix("members = "));
+    let members = members.unwrap().split('"').skip(1).step_by(2);
+    let mut folders = vec![root().to_owned()];
+    folders.extend(members.map(|member| root().join(member)));
+    folders
 }
 
 fn manifest(folder: &Path) -> String {
