@@ -68,25 +68,18 @@ impl Difference {
         let approved = approved.ok_or_else(|| {
             Error::other("no plan of this request has been approved: there is nothing to compare with")
         })?;
-        let current = request.desktops();
-        let mut changes = Vec::new();
-        for was in &approved.desktops {
-            let is = current
-                .iter()
-                .find(|desktop| desktop.id.eq_ignore_ascii_case(was.id.as_str()));
-            changes.extend(of_desktop(was, is));
-        }
-        for is in current.iter().filter(|desktop| is_planned(desktop)) {
-            let known = |was: &ApprovedDesktop| is.id.eq_ignore_ascii_case(was.id.as_str());
-            if !approved.desktops.iter().any(known) {
-                changes.push(change(&is.id, Kind::Added, None, Some(&is.title())));
-            }
-        }
+        let current_hash = status
+            .and_then(|status| status.plan.as_ref())
+            .map(|plan| plan.hash.clone());
+        // Plans with the same hash are equal, even if the status shows users only in one of them.
+        let changes = if current_hash.as_ref() == Some(&approved.hash) {
+            Vec::new()
+        } else {
+            changes(&approved.desktops, &request.desktops())
+        };
         Ok(Self {
             approved_hash: approved.hash.clone(),
-            current_hash: status
-                .and_then(|status| status.plan.as_ref())
-                .map(|plan| plan.hash.clone()),
+            current_hash,
             message: request
                 .condition(ConditionType::Approved)
                 .map(|approved| approved.message.clone()),
@@ -95,7 +88,7 @@ impl Difference {
     }
 
     fn is_none(&self) -> bool {
-        self.current_hash.as_ref() == Some(&self.approved_hash) && self.changes.is_empty()
+        self.current_hash.as_ref() == Some(&self.approved_hash)
     }
 
     fn text(&self) -> String {
@@ -136,6 +129,23 @@ The plans differ in facts that the status does not show: the creation time of a 
 /// Whether the desktop is, or will be, part of what is deleted.
 fn is_planned(desktop: &Desktop) -> bool {
     desktop.state != "Absent"
+}
+
+fn changes(approved: &[ApprovedDesktop], current: &[Desktop]) -> Vec<Change> {
+    let mut changes = Vec::new();
+    for was in approved {
+        let is = current
+            .iter()
+            .find(|desktop| desktop.id.eq_ignore_ascii_case(was.id.as_str()));
+        changes.extend(of_desktop(was, is));
+    }
+    for is in current.iter().filter(|desktop| is_planned(desktop)) {
+        let known = |was: &ApprovedDesktop| is.id.eq_ignore_ascii_case(was.id.as_str());
+        if !approved.iter().any(known) {
+            changes.push(change(&is.id, Kind::Added, None, Some(&is.title())));
+        }
+    }
+    changes
 }
 
 fn of_desktop(was: &ApprovedDesktop, is: Option<&Desktop>) -> Vec<Change> {
@@ -223,6 +233,14 @@ pc-3      Added     <none>     pc-3 (VDI-03)
         ]);
         let equal = difference('a', &desktops);
         assert!(equal.is_none() && equal.text().ends_with("No differences.\n"));
+        // The operator was configured not to show users when one of the plans was stored.
+        let without_users = json!([
+            {"id": "pc-1", "state": "Pending", "name": "VDI-01"},
+            {"id": "pc-2", "state": "Pending", "name": "VDI-02"},
+        ]);
+        let equal = difference('a', &without_users);
+        assert!(equal.is_none() && equal.changes.is_empty());
+        assert!(equal.text().ends_with("No differences.\n"));
         let hidden = difference('b', &desktops);
         assert!(!hidden.is_none() && hidden.text().ends_with(HIDDEN));
     }
