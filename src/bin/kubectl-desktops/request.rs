@@ -1,8 +1,9 @@
 //! What the commands read of a request.
 
 use desktop_deletion_operator::crd::DesktopDeletion;
-use desktop_deletion_operator::crd::conditions::ConditionType;
-use desktop_deletion_operator::crd::deletion::{Attempt, DesktopState, DesktopStatus, Outcome};
+use desktop_deletion_operator::crd::conditions::{self, ConditionType};
+use desktop_deletion_operator::crd::deletion::{Attempt, DesktopState, DesktopStatus};
+use desktop_deletion_operator::plan::attempts;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use serde::Serialize;
 
@@ -97,10 +98,7 @@ impl RequestExt for DesktopDeletion {
     }
 
     fn condition(&self, kind: ConditionType) -> Option<&Condition> {
-        let conditions = &self.status.as_ref()?.conditions;
-        conditions
-            .iter()
-            .find(|condition| condition.type_ == kind.as_str())
+        conditions::find(&self.status.as_ref()?.conditions, kind)
     }
 
     fn creator(&self) -> Option<&str> {
@@ -119,10 +117,8 @@ impl RequestExt for DesktopDeletion {
     }
 
     fn is_submitted(&self) -> bool {
-        let without_effect = [Outcome::Rejected, Outcome::NotSent, Outcome::NoEffect];
-        self.attempts()
-            .iter()
-            .any(|attempt| !without_effect.contains(&attempt.outcome))
+        let status = self.status.as_ref();
+        status.is_some_and(|status| attempts::unsettled(status).is_some())
     }
 }
 
@@ -170,22 +166,26 @@ pub(crate) mod tests {
 
     #[test]
     fn a_request_is_submitted_once_an_attempt_may_have_had_an_effect() {
-        for (outcome, submitted) in [
-            ("Rejected", false),
-            ("NotSent", false),
-            ("NoEffect", false),
-            ("Pending", true),
-            ("Accepted", true),
-            ("Adopted", true),
-            ("Abandoned", true),
-            ("AWordOfANewerVersion", true),
+        let without_job = json!([]);
+        for (outcome, jobs, submitted) in [
+            ("Rejected", &without_job, false),
+            ("NotSent", &without_job, false),
+            ("NoEffect", &without_job, false),
+            // Its job became visible later.
+            ("NoEffect", &json!(["job-1"]), true),
+            ("Pending", &without_job, true),
+            ("Accepted", &without_job, true),
+            ("Adopted", &without_job, true),
+            ("Abandoned", &without_job, true),
+            ("AWordOfANewerVersion", &without_job, true),
         ] {
             let attempt = json!({
                 "id": "a1", "writer": "operator-1", "auth": "Signature", "desktopIDs": ["pc-1"],
                 "bodyDigest": hash('0'), "signedAt": "2026-12-01T00:00:00Z", "outcome": outcome,
+                "jobIDs": jobs,
             });
             let request = request(&json!({"attempts": [attempt]}));
-            assert_eq!(request.is_submitted(), submitted, "{outcome}");
+            assert_eq!(request.is_submitted(), submitted, "{outcome}, {jobs}");
         }
     }
 
