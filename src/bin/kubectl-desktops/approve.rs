@@ -1,13 +1,11 @@
 //! `kubectl desktops approve`: approve the plan that was shown, and nothing newer.
 
 use std::io::{self, BufRead, Write};
-use std::time::Duration;
 
 use desktop_deletion_operator::crd::DesktopDeletion;
 use kube::api::{Patch, PatchParams};
 use serde::Serialize;
 use serde_json::json;
-use tokio::time::Instant;
 
 use crate::ExitStatus;
 use crate::args::Approve;
@@ -18,16 +16,10 @@ use crate::plan::PlanView;
 use crate::request::RequestExt;
 
 /// Maximum number of tries if the object, but not its plan, was changed in the meantime.
-const MAX_TRIES: u32 = 10;
+pub(crate) const MAX_TRIES: u32 = 10;
 
 /// The hash of no plan.
 const NO_PLAN: &str = "sha256:0000000000000000000000000000000000000000000000000000000000000000";
-
-/// Timeout for the operator to observe that an approval that it did not accept was replaced.
-const RESET_TIMEOUT: Duration = Duration::from_secs(120);
-
-/// Pause between two reads meanwhile.
-const POLL_INTERVAL: Duration = Duration::from_millis(500);
 
 const CHANGED: &str = "the request or the plan has changed since it was shown: nothing was approved; show it again with `kubectl \
      desktops plan`";
@@ -168,23 +160,19 @@ async fn set(cluster: &Cluster, shown: &PlanView, version: Option<String>, value
 /// not be a new approval. In the meantime the field has another value: if it were empty, a request whose project
 /// requires no approval would be submitted.
 async fn wait_until_reset(cluster: &Cluster, shown: &PlanView) -> Result<DesktopDeletion, Error> {
-    let end = Instant::now() + RESET_TIMEOUT;
-    loop {
-        let request = cluster.request(&shown.name).await?;
-        if !PlanView::of(&request, &cluster.namespace)?.shows_same_plan(shown) {
+    let reset = |request: &DesktopDeletion| {
+        if !PlanView::of(request, &cluster.namespace)?.shows_same_plan(shown) {
             return Err(Error::other(CHANGED));
         }
         let status = request.status.as_ref();
-        if status.is_none_or(|status| status.refused_plan.as_deref() == Some(NO_PLAN)) {
-            return Ok(request);
-        }
-        if Instant::now() >= end {
-            return Err(Error::other(
-                "spec.approvedPlan was reset, and the operator has not observed it yet: nothing was approved; try again later",
-            ));
-        }
-        tokio::time::sleep(POLL_INTERVAL).await;
-    }
+        Ok(status.is_none_or(|status| status.refused_plan.as_deref() == Some(NO_PLAN)))
+    };
+    let request = cluster.until_observed(&shown.name, reset).await?;
+    request.ok_or_else(|| {
+        Error::other(
+            "spec.approvedPlan was reset, and the operator has not observed it yet: nothing was approved; try again later",
+        )
+    })
 }
 
 impl PlanView {

@@ -1,14 +1,22 @@
 //! The API server and the namespace, as the kubeconfig says.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::Args;
 use desktop_deletion_operator::crd::DesktopDeletion;
 use desktop_deletion_operator::process::api_proxy::Settings;
 use kube::Api;
 use kube::config::{Config, KubeConfigOptions, Kubeconfig};
+use tokio::time::Instant;
 
 use crate::error::Error;
+
+/// Timeout for the operator to observe a change.
+const OBSERVED_TIMEOUT: Duration = Duration::from_secs(120);
+
+/// Pause between two reads meanwhile.
+const POLL_INTERVAL: Duration = Duration::from_millis(500);
 
 /// Which API server, namespace and user, by the flags of kubectl.
 #[derive(Debug, Clone, Default, Args)]
@@ -69,5 +77,27 @@ impl Cluster {
     /// It does not exist, or the user may not read it.
     pub(crate) async fn request(&self, name: &str) -> Result<DesktopDeletion, Error> {
         Ok(self.requests.get(name).await?)
+    }
+
+    /// Reads the request until the operator has observed a change, as `observed` checks; `None`: it has not in time.
+    ///
+    /// # Errors
+    /// As [`Self::request`], or the error of `observed`.
+    pub(crate) async fn until_observed(
+        &self,
+        name: &str,
+        observed: impl Fn(&DesktopDeletion) -> Result<bool, Error>,
+    ) -> Result<Option<DesktopDeletion>, Error> {
+        let end = Instant::now() + OBSERVED_TIMEOUT;
+        loop {
+            let request = self.request(name).await?;
+            if observed(&request)? {
+                return Ok(Some(request));
+            }
+            if Instant::now() >= end {
+                return Ok(None);
+            }
+            tokio::time::sleep(POLL_INTERVAL).await;
+        }
     }
 }

@@ -6,16 +6,22 @@ use desktop_deletion_operator::crd::conditions::ConditionType;
 use desktop_deletion_operator::crd::deletion::{Attempt, Outcome};
 use desktop_deletion_operator::crd::{DesktopDeletion, RESOLVE_ANNOTATION};
 use desktop_deletion_operator::plan::resolve::Resolve as Annotation;
+use kube::ResourceExt;
 use kube::api::{Patch, PatchParams};
 use serde_json::json;
 
 use crate::ExitStatus;
-use crate::approve::confirmed;
+use crate::approve::{MAX_TRIES, confirmed};
 use crate::args::{Resolution, Resolve};
 use crate::connection::Cluster;
 use crate::error::Error;
 use crate::output::{self, Format, escaped};
 use crate::request::RequestExt;
+
+const CHANGED: &str = "the request has changed since it was shown: the annotation was not set; try again";
+
+const NOT_FORGOTTEN: &str = "the operator has handled this value already; the annotation was removed, and status.lastHandledResolve still \
+     shows the value: the annotation was not set; try again later";
 
 pub(crate) async fn run(cluster: &Cluster, args: &Resolve, format: Format) -> Result<ExitStatus, Error> {
     let name = &args.request.name;
@@ -37,27 +43,7 @@ pub(crate) async fn run(cluster: &Cluster, args: &Resolve, format: Format) -> Re
     );
     let resolved = args.yes || confirmed(&escaped(&question));
     if resolved {
-        // The patch is applied only if the attempt is as it was shown.
-        let patch = json!({"metadata": {
-            "resourceVersion": request.metadata.resource_version,
-            "annotations": {RESOLVE_ANNOTATION: value},
-        }});
-        let parameters = PatchParams {
-            field_manager: Some("kubectl-desktops".to_owned()),
-            ..PatchParams::default()
-        };
-        let patched = cluster
-            .requests
-            .patch(name, &parameters, &Patch::Merge(patch))
-            .await;
-        match patched.map_err(Error::from) {
-            Ok(_) => {}
-            Err(error) if error.is_conflict() => {
-                let message = "the request has changed since it was shown: nothing was written; try again";
-                return Err(Error::other(message));
-            }
-            Err(error) => return Err(error),
-        }
+        annotate(cluster, &request, attempt, &value).await?;
     } else {
         output::print_to_stderr("not annotated");
     }
@@ -71,6 +57,81 @@ pub(crate) async fn run(cluster: &Cluster, args: &Resolve, format: Format) -> Re
         Format::Text => {}
     }
     Ok(if resolved { ExitStatus::Yes } else { ExitStatus::No })
+}
+
+/// Sets the annotation, on condition that the object is still the one that was shown.
+async fn annotate(
+    cluster: &Cluster,
+    shown: &DesktopDeletion,
+    attempt: &Attempt,
+    value: &str,
+) -> Result<(), Error> {
+    let handled = is_handled(shown, value);
+    let first = (!handled).then_some(value);
+    set(cluster, shown, first).await.map_err(|error| {
+        if error.is_conflict() {
+            Error::other(CHANGED)
+        } else {
+            error
+        }
+    })?;
+    if handled {
+        set_again(cluster, shown, attempt, value).await?;
+    }
+    Ok(())
+}
+
+/// Sets the removed annotation once the operator has forgotten the value, which would have no effect before, on condition
+/// that the attempt is still as it was shown.
+async fn set_again(
+    cluster: &Cluster,
+    shown: &DesktopDeletion,
+    attempt: &Attempt,
+    value: &str,
+) -> Result<(), Error> {
+    let forgotten = |now: &DesktopDeletion| {
+        let same = now.metadata.uid == shown.metadata.uid
+            && !now.annotations().contains_key(RESOLVE_ANNOTATION)
+            && !now.is_finished()
+            && now.attempts().contains(attempt);
+        if same {
+            Ok(!is_handled(now, value))
+        } else {
+            Err(Error::other(CHANGED))
+        }
+    };
+    let (name, _) = shown.name_and_uid()?;
+    for _ in 0..MAX_TRIES {
+        let now = cluster.until_observed(name, forgotten).await?;
+        let now = now.ok_or_else(|| Error::other(NOT_FORGOTTEN))?;
+        match set(cluster, &now, Some(value)).await {
+            // Something else of the object was changed.
+            Err(error) if error.is_conflict() => {}
+            result => return result,
+        }
+    }
+    Err(Error::other(CHANGED))
+}
+
+/// Whether the operator has handled that value already, and ignores it from now on.
+fn is_handled(request: &DesktopDeletion, value: &str) -> bool {
+    let status = request.status.as_ref();
+    status.and_then(|status| status.last_handled_resolve.as_deref()) == Some(value)
+}
+
+/// Writes or removes the annotation, unless the object has changed since it was read.
+async fn set(cluster: &Cluster, read: &DesktopDeletion, value: Option<&str>) -> Result<(), Error> {
+    let (name, _) = read.name_and_uid()?;
+    let patch = Patch::Merge(json!({"metadata": {
+        "resourceVersion": read.metadata.resource_version,
+        "annotations": {RESOLVE_ANNOTATION: value},
+    }}));
+    let parameters = PatchParams {
+        field_manager: Some("kubectl-desktops".to_owned()),
+        ..PatchParams::default()
+    };
+    cluster.requests.patch(name, &parameters, &patch).await?;
+    Ok(())
 }
 
 impl Resolution {

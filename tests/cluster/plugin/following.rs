@@ -1,10 +1,15 @@
 //! `wait`, `retry`, `resolve` and `split`; the plugin as kubectl finds it.
 
-use kube::api::DeleteParams;
+use desktop_deletion_operator::crd::RESOLVE_ANNOTATION;
+use desktop_deletion_operator::crd::conditions::ConditionType::Submitted;
+use k8s_openapi::api::events::v1::Event;
+use kube::api::{DeleteParams, ListParams};
+use testkit::eventually;
 
 use super::*;
 use crate::crd_rules::attempt;
-use crate::fixture::{Fixture, desktop};
+use crate::doubt::lost;
+use crate::fixture::{Fixture, desktop, endless};
 
 /// A request whose last attempt has an unknown outcome.
 fn in_doubt() -> Value {
@@ -87,17 +92,16 @@ async fn wait_ends_at_its_timeout_or_when_the_object_is_deleted() {
     );
 }
 
+/// The annotation of `leavers` that resolves an attempt.
+async fn annotation(desk: &PluginUser) -> Option<String> {
+    let object = desk.namespace.deletions().get("leavers").await.unwrap();
+    object.metadata.annotations?.get(RESOLVE_ANNOTATION).cloned()
+}
+
 #[tokio::test]
 async fn an_attempt_is_resolved_by_the_documented_annotation_only_after_confirmation() {
     let desk = PluginUser::new("plugin-resolve").await;
     desk.request("leavers", &in_doubt()).await;
-    let annotation = async || {
-        let object = desk.namespace.deletions().get("leavers").await.unwrap();
-        let annotations = object.metadata.annotations.unwrap_or_default();
-        annotations
-            .get(desktop_deletion_operator::crd::RESOLVE_ANNOTATION)
-            .cloned()
-    };
     let ran = desk.run(&["resolve", "leavers", "--abandon"], "n\n").await;
     assert_eq!(ran.code, 1, "{ran:?}");
     assert!(ran.out.contains("Outcome:       Pending (unknown)"), "{ran:?}");
@@ -108,10 +112,10 @@ async fn an_attempt_is_resolved_by_the_documented_annotation_only_after_confirma
         ),
         "{ran:?}"
     );
-    assert_eq!(annotation().await, None);
+    assert_eq!(annotation(&desk).await, None);
     let ran = desk.run(&["resolve", "leavers", "--abandon"], "y\n").await;
     assert_eq!(ran.code, 0, "{ran:?}");
-    assert_eq!(annotation().await.as_deref(), Some("a1=abandon"));
+    assert_eq!(annotation(&desk).await.as_deref(), Some("a1=abandon"));
     let ran = desk
         .run(
             &["resolve", "leavers", "--adopt=job-9", "--attempt=a1", "--yes"],
@@ -119,7 +123,7 @@ async fn an_attempt_is_resolved_by_the_documented_annotation_only_after_confirma
         )
         .await;
     assert_eq!(ran.code, 0, "{ran:?}");
-    assert_eq!(annotation().await.as_deref(), Some("a1=adopt:job-9"));
+    assert_eq!(annotation(&desk).await.as_deref(), Some("a1=adopt:job-9"));
 
     for (arguments, says) in [
         (&["--retry", "--attempt=a2"][..], "the request has no attempt a2"),
@@ -130,7 +134,7 @@ async fn an_attempt_is_resolved_by_the_documented_annotation_only_after_confirma
         assert_eq!(ran.code, 2, "{ran:?}");
         assert!(ran.err.contains(says), "{ran:?}");
     }
-    assert_eq!(annotation().await.as_deref(), Some("a1=adopt:job-9"));
+    assert_eq!(annotation(&desk).await.as_deref(), Some("a1=adopt:job-9"));
 
     // A change by another client comes first.
     let mut child = desk.start(&["resolve", "leavers", "--retry"]);
@@ -140,10 +144,74 @@ async fn an_attempt_is_resolved_by_the_documented_annotation_only_after_confirma
     assert_eq!(ran.code, 2, "{ran:?}");
     assert!(
         ran.err
-            .contains("the request has changed since it was shown: nothing was written"),
+            .contains("the request has changed since it was shown: the annotation was not set"),
         "{ran:?}"
     );
-    assert_eq!(annotation().await.as_deref(), Some("a1=adopt:job-9"));
+    assert_eq!(annotation(&desk).await.as_deref(), Some("a1=adopt:job-9"));
+}
+
+/// The operator handles a value once, and again after the annotation was removed.
+#[tokio::test]
+async fn a_resolution_that_was_handled_already_is_handled_again() {
+    let fixture = Fixture::set("plugin-again", &[endless("pc-1")]).await;
+    let lost = lost("pc-1", true, &json!("reset"));
+    fixture.cloud.add_fault(&lost).unwrap();
+    let kubeconfig = fixture.control_plane.kubeconfig_path().to_owned();
+    let desk = PluginUser::with(fixture.namespace.clone(), kubeconfig);
+    // A signature lives for a quarter of an hour, so that each retry is refused.
+    let _operator = fixture.operator(&[]);
+    fixture.request("leavers", &["pc-1"]).await;
+    fixture.reason("leavers", Submitted, "AwaitingEvidence").await;
+    for count in 1..=3 {
+        let ran = desk.run(&["resolve", "leavers", "--retry", "--yes"], "").await;
+        assert_eq!(ran.code, 0, "{ran:?}");
+        let refused = async || match refusals(&fixture).await {
+            found if found == count => Ok(()),
+            found => Err(format!("{found} Events, not {count}")),
+        };
+        let refused = eventually("the value is handled once more", BOUND, refused).await;
+        refused.unwrap_or_else(|error| panic!("{error}"));
+    }
+    assert_eq!(fixture.posts().len(), 1);
+}
+
+/// How many Events refuse an annotation: there is one for each time that the operator handled it.
+async fn refusals(fixture: &Fixture) -> usize {
+    let events = fixture.namespace.api::<Event>();
+    let events = events.list(&ListParams::default()).await.unwrap();
+    let refusal = |event: &&Event| event.reason.as_deref() == Some("ResolveRefused");
+    events.iter().filter(refusal).count()
+}
+
+#[tokio::test]
+async fn a_handled_resolution_is_not_set_again_for_an_attempt_that_has_changed() {
+    let desk = PluginUser::new("plugin-forget").await;
+    let mut status = in_doubt();
+    desk.request("leavers", &status).await;
+    let resolve = ["resolve", "leavers", "--retry", "--yes"];
+    let ran = desk.run(&resolve, "").await;
+    assert_eq!(ran.code, 0, "{ran:?}");
+    status["lastHandledResolve"] = json!("a1=retry");
+    desk.write("leavers", &status).await;
+
+    let child = desk.start(&resolve);
+    let removed = async || match annotation(&desk).await {
+        None => Ok(()),
+        Some(value) => Err(value),
+    };
+    let removed = eventually("the annotation is removed", BOUND, removed).await;
+    removed.unwrap_or_else(|error| panic!("{error}"));
+    status["attempts"][0]["jobIDs"] = json!(["job-1"]);
+    status.as_object_mut().unwrap().remove("lastHandledResolve");
+    desk.write("leavers", &status).await;
+    let ran = ended(child, "").await;
+    assert_eq!(ran.code, 2, "{ran:?}");
+    assert!(
+        ran.err
+            .contains("the request has changed since it was shown: the annotation was not set"),
+        "{ran:?}"
+    );
+    assert_eq!(annotation(&desk).await, None);
 }
 
 #[tokio::test]
