@@ -13,6 +13,7 @@ use crate::fixture::BOUND;
 
 mod approving;
 mod following;
+mod waiting;
 mod whole;
 
 pub(crate) const HASH: &str = "sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";

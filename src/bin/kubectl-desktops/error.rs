@@ -25,6 +25,12 @@ impl Error {
     pub(crate) fn is_not_found(&self) -> bool {
         matches!(self, Self::Refused(status) if status.code == 404)
     }
+
+    /// Whether the API server would refuse the same call again. It may be restarting or overloaded otherwise, or the load
+    /// balancer before it has answered.
+    pub(crate) fn is_permanent(&self) -> bool {
+        matches!(self, Self::Refused(status) if (400..500).contains(&status.code) && status.code != 429)
+    }
 }
 
 impl fmt::Display for Error {
@@ -47,5 +53,24 @@ impl From<kube::Error> for Error {
             kube::Error::Api(status) => Self::Refused(status),
             error => Self::Other(error.to_string()),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use kube::core::Status;
+
+    use super::*;
+
+    #[test]
+    fn only_a_refusal_of_the_call_itself_is_permanent() {
+        let refused = |code| Error::Refused(Box::new(Status::failure("", "").with_code(code)));
+        for code in [400, 401, 403, 404, 422] {
+            assert!(refused(code).is_permanent(), "{code}");
+        }
+        for code in [429, 500, 502, 503, 504] {
+            assert!(!refused(code).is_permanent(), "{code}");
+        }
+        assert!(!Error::other("connection refused").is_permanent());
     }
 }

@@ -67,8 +67,7 @@ pub(crate) async fn run(cluster: &Cluster, args: &Wait, format: Format) -> Resul
             Err(error) if error.is_not_found() => {
                 return Err(Error::other(format!("{name} was deleted before it was finished")));
             }
-            Err(error @ Error::Refused(_)) => return Err(error),
-            // The API server may be restarting.
+            Err(error) if error.is_permanent() => return Err(error),
             Err(error) => output::print_to_stderr(&format!("warning: {error}; retrying")),
         }
     }
