@@ -99,11 +99,12 @@ fn router(health: Health, metrics: Metrics) -> Router {
         .with_state((health, metrics))
 }
 
+/// A failed probe is a 500, as those of kube-apiserver: of a 503, `kubectl get --raw` does not print the body.
 fn probe(report: &Report) -> Response {
     let status = if report.holds() {
         StatusCode::OK
     } else {
-        StatusCode::SERVICE_UNAVAILABLE
+        StatusCode::INTERNAL_SERVER_ERROR
     };
     (status, report.to_string()).into_response()
 }
@@ -141,7 +142,7 @@ mod tests {
         let answer = fetch(format!("{base}/livez")).await;
         assert_eq!(answer.status(), 200);
         let answer = fetch(format!("{base}/readyz")).await;
-        assert_eq!(answer.status(), 503);
+        assert_eq!(answer.status(), 500);
         assert_eq!(
             answer.text().await.unwrap(),
             "[-]watch failed: has not passed yet\nfailed\n"

@@ -61,7 +61,7 @@ async fn a_shutdown_between_the_intent_and_the_call_records_that_nothing_was_sen
     fixture.request("leaver", &["pc-1"]).await;
     let stored = intent.sprung().await.unwrap();
     let told = async {
-        answers(&fixture, &operator, "/readyz", 503).await;
+        answers(&fixture, &operator, "/readyz", 500).await;
         stored.go_on();
     };
     let (exit, ()) = tokio::join!(operator.stopped(), told);

@@ -263,7 +263,7 @@ async fn a_leader_that_lost_the_lease_records_the_pending_response_starts_nothin
         .patch(NAME, &PatchParams::default(), &somebody)
         .await
         .unwrap();
-    let text = answers(&fixture, &a, "/readyz", 503).await;
+    let text = answers(&fixture, &a, "/readyz", 500).await;
     assert!(
         text.contains("[-]leader-election failed: the Lease is lost"),
         "{text}"

@@ -46,7 +46,7 @@ pub(crate) async fn answers(fixture: &Fixture, operator: &Running, path: &str, s
 
 /// Waits until the operator reports that it is shutting down.
 async fn stops(fixture: &Fixture, operator: &Running) {
-    let look = async || match answers(fixture, operator, "/readyz", 503).await {
+    let look = async || match answers(fixture, operator, "/readyz", 500).await {
         text if text.contains("the operator is stopping") => Ok(()),
         text => Err(text),
     };
@@ -75,7 +75,7 @@ async fn an_operator_that_cannot_watch_yet_is_alive_but_not_ready() {
     let fixture = Fixture::set("not-ready", &[]).await;
     let elsewhere = fixture.control_plane.namespace("without-rights").await.unwrap();
     let operator = fixture.operator(&[&format!("--namespaces={}", elsewhere.name())]);
-    let waits = async || match answers(&fixture, &operator, "/readyz", 503).await {
+    let waits = async || match answers(&fixture, &operator, "/readyz", 500).await {
         text if text.contains("desktopdeletions") => Ok(()),
         text => Err(text),
     };

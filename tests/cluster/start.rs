@@ -22,7 +22,7 @@ async fn an_operator_that_cannot_reach_the_api_server_at_its_start_waits_for_it(
     .unwrap();
     let operator = fixture.operator_at(&elsewhere, &[]);
 
-    let text = answers(&fixture, &operator, "/readyz", 503).await;
+    let text = answers(&fixture, &operator, "/readyz", 500).await;
     assert!(text.contains("[-]api-server failed: "), "{text}");
     let told = async || {
         if operator
@@ -70,6 +70,6 @@ async fn an_operator_that_waits_for_the_api_server_exits_after_sigterm() {
     )
     .unwrap();
     let operator = fixture.operator_at(&nowhere, &[]);
-    answers(&fixture, &operator, "/readyz", 503).await;
+    answers(&fixture, &operator, "/readyz", 500).await;
     assert_eq!(operator.stopped().await, 0);
 }

@@ -130,7 +130,7 @@ async fn others_wait_until_no_call_from_an_unreadable_namespace_can_take_effect(
         "the life of a token: {left}"
     );
     shows(&fixture, &first, 1).await;
-    let ready = answers(&fixture, &first, "/readyz", 503).await;
+    let ready = answers(&fixture, &first, "/readyz", 500).await;
     for kind in ["desktopdeletions", "workspaceprojects"] {
         let why = format!("{kind} failed: the operator lacks permission to list {kind}");
         assert!(ready.contains(&why), "{ready}");
