@@ -66,7 +66,7 @@ fn waiting_for_expiry(attempt: &Attempt) -> Progress {
     progress
 }
 
-fn looking_for_job(attempt: &Attempt) -> Progress {
+fn checking_for_job(attempt: &Attempt) -> Progress {
     let mut progress = evidence::in_doubt(attempt);
     progress.message.push_str(
         "; the delete request has expired, and the object is kept until its job is found or --recovery-timeout has passed",
@@ -81,7 +81,7 @@ fn final_read(observed: &Observed, attempt: &Attempt) -> Step {
         // A truncated list may lack the job.
         Ok(evidence) if !evidence::is_conclusive(observed, attempt, &evidence) => Step::Wait(Progress {
             requeue: Requeue::SecondRead,
-            ..evidence::with_gap(observed, attempt, looking_for_job(attempt))
+            ..evidence::with_gap(observed, attempt, checking_for_job(attempt))
         }),
         Ok(evidence) if evidence.found() => {
             Step::RecordOutcome(evidence::adopted(observed, attempt, &evidence))

@@ -189,7 +189,7 @@ fn awaiting_expiry(attempt: &Attempt) -> Progress {
 }
 
 /// The conditions after the delete request of an abandoned attempt has expired.
-fn looking_for_job(attempt: &Attempt) -> Progress {
+fn checking_for_job(attempt: &Attempt) -> Progress {
     let message = format!(
         "attempt {} was abandoned by annotation, and its delete request has expired; if its job is found, it is followed; otherwise the request ends, at the latest after --recovery-timeout",
         attempt.id
@@ -205,13 +205,13 @@ pub fn settle_abandoned(observed: &Observed, attempt: &Attempt) -> Step {
     match evidence::gather_evidence(observed, attempt) {
         // Evidence that cannot be read completely now may show a job later.
         Ok(evidence) if !evidence::is_conclusive(observed, attempt, &evidence) => {
-            Step::Wait(evidence::with_gap(observed, attempt, looking_for_job(attempt)))
+            Step::Wait(evidence::with_gap(observed, attempt, checking_for_job(attempt)))
         }
         Ok(evidence) if !evidence.jobs.is_empty() => {
             Step::RecordOutcome(evidence::adopted(observed, attempt, &evidence))
         }
         Err(Step::Wait(progress)) if !observed.facts.recovery_timed_out => {
-            let wait = looking_for_job(attempt);
+            let wait = checking_for_job(attempt);
             let obstacle = blockers::unreadable(observed).unwrap_or(progress);
             Step::Wait(Progress {
                 message: format!(
