@@ -374,14 +374,18 @@ mod tests {
         );
     }
 
+    fn acquire(
+        circuit_breaker: &CircuitBreaker,
+        key: SessionKey,
+    ) -> impl Future<Output = Option<CallPermit>> + use<> {
+        let circuit_breaker = circuit_breaker.clone();
+        async move { circuit_breaker.acquire(&key, Priority::Poll, "tenant").await }
+    }
+
     #[tokio::test(start_paused = true)]
     async fn rejected_credentials_are_tried_by_one_call_at_a_time() {
         let circuit_breaker = circuit_breaker();
-        let acquire = || {
-            let key = key("credentials");
-            let circuit_breaker = circuit_breaker.clone();
-            async move { circuit_breaker.acquire(&key, Priority::Poll, "tenant").await }
-        };
+        let acquire = || acquire(&circuit_breaker, key("credentials"));
         let (first, second) = (acquire().await, acquire().await);
         record(&circuit_breaker, &refused());
         drop(first);
@@ -401,11 +405,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn the_limit_of_rejected_credentials_ends_with_their_rejection() {
         let circuit_breaker = circuit_breaker();
-        let acquire = || {
-            let key = key("credentials");
-            let circuit_breaker = circuit_breaker.clone();
-            async move { circuit_breaker.acquire(&key, Priority::Poll, "tenant").await }
-        };
+        let acquire = || acquire(&circuit_breaker, key("credentials"));
         let _first = acquire().await;
         record(&circuit_breaker, &refused());
         assert_eq!(acquire().now_or_never().map(drop), None);
@@ -417,15 +417,14 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn concurrent_calls_with_the_same_credentials_are_limited_for_all_endpoints_together() {
         let circuit_breaker = circuit_breaker();
-        let acquire = |endpoint: &str| {
+        let acquire_at = |endpoint: &str| {
             let mut key = key("credentials");
             key.project.origin = Origin::of(endpoint);
-            let circuit_breaker = circuit_breaker.clone();
-            async move { circuit_breaker.acquire(&key, Priority::Poll, "tenant").await }
+            acquire(&circuit_breaker, key)
         };
-        let first = acquire("https://workspace.region-1.example.com").await;
-        let second = acquire("https://workspace.region-2.example.com").await;
-        let third = || acquire("https://workspace.region-3.example.com").now_or_never();
+        let first = acquire_at("https://workspace.region-1.example.com").await;
+        let second = acquire_at("https://workspace.region-2.example.com").await;
+        let third = || acquire_at("https://workspace.region-3.example.com").now_or_never();
         assert_eq!(third().map(drop), None);
         drop(first);
         assert!(third().is_some());

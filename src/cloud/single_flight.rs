@@ -174,6 +174,18 @@ mod tests {
             2,
             "it is made again for a later caller"
         );
+
+        let succeeded = flight.since(Instant::now(), async || Ok(())).await.unwrap();
+        tokio::time::advance(Duration::from_millis(1)).await;
+        assert_eq!(
+            flight.since(Instant::now(), async || Err(7)).await.unwrap_err(),
+            7
+        );
+        let earlier = flight.since(asked, async || Err(8)).await.unwrap();
+        assert_eq!(
+            earlier.began, succeeded.began,
+            "a failure leaves the last success"
+        );
     }
 
     #[tokio::test(start_paused = true)]

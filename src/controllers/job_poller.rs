@@ -26,7 +26,10 @@ use crate::workspace::error::Error;
 
 /// How long a poller may take for one list or the read of one job, or wait past its next tick, before it counts as stalled:
 /// longer than a list of all pages whose every response comes just before its timeout.
-pub const HEARTBEAT_TIMEOUT: Duration = Duration::from_secs(3600);
+const STALL_TIMEOUT: Duration = Duration::from_secs(3600);
+
+/// Maximum time between two heartbeats of the pollers together, which are sent while none has stalled.
+pub const HEARTBEAT_TIMEOUT: Duration = Duration::from_secs(600);
 
 /// What is known of a job that is followed.
 #[derive(Debug, Clone)]
@@ -180,7 +183,7 @@ impl Pollers {
         async move {
             let pause = || tokio::time::sleep(HEARTBEAT_TIMEOUT / 10);
             while stopping.run_until_cancelled(pause()).await.is_some() {
-                let is_polled_in_time = |project: &Project| project.active.elapsed() < HEARTBEAT_TIMEOUT;
+                let is_polled_in_time = |project: &Project| project.active.elapsed() < STALL_TIMEOUT;
                 if shared.state.lock().projects.values().all(is_polled_in_time) {
                     shared.heartbeat.beat();
                 }

@@ -4,7 +4,7 @@
 //! may still take effect or its job may not be visible yet: otherwise, a new object of the same name could send a
 //! second one. An abandoned request is released immediately; then only this process keeps its claim on the desktops.
 
-use super::attempts::submitted;
+use super::attempts::{last_effective, submitted};
 use super::messages::expiry_of;
 use super::observed::Observed;
 use super::progress::{Activity, Progress, Requeue};
@@ -36,13 +36,8 @@ pub fn next(observed: &Observed) -> Step {
         if let Some(step) = blockers::next_clock_read(observed) {
             return step;
         }
-        let effective = observed
-            .request
-            .status
-            .attempts
-            .iter()
-            .filter(|a| a.took_effect());
-        let progress = Progress::job_running(effective.map(|attempt| attempt.desktop_ids.len()).sum());
+        let effective = last_effective(&observed.request.status);
+        let progress = Progress::job_running(effective.map_or(0, |attempt| attempt.desktop_ids.len()));
         let message = format!(
             "{}; the object is kept for a few minutes, until its job is visible in the cloud",
             progress.message

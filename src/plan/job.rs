@@ -353,12 +353,12 @@ fn completion(observed: &Observed, ended: Vec<DesktopStatus>) -> Completion {
     if let Some(first) = failed.first() {
         let why = first.message.as_deref().unwrap_or("no reason given");
         let names = name_some(failed.iter().map(|d| &d.id));
-        let whose = if failed.iter().any(|d| d.message != first.message) {
-            " the first one"
-        } else {
+        let of_first = if failed.iter().all(|d| d.message == first.message) {
             ""
+        } else {
+            ", the first one"
         };
-        parts.push(format!("{} failed ({names}):{whose} {why}", failed.len()));
+        parts.push(format!("{} failed ({names}){of_first}: {why}", failed.len()));
     }
     if !unknown.is_empty() {
         let names = name_some(unknown.iter().map(|d| &d.id));

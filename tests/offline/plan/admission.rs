@@ -453,6 +453,19 @@ fn only_an_absent_id_that_is_no_desktop_id_is_reported_with_a_hint() {
     }
 }
 
+#[test]
+fn an_absent_desktop_was_not_submitted_or_its_delete_request_had_no_effect() {
+    let message = |seen: &Seen| match plan(&seen.0) {
+        Step::Finish(ending) => ending.message,
+        step => panic!("{step:?}"),
+    };
+    let gone = || ready("a b").desktop_views("a Gone b Gone").no_finalizer();
+    assert!(message(&gone()).contains(": nothing was submitted;"));
+    let rejected = refused("a b", Rejected, ErrorClass::NotFound);
+    let sent = gone().begun().retry_due().attempt(rejected);
+    assert!(message(&sent).contains(": no delete request took effect;"));
+}
+
 /// Ends without an effective submission.
 fn endings() -> Vec<Row> {
     let gone = || ready("a b").desktop_views("a Gone b Gone");

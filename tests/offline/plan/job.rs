@@ -284,6 +284,17 @@ fn messages_name_what_failed_and_why() {
         assert!(text.contains(word), "no {word:?} in {text:?}");
     }
     assert!(!text.contains("absent"), "{text:?}");
+    let for_two_reasons = accepted()
+        .overdue()
+        .job("j1", "a Success b Failed")
+        .desktop_views("a Idle b Idle")
+        .idle_twice("a b")
+        .no_finalizer();
+    let text = message(&for_two_reasons);
+    assert!(
+        text.contains("2 failed (a, b), the first one: the job reports success"),
+        "{text:?}"
+    );
     let some_were_gone = accepted()
         .states("a Deleted b Absent")
         .job("j1", "")

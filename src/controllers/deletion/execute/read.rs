@@ -276,7 +276,7 @@ fn record_desktop(
     );
 }
 
-/// Before a first submission, a list of up to a minute ago is sufficient, and while nothing can be decided about an
+/// Before a first submission, a list of half a minute ago is sufficient, and while nothing can be decided about an
 /// attempt, one of some minutes ago. Evidence about an attempt is read in the reconciliation that uses it.
 pub(super) async fn sub_jobs(reconciliation: &mut Reconciliation, context: &Context) -> Result<(), Error> {
     let now = begin_read(reconciliation, context);
