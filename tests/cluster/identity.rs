@@ -16,7 +16,7 @@ use desktop_deletion_operator::crd::conditions::ConditionType::{Stalled, Submitt
 
 use crate::doubt::{FLAGS, lost};
 use crate::fixture::{BOUND, Fixture, desktop, message, pair, says};
-use crate::shutdown::answers;
+use crate::metrics;
 
 /// The password of the user `robot`, and the one after its change.
 const PASSWORD: &str = "canary-password-0000001";
@@ -94,9 +94,8 @@ async fn user_and_password_can_be_used_as_credentials() {
         assert_eq!(calls.len(), 1, "one session serves all: {calls:#?}");
     }
     fixture.project_says("prod", "CredentialsValid").await;
-    let metrics = answers(&fixture, &operator, "/metrics", 200).await;
-    let counted = "desktop_deletion_cloud_calls_total{operation=\"createToken\",code=\"201\"} 1";
-    assert!(metrics.lines().any(|line| line == counted), "{metrics}");
+    let counted = "cloud_calls_total{operation=\"createToken\",code=\"201\"}";
+    metrics::shows(&fixture, &operator, &[(counted, 1.0)]).await;
 }
 
 #[tokio::test]

@@ -93,9 +93,8 @@ impl PluginUser {
         self.namespace.deletions().get(name).await.unwrap().data["spec"].clone()
     }
 
-    /// A change that has nothing to do with the plan.
-    async fn annotate(&self, name: &str) {
-        let patch = Patch::Merge(json!({"metadata": {"annotations": {"example.com/note": "seen"}}}));
+    async fn annotate(&self, name: &str, key: &str, value: &str) {
+        let patch = Patch::Merge(json!({"metadata": {"annotations": {key: value}}}));
         let api = self.namespace.deletions();
         api.patch(name, &PatchParams::default(), &patch).await.unwrap();
     }

@@ -8,7 +8,7 @@ use workspace_simulator::cloud::Operation;
 use desktop_deletion_operator::crd::conditions::ConditionType::{Reconciling, Stalled, Submitted, Succeeded};
 
 use crate::fixture::{Fixture, body, console_world, desktop, entry, message, pair, says};
-use crate::shutdown::answers;
+use crate::metrics;
 
 fn names(range: std::ops::Range<usize>) -> Vec<String> {
     range.map(|n| format!("pc-{n:03}")).collect()
@@ -119,9 +119,8 @@ async fn a_request_whose_first_read_is_slow_reports_that_it_waits() {
     let status = fixture.reason("leavers", Submitted, "Queued").await;
     assert_eq!(says(&status, Reconciling), pair("True", "Queued"), "{status:#}");
     // It is counted apart from the writes of the usual path.
-    let metrics = answers(&fixture, &operator, "/metrics", 200).await;
-    let counted = "api_writes_total{kind=\"DesktopDeletion\",step=\"RecordQueued\"} 1";
-    assert!(metrics.contains(counted), "{metrics}");
+    let counted = "api_writes_total{kind=\"DesktopDeletion\",step=\"RecordQueued\"}";
+    metrics::shows(&fixture, &operator, &[(counted, 1.0)]).await;
     // What was read for it meanwhile meets a newer object, and is not submitted upon.
     fixture.accepted("leavers").await;
     let status = fixture.completed("leavers").await;

@@ -14,7 +14,7 @@ use desktop_deletion_operator::crd;
 use desktop_deletion_operator::crd::conditions::ConditionType::{Stalled, Submitted, Succeeded};
 
 use crate::fixture::{BOUND, Fixture, condition, desktop, endless, message, pair, says};
-use crate::shutdown::answers;
+use crate::metrics;
 
 /// A call lives for some seconds only.
 const FLAGS: &[&str] = &[
@@ -141,9 +141,8 @@ async fn an_object_that_cannot_be_decoded_reserves_its_desktops_and_blocks_no_ot
         status["jobID"].is_string() && status["attempts"].is_array(),
         "{status:#}"
     );
-    let metrics = answers(&fixture, &operator, "/metrics", 200).await;
-    let shown = "desktop_deletion_undecodable_objects{kind=\"DesktopDeletion\"} 2";
-    assert!(metrics.contains(shown), "{metrics}");
+    let counted = "undecodable_objects{kind=\"DesktopDeletion\"}";
+    metrics::shows(&fixture, &operator, &[(counted, 2.0)]).await;
 
     fixture.request("twin", &["pc-1"]).await;
     let status = fixture.reason("twin", Submitted, "Overlap").await;
@@ -196,9 +195,8 @@ async fn values_of_a_newer_version_are_kept_and_nothing_is_sent() {
     let status = fixture.until("ancient", "the edit is observed", noticed).await;
     let submitted = condition(&status, Submitted);
     assert_eq!(submitted["lastTransitionTime"], "0000-01-01T00:00:00Z");
-    let metrics = answers(&fixture, &operator, "/metrics", 200).await;
-    let none = "desktop_deletion_undecodable_objects{kind=\"DesktopDeletion\"} 0";
-    assert!(metrics.contains(none), "{metrics}");
+    let counted = "undecodable_objects{kind=\"DesktopDeletion\"}";
+    metrics::shows(&fixture, &operator, &[(counted, 0.0)]).await;
     assert_eq!(fixture.posts().len(), 2, "{:#?}", fixture.posts());
 }
 
@@ -246,9 +244,8 @@ async fn requests_of_a_project_that_cannot_be_decoded_report_it() {
     for part in ["WorkspaceProject prod", "must be 1 to 255 letters"] {
         assert!(text.contains(part), "{text}");
     }
-    let metrics = answers(&fixture, &operator, "/metrics", 200).await;
-    let shown = "desktop_deletion_undecodable_objects{kind=\"WorkspaceProject\"} 1";
-    assert!(metrics.contains(shown), "{metrics}");
+    let counted = "undecodable_objects{kind=\"WorkspaceProject\"}";
+    metrics::shows(&fixture, &operator, &[(counted, 1.0)]).await;
     assert_eq!(fixture.posts(), Vec::<Value>::new());
 
     point_to(PROJECT_ID).await.unwrap();

@@ -59,58 +59,71 @@ pub(crate) async fn run(cluster: &Cluster, args: &Resolve, format: Format) -> Re
     Ok(if resolved { ExitStatus::Yes } else { ExitStatus::No })
 }
 
-/// Sets the annotation, on condition that the object is still the one that was shown.
+/// Sets the annotation, on condition that neither it nor the attempt has changed since they were shown.
 async fn annotate(
     cluster: &Cluster,
     shown: &DesktopDeletion,
     attempt: &Attempt,
     value: &str,
 ) -> Result<(), Error> {
-    let handled = is_handled(shown, value);
-    let first = (!handled).then_some(value);
-    set(cluster, shown, first).await.map_err(|error| {
-        if error.is_conflict() {
-            Error::other(CHANGED)
-        } else {
-            error
-        }
-    })?;
-    if handled {
-        set_again(cluster, shown, attempt, value).await?;
+    if !is_handled(shown, value) {
+        return write(cluster, shown.clone(), attempt, Some(value)).await;
     }
-    Ok(())
-}
-
-/// Sets the removed annotation once the operator has forgotten the value, which would have no effect before, on condition
-/// that the attempt is still as it was shown.
-async fn set_again(
-    cluster: &Cluster,
-    shown: &DesktopDeletion,
-    attempt: &Attempt,
-    value: &str,
-) -> Result<(), Error> {
+    // The value has no effect before the operator has observed that the annotation was removed.
+    write(cluster, shown.clone(), attempt, None).await?;
     let forgotten = |now: &DesktopDeletion| {
-        let same = now.metadata.uid == shown.metadata.uid
-            && !now.annotations().contains_key(RESOLVE_ANNOTATION)
-            && !now.is_finished()
-            && now.attempts().contains(attempt);
-        if same {
+        if is_as_shown(now, shown, attempt, None) {
             Ok(!is_handled(now, value))
         } else {
             Err(Error::other(CHANGED))
         }
     };
     let (name, _) = shown.name_and_uid()?;
+    let now = cluster.until_observed(name, forgotten).await?;
+    let now = now.ok_or_else(|| Error::other(NOT_FORGOTTEN))?;
+    write(cluster, now, attempt, Some(value)).await
+}
+
+/// Writes or removes the annotation. If only something else of the object has changed since it was read, this is tried
+/// again.
+async fn write(
+    cluster: &Cluster,
+    mut read: DesktopDeletion,
+    attempt: &Attempt,
+    value: Option<&str>,
+) -> Result<(), Error> {
     for _ in 0..MAX_TRIES {
-        let now = cluster.until_observed(name, forgotten).await?;
-        let now = now.ok_or_else(|| Error::other(NOT_FORGOTTEN))?;
-        match set(cluster, &now, Some(value)).await {
-            // Something else of the object was changed.
+        match set(cluster, &read, value).await {
             Err(error) if error.is_conflict() => {}
             result => return result,
         }
+        let (name, _) = read.name_and_uid()?;
+        let now = cluster.request(name).await?;
+        if !is_as_shown(&now, &read, attempt, annotation(&read)) {
+            return Err(Error::other(CHANGED));
+        }
+        read = now;
     }
-    Err(Error::other(CHANGED))
+    Err(Error::other(
+        "too many conflicting updates: the annotation was not set; try again",
+    ))
+}
+
+/// Whether this is still the same unfinished request, with the same attempt and this annotation.
+fn is_as_shown(
+    now: &DesktopDeletion,
+    shown: &DesktopDeletion,
+    attempt: &Attempt,
+    expected: Option<&str>,
+) -> bool {
+    now.metadata.uid == shown.metadata.uid
+        && !now.is_finished()
+        && now.attempts().contains(attempt)
+        && annotation(now) == expected
+}
+
+fn annotation(request: &DesktopDeletion) -> Option<&str> {
+    request.annotations().get(RESOLVE_ANNOTATION).map(String::as_str)
 }
 
 /// Whether the operator has handled that value already, and ignores it from now on.

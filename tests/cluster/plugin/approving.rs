@@ -131,7 +131,7 @@ async fn another_change_of_the_object_does_not_prevent_an_approval() {
     desk.request("leavers", &planned()).await;
     let mut child = desk.start(&["approve", "leavers"]);
     printed(&mut child, "1 to delete, 1 absent, 0 blocked").await;
-    desk.annotate("leavers").await;
+    desk.annotate("leavers", "example.com/note", "seen").await;
     let ran = ended(child, "y\n").await;
     assert_eq!(ran.code, 0, "{ran:?}");
     assert_eq!(desk.spec("leavers").await["approvedPlan"], HASH);

@@ -9,7 +9,7 @@ use testkit::eventually;
 use super::*;
 use crate::crd_rules::attempt;
 use crate::doubt::lost;
-use crate::fixture::{Fixture, desktop, endless};
+use crate::fixture::{Fixture, desktop};
 
 /// A request whose last attempt has an unknown outcome.
 fn in_doubt() -> Value {
@@ -136,25 +136,47 @@ async fn an_attempt_is_resolved_by_the_documented_annotation_only_after_confirma
     }
     assert_eq!(annotation(&desk).await.as_deref(), Some("a1=adopt:job-9"));
 
-    // A change by another client comes first.
+    // Another client changes something else in the meantime.
+    let mut child = desk.start(&["resolve", "leavers", "--abandon"]);
+    printed(&mut child, "Submitted:").await;
+    desk.annotate("leavers", "example.com/note", "seen").await;
+    let ran = ended(child, "y\n").await;
+    assert_eq!(ran.code, 0, "{ran:?}");
+    assert_eq!(annotation(&desk).await.as_deref(), Some("a1=abandon"));
+
+    // Another client decides first.
     let mut child = desk.start(&["resolve", "leavers", "--retry"]);
     printed(&mut child, "Submitted:").await;
-    desk.annotate("leavers").await;
+    desk.annotate("leavers", RESOLVE_ANNOTATION, "a1=adopt:job-8")
+        .await;
     let ran = ended(child, "y\n").await;
+    says_changed(&ran);
+    assert_eq!(annotation(&desk).await.as_deref(), Some("a1=adopt:job-8"));
+
+    // The operator finds the job first.
+    let mut child = desk.start(&["resolve", "leavers", "--retry"]);
+    printed(&mut child, "Submitted:").await;
+    let mut status = in_doubt();
+    status["attempts"][0]["outcome"] = json!("Adopted");
+    status["attempts"][0]["jobIDs"] = json!(["job-7"]);
+    desk.write("leavers", &status).await;
+    let ran = ended(child, "y\n").await;
+    says_changed(&ran);
+    assert_eq!(annotation(&desk).await.as_deref(), Some("a1=adopt:job-8"));
+}
+
+fn says_changed(ran: &PluginOutput) {
     assert_eq!(ran.code, 2, "{ran:?}");
-    assert!(
-        ran.err
-            .contains("the request has changed since it was shown: the annotation was not set"),
-        "{ran:?}"
-    );
-    assert_eq!(annotation(&desk).await.as_deref(), Some("a1=adopt:job-9"));
+    let reason = "the request has changed since it was shown: the annotation was not set; try again";
+    assert!(ran.err.contains(reason), "{ran:?}");
 }
 
 /// The operator handles a value once, and again after the annotation was removed.
 #[tokio::test]
 async fn a_resolution_that_was_handled_already_is_handled_again() {
-    let fixture = Fixture::set("plugin-again", &[endless("pc-1")]).await;
-    let lost = lost("pc-1", true, &json!("reset"));
+    let fixture = Fixture::set("plugin-again", &[desktop("pc-1")]).await;
+    // The call has no effect, so that no evidence changes the attempt.
+    let lost = lost("pc-1", false, &json!("reset"));
     fixture.cloud.add_fault(&lost).unwrap();
     let kubeconfig = fixture.control_plane.kubeconfig_path().to_owned();
     let desk = PluginUser::with(fixture.namespace.clone(), kubeconfig);
@@ -204,13 +226,7 @@ async fn a_handled_resolution_is_not_set_again_for_an_attempt_that_has_changed()
     status["attempts"][0]["jobIDs"] = json!(["job-1"]);
     status.as_object_mut().unwrap().remove("lastHandledResolve");
     desk.write("leavers", &status).await;
-    let ran = ended(child, "").await;
-    assert_eq!(ran.code, 2, "{ran:?}");
-    assert!(
-        ran.err
-            .contains("the request has changed since it was shown: the annotation was not set"),
-        "{ran:?}"
-    );
+    says_changed(&ended(child, "").await);
     assert_eq!(annotation(&desk).await, None);
 }
 
