@@ -30,7 +30,7 @@ mod windows;
 
 use effect::{may_take_effect_for, must_show_within};
 
-pub use effect::{end_of_signature, start, until_over};
+pub use effect::{end_of_signature, needs_user_before_expiry, start, until_over};
 pub use reads::{
     drop_stale, is_fresh_enough_to_sign, is_stale, oldest_admitting_read, oldest_first_read, oldest_gone,
 };

@@ -2,21 +2,16 @@
 
 use std::collections::BTreeSet;
 
-use jiff::SignedDuration;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
-
 use super::blockers;
+use super::deadlines;
 use super::messages::{desktops, manual_resolution_hint, name_some};
 use super::observed::Observed;
 use super::progress::{Activity, Progress, Requeue};
 use super::step::{OutcomeUpdate, Step};
 use super::views::{DesktopView, Evidence, SubJobList};
 use crate::crd::conditions::Reason;
-use crate::crd::deletion::{Attempt, AuthMethod, DesktopState, DesktopStatus, Outcome};
+use crate::crd::deletion::{Attempt, DesktopState, DesktopStatus, Outcome};
 use crate::ids::{DesktopID, JobID, code};
-
-/// How long a request may stay in doubt before user action is required: longer than any signature is valid.
-const MAX_UNATTENDED_WAIT: SignedDuration = SignedDuration::from_mins(30);
 
 /// What the reads of this reconciliation show of `attempt`; `None` while a read is missing.
 pub fn evidence(observed: &Observed, attempt: &Attempt) -> Option<Evidence> {
@@ -183,21 +178,11 @@ pub fn in_doubt(attempt: &Attempt) -> Progress {
     );
     let progress =
         Progress::reconciling(Reason::AwaitingEvidence, message, Requeue::Expiry).with_error_of(attempt);
-    if exceeds_unattended_wait(attempt) {
+    if deadlines::needs_user_before_expiry(attempt) {
         require_manual_resolution(attempt, progress)
     } else {
         progress
     }
-}
-
-/// A token may be valid for a day, or for years: user action is required instead of a wait for its end.
-fn exceeds_unattended_wait(attempt: &Attempt) -> bool {
-    let life = |end: &Time| end.0.duration_since(attempt.signed_at.0);
-    attempt.auth == AuthMethod::Token
-        && attempt
-            .not_after
-            .as_ref()
-            .is_none_or(|end| life(end) > MAX_UNATTENDED_WAIT)
 }
 
 /// User action is required.

@@ -2,11 +2,26 @@
 
 use std::time::Duration;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use crate::config::Timing;
+use crate::crd::deletion::{Attempt, AuthMethod};
 use crate::plan::clocks::{Clocks, after, between};
 use crate::plan::observed::NotBefore;
+
+/// How long a request may stay in doubt before user action is required: longer than any signature is valid.
+const MAX_UNATTENDED_WAIT: SignedDuration = SignedDuration::from_mins(30);
+
+/// Whether the end of an attempt with unknown outcome is so late that user action is required instead of a wait for it:
+/// a token may be valid for a day, or for years.
+pub fn needs_user_before_expiry(attempt: &Attempt) -> bool {
+    let life = |end: Timestamp| end.duration_since(attempt.signed_at.0);
+    attempt.auth == AuthMethod::Token
+        && attempt
+            .not_after
+            .as_ref()
+            .is_none_or(|end| life(end.0) > MAX_UNATTENDED_WAIT)
+}
 
 /// Whether the earliest time of a submission is reached: both clocks must be past it.
 pub fn start(not_before: Option<Timestamp>, clocks: &Clocks, timing: &Timing) -> NotBefore {
