@@ -23,8 +23,14 @@ const CONTROLLER: &str = "desktop-deletion-operator";
 /// How long a repeated Event increases the count of the first one.
 const COUNT_WINDOW: Duration = Duration::from_secs(360);
 
-/// How long publishing an Event may take.
+/// How long one try to publish an Event may take.
 const PUBLISH_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// How often publishing an Event is tried.
+const MAX_TRIES: u32 = 3;
+
+/// Delay between two tries.
+const RETRY_DELAY: Duration = Duration::from_secs(1);
 
 /// Maximum size of a note that the API server accepts, in bytes.
 const MAX_NOTE_BYTES: usize = 1024;
@@ -69,6 +75,38 @@ struct Published {
     last: Instant,
 }
 
+/// What is written.
+enum Write {
+    New(Event),
+    /// The name of an Event, and how often it has occurred by now.
+    Count(String, i32),
+}
+
+impl Write {
+    fn into_name_and_count(self) -> (String, i32) {
+        match self {
+            Self::New(event) => (event.metadata.name.unwrap_or_default(), 1),
+            Self::Count(name, count) => (name, count),
+        }
+    }
+}
+
+struct WriteError {
+    /// Another try would fail too.
+    permanent: bool,
+    text: String,
+}
+
+impl From<kube::Error> for WriteError {
+    fn from(error: kube::Error) -> Self {
+        let rejected = |code: u16| (400..500).contains(&code) && code != 408 && code != 429;
+        Self {
+            permanent: matches!(&error, kube::Error::Api(status) if rejected(status.code)),
+            text: error.to_string(),
+        }
+    }
+}
+
 impl Published {
     fn matches(&self, new_event: &NewEvent<'_>) -> bool {
         (self.kind, &*self.reason, &self.related) == (new_event.kind, new_event.reason, &new_event.related)
@@ -86,19 +124,35 @@ impl Events {
         }
     }
 
-    /// Publishes an Event about an object. Best effort: errors are only logged.
+    /// Publishes an Event about an object. Best effort: a failure that may pass is retried, and errors are only logged.
     pub async fn publish(&self, about: &ObjectReference, new_event: NewEvent<'_>) {
-        let (name, namespace, reason) = (
-            about.name.as_deref().unwrap_or_default(),
-            about.namespace.as_deref().unwrap_or_default(),
-            new_event.reason,
-        );
-        match tokio::time::timeout(PUBLISH_TIMEOUT, self.send(about, &new_event)).await {
-            Ok(Ok(())) => {}
-            Ok(Err(error)) => {
-                tracing::debug!(namespace, name, reason, %error, "an Event could not be published");
+        let uid = about.uid.as_deref().unwrap_or_default();
+        let now = self.clock.now();
+        let write = match self.earlier(uid, &new_event) {
+            Some((name, count)) => Write::Count(name, count.saturating_add(1)),
+            None => Write::New(self.event(about, &new_event, now)),
+        };
+        for tries_left in (0..MAX_TRIES).rev() {
+            match self.try_write(about, &write, now).await {
+                Ok(()) => {
+                    let (name, count) = write.into_name_and_count();
+                    self.record(uid, &new_event, name, count);
+                    return;
+                }
+                Err(error) => {
+                    tracing::debug!(
+                        namespace = about.namespace,
+                        name = about.name,
+                        reason = new_event.reason,
+                        error = error.text,
+                        "an Event could not be published"
+                    );
+                    if tries_left == 0 || error.permanent {
+                        return;
+                    }
+                }
             }
-            Err(_) => tracing::debug!(namespace, name, reason, "publishing an Event took too long"),
+            tokio::time::sleep(RETRY_DELAY).await;
         }
     }
 
@@ -107,24 +161,33 @@ impl Events {
         self.published.lock().remove(uid);
     }
 
-    async fn send(&self, about: &ObjectReference, new_event: &NewEvent<'_>) -> kube::Result<()> {
+    /// Writes an Event once. Its name is known before, so that one that was created by an earlier try is not created again.
+    async fn try_write(
+        &self,
+        about: &ObjectReference,
+        write: &Write,
+        now: Timestamp,
+    ) -> Result<(), WriteError> {
         let namespace = about.namespace.as_deref().unwrap_or_default();
         let events: Api<Event> = Api::namespaced(self.client.clone(), namespace);
-        let uid = about.uid.as_deref().unwrap_or_default();
-        let now = self.clock.now();
-        let (name, count) = if let Some((name, earlier_count)) = self.earlier(uid, new_event) {
-            let count = earlier_count.saturating_add(1);
-            let series = json!({"series": {"count": count, "lastObservedTime": MicroTime(now)}});
-            let (parameters, patch) = (PatchParams::default(), Patch::Merge(&series));
-            events.patch_metadata(&name, &parameters, &patch).await?;
-            (name, count)
-        } else {
-            let event = self.event(about, new_event, now);
-            events.create(&PostParams::default(), &event).await?;
-            (event.metadata.name.unwrap_or_default(), 1)
+        let written = async {
+            match write {
+                Write::New(event) => events.create(&PostParams::default(), event).await.map(drop),
+                Write::Count(name, count) => {
+                    let series = json!({"series": {"count": count, "lastObservedTime": MicroTime(now)}});
+                    let (parameters, patch) = (PatchParams::default(), Patch::Merge(&series));
+                    events.patch_metadata(name, &parameters, &patch).await.map(drop)
+                }
+            }
         };
-        self.record(uid, new_event, name, count);
-        Ok(())
+        match tokio::time::timeout(PUBLISH_TIMEOUT, written).await {
+            Ok(Err(kube::Error::Api(status))) if status.is_already_exists() => Ok(()),
+            Ok(written) => written.map_err(WriteError::from),
+            Err(_) => Err(WriteError {
+                permanent: false,
+                text: "timed out".to_owned(),
+            }),
+        }
     }
 
     fn event(&self, about: &ObjectReference, new_event: &NewEvent<'_>, now: Timestamp) -> Event {
@@ -232,6 +295,64 @@ mod tests {
         assert_eq!(events.earlier("u2", &news("Held")), None);
         tokio::time::advance(COUNT_WINDOW).await;
         assert_eq!(events.earlier("u1", &news("Held")), None);
+    }
+
+    /// An API server that gives these responses in turn, and the names of the Events that were sent to it.
+    fn responding(codes: &[Option<u16>]) -> (Events, Arc<Mutex<Vec<String>>>) {
+        let names = Arc::new(Mutex::new(Vec::new()));
+        let (sent, codes) = (names.clone(), codes.to_vec());
+        let server = tower::service_fn(move |request: Request<Body>| {
+            let (sent, codes) = (sent.clone(), codes.clone());
+            async move {
+                let body = request.into_body().collect_bytes().await.unwrap();
+                let event: serde_json::Value = serde_json::from_slice(&body).unwrap();
+                let code = codes[sent.lock().len()];
+                sent.lock().push(event["metadata"]["name"].to_string());
+                let code = code.ok_or_else(|| io::Error::other("no server"))?;
+                let reason = if code == 409 { "AlreadyExists" } else { "Other" };
+                let status = json!({"kind": "Status", "status": "Failure", "code": code, "reason": reason, "message": ""});
+                let body = if code == 201 { event } else { status };
+                let response = Response::builder()
+                    .status(code)
+                    .body(Body::from(body.to_string().into_bytes()));
+                Ok::<_, io::Error>(response.unwrap())
+            }
+        });
+        let events = Events::new(
+            Client::new(server, "vdi"),
+            Arc::new(SystemClock),
+            "operator".to_owned(),
+        );
+        (events, names)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_failure_that_may_pass_is_retried_with_the_same_event() {
+        let about = ObjectReference {
+            namespace: Some("vdi".to_owned()),
+            name: Some("leaver".to_owned()),
+            uid: Some("u1".to_owned()),
+            ..ObjectReference::default()
+        };
+        for (codes, published) in [
+            (&[Some(201)][..], true),
+            // It was created, and the response was lost.
+            (&[None, Some(409)], true),
+            (&[Some(503), Some(429), Some(201)], true),
+            (&[None, None, None], false),
+            (&[Some(403)], false),
+        ] {
+            let (events, names) = responding(codes);
+            events.publish(&about, news("Held")).await;
+            let names = names.lock();
+            assert_eq!(names.len(), codes.len(), "{codes:?}");
+            assert!(names.iter().all(|name| *name == names[0]), "{names:?}");
+            assert_eq!(
+                events.earlier("u1", &news("Held")).is_some(),
+                published,
+                "{codes:?}"
+            );
+        }
     }
 
     #[tokio::test]
