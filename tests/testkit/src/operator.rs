@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use crate::error::Error;
 use crate::supervised::{Options, Supervised, tail};
@@ -123,10 +124,27 @@ impl Operator {
         self.process.wait().await
     }
 
-    /// Freezes it with SIGSTOP, as an overloaded node would.
+    /// Freezes it with SIGSTOP, as an overloaded node would, and returns when it has stopped.
     pub fn freeze(&self) {
         self.frozen.store(true, Ordering::Relaxed);
         self.process.signal("STOP");
+        while self.exit_status().is_none() && !self.has_stopped() {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    }
+
+    /// Whether all of its threads are stopped by a signal.
+    fn has_stopped(&self) -> bool {
+        let threads = std::fs::read_dir(format!("/proc/{}/task", self.pid()));
+        threads.is_ok_and(|threads| {
+            threads.flatten().all(|thread| {
+                // The state follows the name, which is in parentheses. A thread that ends meanwhile has no file.
+                let stat = std::fs::read_to_string(thread.path().join("stat"));
+                stat.map_or(true, |stat| {
+                    stat.rsplit(") ").next().is_some_and(|rest| rest.starts_with('T'))
+                })
+            })
+        })
     }
 
     /// Lets it run on after [`Operator::freeze`].
