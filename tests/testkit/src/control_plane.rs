@@ -231,7 +231,11 @@ impl ControlPlane {
         ];
         // It fails at once as long as one of them has no conditions at all.
         let established = async || self.kubectl(wait).await?.stdout().map(drop);
-        eventually("the kinds are served", GENEROUS, established).await
+        eventually("the kinds are established", GENEROUS, established).await?;
+        // The API server learns by watches of its own what it has to serve.
+        let all = ["get", "desktopdeletions,workspaceprojects", "--all-namespaces"];
+        let served = async || self.kubectl(all).await?.stdout().map(drop);
+        eventually("the kinds are served", GENEROUS, served).await
     }
 
     async fn check_version(&self) -> Result<(), Error> {

@@ -6,9 +6,20 @@ use serde_json::Value;
 
 use crate::binaries::build::go;
 use crate::binaries::source::Source;
-use crate::binaries::{build, lock, source};
+use crate::binaries::{Binaries, build, lock, source};
 use crate::error::{Context, Error};
 use crate::paths;
+
+/// Modules of programs that tests start.
+const TOOLS: [&str; 7] = [
+    "argocd",
+    "gitops-rules",
+    "helm",
+    "kube-score",
+    "kustomize-controller",
+    "miniredis",
+    "olm-bundle",
+];
 
 /// Builds the program of the module `tests/NAME`, by one process at a time, and returns its path. Blocks, the first time
 /// for minutes.
@@ -44,6 +55,22 @@ pub fn prometheus_tool(program: &str) -> Result<PathBuf, Error> {
     // Without its service discovery: the SDKs of two dozen clouds take most of the time and 2 GB of memory.
     let folder = go_programs("prometheus", &[], "remove_all_sd")?;
     Ok(folder.join(program))
+}
+
+/// Builds the control plane and the programs that tests start, except those of the nodes. Blocks, the first time for many
+/// minutes. What is missing is otherwise built by the first test that needs it, beside tests that run slowly meanwhile.
+///
+/// # Errors
+///
+/// There is no Go, or a build fails.
+pub fn provide_programs() -> Result<(), Error> {
+    Binaries::provide()?;
+    prometheus_tool("prometheus")?;
+    control_plane_program("garbage-collector")?;
+    for tool in TOOLS {
+        go_tool(tool)?;
+    }
+    Ok(())
 }
 
 /// Builds all programs of the module `tests/NAME`, those of its `tool` lines and those in its folders, with these build tags,

@@ -45,7 +45,7 @@ pub use control_plane::{ControlPlane, Snapshot};
 pub use deploy::SERVICE_ACCOUNT;
 pub use error::Error;
 pub use eventually::{GENEROUS, eventually};
-pub use go_tools::{control_plane_program, go_module_folder, go_tool, prometheus_tool};
+pub use go_tools::{control_plane_program, go_module_folder, go_tool, prometheus_tool, provide_programs};
 pub use kubectl::Output;
 pub use namespace::Namespace;
 pub use operator::{Operator, OperatorOptions};
