@@ -211,6 +211,11 @@ async fn a_client_that_does_not_trust_the_certificate_gets_nowhere() {
 #[tokio::test]
 async fn a_reset_is_a_tcp_reset_with_or_without_the_effect() {
     let process = Process::start();
+    let endless = process
+        .client
+        .patch(process.address("admin", "/timings"))
+        .json(&json!({"running": "1h"}));
+    assert_eq!(endless.send().await.unwrap().status(), 200);
     for effect_first in [false, true] {
         let fault =
             json!({"operation": "batchDelete", "nth": 1, "effectFirst": effect_first, "answer": "reset"});
@@ -253,14 +258,14 @@ async fn a_cut_answer_announces_more_than_it_brings() {
 async fn a_dripping_answer_comes_byte_by_byte_and_whole() {
     let process = Process::start();
     process
-        .fault(json!({"operation": "listDesktops", "nth": 1, "answer": {"drip": "1ms"}}))
+        .fault(json!({"operation": "showJob", "nth": 1, "answer": {"drip": "1ms"}}))
         .await;
-    let slow = process.list().await.unwrap();
-    assert_eq!(slow.status(), 200);
-    assert_eq!(
-        slow.text().await.unwrap(),
-        process.list().await.unwrap().text().await.unwrap()
-    );
+    // A short response: each byte takes as long as a loaded machine wants.
+    let job = format!("/v2/{PROJECT}/workspace-jobs/no-such-job");
+    let slow = process.call(&job).await.unwrap();
+    let usual = process.call(&job).await.unwrap();
+    assert_eq!(slow.status(), usual.status());
+    assert_eq!(slow.text().await.unwrap(), usual.text().await.unwrap());
 }
 
 #[tokio::test]
@@ -494,7 +499,8 @@ async fn a_mistake_in_the_world_is_said_in_one_sentence() {
 #[tokio::test]
 async fn it_serves_within_a_process_too_and_a_held_request_arrives_after_its_client_gave_up() {
     rustls::crypto::ring::default_provider().install_default().ok();
-    let world = World::parse(include_str!("../example-world.yaml")).unwrap();
+    let mut world = World::parse(include_str!("../example-world.yaml")).unwrap();
+    world.timings.running = serde_json::from_value(json!("1h")).unwrap();
     let running = serve(Options::new(world)).await.unwrap();
     let held = json!({"operation": "batchDelete", "nth": 1, "answer": {"delay": "300ms"}});
     running.add_fault(serde_json::from_value(held).unwrap()).unwrap();

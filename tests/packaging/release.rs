@@ -67,6 +67,8 @@ async fn a_release_is_installed_upgraded_rolled_back_and_uninstalled_and_request
     };
 
     release.helm(&["install", NAME, &release.chart, "--create-namespace"]);
+    // They are templates of the chart, for which helm does not wait.
+    cluster.crds_established().await.unwrap();
     let request = manifests::desktop_deletion("leavers", "prod", ["34e25501-fd50-42b5-97ca-f4c5bb7b09b0"]);
     let apply = ["apply", "--namespace", NAMESPACE, "--filename=-"];
     let applied = cluster.kubectl_with_input(apply, &request.to_string()).await;
