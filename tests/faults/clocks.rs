@@ -100,7 +100,9 @@ async fn run((name, seconds): (&str, &str)) {
     let [nothing, sent @ ..] = group.trials() else {
         panic!("no trials")
     };
-    let first = trial::operator(group.proxy.kubeconfig(), group.namespace.name());
+    // No evidence is read before it is made unreadable.
+    let window = ["--signature-window=20s"];
+    let first = trial::operator_with(group.proxy.kubeconfig(), group.namespace.name(), &window);
     join_all(sent.iter().map(in_doubt)).await;
     first.kill().await.unwrap();
     for trial in sent {

@@ -7,7 +7,7 @@ use testkit::manifests;
 
 use crate::fixture::entry;
 use crate::oracle::{self, End, Run};
-use crate::trial::{Trial, lost};
+use crate::trial::{Trial, desktop, lost};
 use crate::trial_group::TrialGroup;
 
 /// What was, or is done by others, around a submission whose response is lost.
@@ -37,7 +37,7 @@ impl Case {
 
     fn desktops(self) -> Vec<Value> {
         match self {
-            Self::ConsoleInstead | Self::ConsoleToo => vec![json!({"id": "pc-1"}), json!({"id": "pc-2"})],
+            Self::ConsoleInstead | Self::ConsoleToo => vec![desktop("pc-1", "1h"), desktop("pc-2", "1h")],
             Self::FailedBefore => vec![json!({"id": "pc-1", "taskStatus": "deleteFailed"})],
             // The other request's deletion fails, so that the desktop is there and idle afterwards.
             Self::JobOfAnother => vec![json!({"id": "pc-1", "outcome": "failed"})],
@@ -47,7 +47,10 @@ impl Case {
     async fn meanwhile(self, trial: &Trial) {
         trial.struck().await.unwrap();
         match self {
-            Self::ConsoleInstead | Self::ConsoleToo => drop(trial.console_deletes(&["pc-1"]).await),
+            Self::ConsoleInstead | Self::ConsoleToo => {
+                trial.console_deletes(&["pc-1"]).await;
+                trial.cloud.simulator().end_jobs();
+            }
             Self::FailedBefore => {}
             Self::JobOfAnother => {
                 another_request_has(trial, &trial.console_deletes(&["pc-1"]).await).await;
@@ -130,6 +133,8 @@ async fn another_request_has(trial: &Trial, job: &str) {
 async fn deletions_by_other_clients_are_not_mistaken_for_the_effect_of_a_submission_whose_response_was_lost()
 {
     let mut group = TrialGroup::new("foreign").await;
+    // No evidence is read before what others do has been done.
+    group.flags = &["--signature-window=20s"];
     for case in CASES {
         let trial = group.add(&case.name(), &case.desktops()).await;
         let took_effect = case == Case::ConsoleToo;

@@ -118,10 +118,14 @@ impl Case {
         // An operator that is killed late has not recorded the response either.
         let unrecorded = matches!(self.point, Point::Post(_))
             .then(|| Effect::RecordOutcome("Accepted").trap(&proxy, Moment::Before, self.name));
-        let mut operators = vec![trial::operator(proxy.kubeconfig(), namespace.name())];
-        trial.begin().await;
+        // Only a kill loses a response.
+        let patient = ["--submission-timeout=10m"];
+        let start = || trial::operator_with(proxy.kubeconfig(), namespace.name(), &patient);
+        let mut operators = vec![start()];
         if matches!(self.point, Point::Write(_, Effect::RefuseResolve)) {
-            trial.resolve("nonsense").await;
+            trial.begin_annotated("nonsense").await;
+        } else {
+            trial.begin().await;
         }
         if !matches!(self.point, Point::Nowhere) {
             let caught = match reached(&trial, trap).await {
@@ -131,7 +135,7 @@ impl Case {
             operators[0].kill().await.unwrap();
             // No operator is left to receive the effect or the response.
             drop((caught, unrecorded));
-            operators.push(trial::operator(proxy.kubeconfig(), namespace.name()));
+            operators.push(start());
         }
         Run::to_its_end(trial, Arc::new(operators), Arc::new(proxy)).await
     }

@@ -123,7 +123,13 @@ async fn a_namespace_that_is_deleted_waits_only_for_calls_that_can_still_take_ef
     fixture.gone("held").await;
     fixture.gone("running").await;
     fixture.gone("in-doubt").await;
-    let log = operator.log();
-    assert!(log.contains("the outcome of attempt"), "{log}");
+    // The operator logs it after its write has returned.
+    let logged = async || match operator.log() {
+        log if log.contains("the outcome of attempt") => Ok(()),
+        log => Err(log),
+    };
+    eventually("the log says what was released", BOUND, logged)
+        .await
+        .unwrap_or_else(|error| panic!("{error}"));
     assert_eq!(fixture.posts().len(), 2);
 }

@@ -137,7 +137,7 @@ async fn a_watch_that_silently_fails_is_detected_and_a_restart_recovers_it() {
         group.add(name, &points::desktops()).await;
     }
     // A list that takes longer than three checks would end a healthy operator too.
-    let flags = ["--watch-check=3s"];
+    let flags = ["--watch-check=10s"];
     let first = trial::operator_with(group.proxy.kubeconfig(), group.namespace.name(), &flags);
     let [seen, unseen] = group.trials() else {
         panic!("no trials")

@@ -29,8 +29,11 @@ enum Resolution {
     Nonsense,
 }
 
-/// `--token-life`, `--clock-skew` and `--job-visibility-timeout`, and two seconds for a `Date` in whole seconds.
-const CALL_EXPIRY: Duration = Duration::from_secs(8 + 3 + 1 + 2);
+/// Long enough for all that a person does before.
+const TOKEN_LIFE: &[&str] = &["--token-life=40s"];
+
+/// The same, `--clock-skew` and `--job-visibility-timeout`, and two seconds for a `Date` in whole seconds.
+const CALL_EXPIRY: Duration = Duration::from_secs(40 + 3 + 1 + 2);
 
 async fn add(group: &mut TrialGroup, resolution: Resolution) -> &Trial {
     let name = format!("{resolution:?}").to_lowercase();
@@ -226,6 +229,7 @@ async fn a_user_can_resolve_an_attempt_before_its_long_lived_token_expires() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn abandoned_and_retried_attempts_wait_until_the_token_has_expired() {
     let mut group = TrialGroup::new("person-waits").await;
+    group.flags = TOKEN_LIFE;
     let answers = [
         Resolution::AbandonWhatTookEffect,
         Resolution::AbandonWhatDidNot,

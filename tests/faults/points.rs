@@ -116,7 +116,8 @@ pub(crate) enum Laid {
     Trap(Trap),
     /// A call of the cloud, whose fault is there already.
     Fault,
-    /// The same, but such calls are made before the submission too: the faults come when it has arrived.
+    /// The same, but such calls are made before the submission too: the faults come when it has arrived, and its response
+    /// comes after them.
     Late(Vec<Value>),
     /// Another task waits for it.
     Never,
@@ -153,6 +154,7 @@ impl Point {
         };
         let fault = call.fault(in_flight, 1);
         if call.is_late() {
+            self.hold_response(trial);
             return Laid::Late(vec![fault]);
         }
         trial.cloud.add_fault(&fault).unwrap();
@@ -167,6 +169,7 @@ impl Point {
         };
         let faults = [1, 2].map(|nth| call.fault(IN_FLIGHT, nth));
         if call.is_late() {
+            self.hold_response(trial);
             return [Laid::Late(faults.to_vec()), Laid::Never];
         }
         for fault in faults {
@@ -178,6 +181,16 @@ impl Point {
     fn doubt_in(&self, trial: &Trial) {
         if self.response_lost {
             trial.cloud.add_fault(&lost(true, &json!("reset"))).unwrap();
+        }
+    }
+
+    /// Lets the response to the submission wait, if it is not lost: what is read after it can then be prepared in time.
+    fn hold_response(&self, trial: &Trial) {
+        if !self.response_lost {
+            trial
+                .cloud
+                .add_fault(&lost(true, &json!({"delay": "1h"})))
+                .unwrap();
         }
     }
 
@@ -230,6 +243,7 @@ impl Laid {
                 for fault in &faults {
                     trial.cloud.add_fault(fault).unwrap();
                 }
+                trial.cloud.simulator().end_delays();
             }
             Self::Never => std::future::pending().await,
         }

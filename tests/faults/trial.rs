@@ -182,6 +182,13 @@ impl Trial {
         self.namespace.apply(&manifest).await.unwrap();
     }
 
+    /// The same with an annotation that settles an attempt.
+    pub(crate) async fn begin_annotated(&self, value: &str) {
+        let mut manifest = manifests::desktop_deletion(&self.name, &self.name, &self.desktops);
+        manifest["metadata"]["annotations"] = json!({RESOLVE_ANNOTATION: value});
+        self.namespace.apply(&manifest).await.unwrap();
+    }
+
     /// Asks for the deletion of the request.
     pub(crate) async fn delete(&self) {
         let requests = self.namespace.deletions();

@@ -14,6 +14,8 @@ pub(crate) struct TrialGroup {
     pub(crate) namespace: Namespace,
     /// What the operator goes through.
     pub(crate) proxy: Arc<ApiServerProxy>,
+    /// Flags of its operator that win over those of all trials.
+    pub(crate) flags: &'static [&'static str],
     trials: Vec<Trial>,
 }
 
@@ -36,6 +38,7 @@ impl TrialGroup {
         Self {
             namespace,
             proxy: Arc::new(proxy),
+            flags: &[],
             trials: Vec::new(),
         }
     }
@@ -76,7 +79,7 @@ impl TrialGroup {
         self,
         run_one: impl AsyncFn(&Trial, usize) -> Result<Value, String>,
     ) -> Vec<Run> {
-        let operator = trial::operator(self.proxy.kubeconfig(), self.namespace.name());
+        let operator = trial::operator_with(self.proxy.kubeconfig(), self.namespace.name(), self.flags);
         self.begin().await;
         self.run_under(vec![operator], run_one).await
     }

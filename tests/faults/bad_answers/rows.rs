@@ -95,6 +95,11 @@ impl Row {
         }
     }
 
+    /// Whether the response takes longer than the submission timeout.
+    pub(super) fn times_out(&self) -> bool {
+        self.told == LATE
+    }
+
     /// How many submissions arrive; of two the first has no effect.
     pub(super) fn posts(&self) -> usize {
         if self.fate == SubmissionResult::NoEffect {

@@ -6,10 +6,10 @@ use std::sync::Arc;
 use k8s_openapi::api::events::v1::Event;
 use kube::Api;
 use kube::api::ListParams;
-use testkit::{AuditEvent, Operator};
+use testkit::{AuditEvent, Operator, eventually};
 
 use super::Run;
-use crate::trial;
+use crate::trial::{self, BOUND};
 
 /// Says which secret stands where.
 pub(super) async fn search(runs: &[Run], events: &[Arc<AuditEvent>]) -> Vec<String> {
@@ -74,5 +74,7 @@ async fn places(runs: &[Run], events: &[Arc<AuditEvent>]) -> BTreeMap<String, St
 
 /// What `/metrics` shows.
 async fn metrics(operator: &Operator) -> String {
-    trial::ask(operator, "/metrics").await.unwrap().1
+    let answered = async || trial::ask(operator, "/metrics").await;
+    let answered = eventually("it serves its metrics", BOUND, answered).await;
+    answered.unwrap_or_else(|error| panic!("{error}")).1
 }
