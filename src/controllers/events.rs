@@ -77,7 +77,7 @@ struct Published {
 
 /// What is written.
 enum Write {
-    New(Event),
+    New(Box<Event>),
     /// The name of an Event, and how often it has occurred by now.
     Count(String, i32),
 }
@@ -130,7 +130,7 @@ impl Events {
         let now = self.clock.now();
         let write = match self.earlier(uid, &new_event) {
             Some((name, count)) => Write::Count(name, count.saturating_add(1)),
-            None => Write::New(self.event(about, &new_event, now)),
+            None => Write::New(Box::new(self.event(about, &new_event, now))),
         };
         for tries_left in (0..MAX_TRIES).rev() {
             match self.try_write(about, &write, now).await {
@@ -172,7 +172,10 @@ impl Events {
         let events: Api<Event> = Api::namespaced(self.client.clone(), namespace);
         let written = async {
             match write {
-                Write::New(event) => events.create(&PostParams::default(), event).await.map(drop),
+                Write::New(event) => events
+                    .create(&PostParams::default(), event.as_ref())
+                    .await
+                    .map(drop),
                 Write::Count(name, count) => {
                     let series = json!({"series": {"count": count, "lastObservedTime": MicroTime(now)}});
                     let (parameters, patch) = (PatchParams::default(), Patch::Merge(&series));
