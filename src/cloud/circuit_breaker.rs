@@ -57,8 +57,8 @@ pub struct CircuitBreaker {
 
 #[derive(Debug, Default)]
 struct State {
-    /// Rejections in a row and the time of the last, by fingerprint of the credentials.
-    rejections: HashMap<String, (u32, Instant)>,
+    /// Rejections in a row, by fingerprint of the credentials.
+    rejections: HashMap<String, Rejections>,
     /// Until when calls for a project are suppressed after a 429.
     throttled: HashMap<SessionKey, Instant>,
     /// Calls per minute.
@@ -67,6 +67,15 @@ struct State {
     concurrency: HashMap<String, RateLimiter>,
     /// The breakers of credentials whose last submissions got no response.
     breakers: HashMap<EndpointCredentials, Breaker>,
+}
+
+#[derive(Debug)]
+struct Rejections {
+    count: u32,
+    /// When the last one came.
+    last: Instant,
+    /// What the service said then.
+    response: String,
 }
 
 /// A permit for one call; in use until it is dropped.
@@ -136,15 +145,22 @@ impl CircuitBreaker {
         state.throttled.retain(|_, until| *until > now);
         state
             .rejections
-            .retain(|_, (_, last)| *last + REJECTION_PAUSE > now);
-        let failed = state.rejections(&key.credentials);
-        if failed > 0 && operation == Operation::BatchDelete {
-            let reason = "the cloud rejected these credentials; no request is submitted with them until a read succeeds";
-            return Err(Error::circuit_open(operation, BreakerKind::Credentials, reason));
-        }
-        if failed >= MAX_REJECTIONS {
-            let reason = "the cloud rejected these credentials twice in a row; further failures would lock them, so calls are suppressed until the Secret changes or six minutes have passed";
-            return Err(Error::circuit_open(operation, BreakerKind::Credentials, reason));
+            .retain(|_, rejections| rejections.last + REJECTION_PAUSE > now);
+        if let Some(rejections) = state.rejections.get(&key.credentials) {
+            let suppressed = |reason: &str| {
+                let reason = format!("{reason}. The last response: {}", rejections.response);
+                Err(Error::circuit_open(operation, BreakerKind::Credentials, reason))
+            };
+            if operation == Operation::BatchDelete {
+                return suppressed(
+                    "the cloud rejected these credentials; no request is submitted with them until a read succeeds",
+                );
+            }
+            if rejections.count >= MAX_REJECTIONS {
+                return suppressed(
+                    "the cloud rejected these credentials twice in a row; further failures would lock them, so calls are suppressed until the Secret changes or six minutes have passed",
+                );
+            }
         }
         if state.throttled.contains_key(key) {
             let reason = "calls for this project are paused because the cloud returned HTTP 429";
@@ -194,11 +210,16 @@ impl CircuitBreaker {
         match (result.as_ref().err().map(classify), result) {
             // The call was not sent.
             (_, Err(error)) if matches!(error.failure, Failure::CircuitOpen { .. }) => None,
-            (Some(ErrorClass::Authentication), _) => {
-                let failed = state.rejections(&key.credentials).saturating_add(1);
-                state.rejections.insert(key.credentials.clone(), (failed, now));
+            (Some(ErrorClass::Authentication), Err(error)) => {
+                let count = state.rejections(&key.credentials).saturating_add(1);
+                let rejections = Rejections {
+                    count,
+                    last: now,
+                    response: error.failure.to_string(),
+                };
+                state.rejections.insert(key.credentials.clone(), rejections);
                 state.limit(&key.credentials);
-                (failed == MAX_REJECTIONS).then_some(BreakerKind::Credentials)
+                (count == MAX_REJECTIONS).then_some(BreakerKind::Credentials)
             }
             (Some(ErrorClass::Throttled), Err(error)) => {
                 let retry_after = error
@@ -216,7 +237,7 @@ impl CircuitBreaker {
                 if state
                     .rejections
                     .get(&key.credentials)
-                    .is_some_and(|(_, last)| *last <= began)
+                    .is_some_and(|rejections| rejections.last <= began)
                 {
                     state.rejections.remove(&key.credentials);
                     state.limit(&key.credentials);
@@ -231,8 +252,9 @@ impl CircuitBreaker {
         let state = self.state.lock();
         let now = Instant::now();
         let credentials = state.rejections.values();
-        let credentials =
-            credentials.filter(|(failed, last)| *failed >= MAX_REJECTIONS && *last + REJECTION_PAUSE > now);
+        let credentials = credentials.filter(|rejections| {
+            rejections.count >= MAX_REJECTIONS && rejections.last + REJECTION_PAUSE > now
+        });
         let throttled = state.throttled.values().filter(|until| **until > now);
         let breakers = state.breakers.values();
         let open = breakers.filter(|breaker| breaker.is_open() && !breaker.is_expired());
@@ -247,7 +269,9 @@ impl CircuitBreaker {
 impl State {
     /// How many calls with these credentials were rejected in a row.
     fn rejections(&self, credentials: &str) -> u32 {
-        self.rejections.get(credentials).map_or(0, |(failed, _)| *failed)
+        self.rejections
+            .get(credentials)
+            .map_or(0, |rejections| rejections.count)
     }
 
     /// Records the result in the breaker for unanswered submissions; returns whether it has opened.
@@ -436,7 +460,14 @@ mod tests {
         let circuit_breaker = circuit_breaker();
         record(&circuit_breaker, &refused());
         record(&circuit_breaker, &refused());
-        assert!(!allows(&circuit_breaker, Operation::ListDesktops));
+        for operation in [Operation::ListDesktops, Operation::BatchDelete] {
+            let suppressed = circuit_breaker.check(operation, &key("credentials")).unwrap_err();
+            let text = suppressed.to_string();
+            assert!(
+                text.ends_with("The last response: the service returned HTTP 401"),
+                "{text}"
+            );
+        }
         assert!(
             circuit_breaker
                 .check(Operation::ListDesktops, &key("other"))

@@ -22,9 +22,9 @@ const REJECTION_STATUSES: [u16; 2] = [401, 403];
 /// Its holder may log the user in.
 #[derive(Debug, Default)]
 pub(super) struct LoginThrottle {
-    /// Consecutive rejected logins, and the time of the last one.
+    /// Consecutive rejected logins, and when and how the last one was rejected.
     rejections: u32,
-    refused_at: Option<Instant>,
+    last_rejection: Option<(Instant, String)>,
     failed: Option<LoginFailure>,
 }
 
@@ -42,15 +42,16 @@ impl LoginThrottle {
     /// # Errors
     /// [`Failure::CircuitOpen`], which says why not.
     pub(super) fn check(&self) -> Result<(), Error> {
-        let is_paused = self.refused_at.is_some_and(|at| at.elapsed() < LOCKOUT_PAUSE);
-        if self.rejections < MAX_REJECTIONS || !is_paused {
-            return Ok(());
+        match &self.last_rejection {
+            Some((at, response)) if self.rejections >= MAX_REJECTIONS && at.elapsed() < LOCKOUT_PAUSE => {
+                Err(suppressed(format!(
+                    "IAM refused this user {} times in a row; further failures would lock the user, so the password is tried again after {} minutes, or once the Secret changes. The last response: {response}",
+                    self.rejections,
+                    LOCKOUT_PAUSE.as_secs() / 60
+                )))
+            }
+            _ => Ok(()),
         }
-        Err(suppressed(format!(
-            "IAM refused this user {} times in a row; further failures would lock the user, so the password is tried again after {} minutes, or once the Secret changes",
-            self.rejections,
-            LOCKOUT_PAUSE.as_secs() / 60
-        )))
     }
 
     /// Takes in whether IAM accepted the password.
@@ -59,7 +60,7 @@ impl LoginThrottle {
             Ok(_) => self.rejections = 0,
             Err(error) if error.has_status(&REJECTION_STATUSES) => {
                 self.rejections = self.rejections.saturating_add(1);
-                self.refused_at = Some(Instant::now());
+                self.last_rejection = Some((Instant::now(), error.failure.to_string()));
             }
             // The result says nothing about the password.
             Err(_) => {}

@@ -289,7 +289,13 @@ async fn a_wrong_password_is_tried_only_twice() {
     for result in everybody().await {
         match result.unwrap_err().failure {
             Failure::ErrorResponse(_) => rejections += 1,
-            Failure::CircuitOpen { breaker, .. } => assert_eq!(breaker, BreakerKind::Credentials),
+            Failure::CircuitOpen { breaker, reason } => {
+                assert_eq!(breaker, BreakerKind::Credentials);
+                assert!(
+                    reason.contains("The last response: the service returned HTTP 401"),
+                    "{reason}"
+                );
+            }
             other => panic!("{other}"),
         }
     }
