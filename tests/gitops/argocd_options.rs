@@ -174,7 +174,7 @@ async fn with_replace_the_operator_puts_its_finalizer_back() {
     // So nothing is submitted again when the file goes and comes back.
     delivery.remove("leaver");
     delivery.commit().await;
-    delivery.leaving("leaver").await;
+    delivery.leaving("leaver", request.metadata.uid.clone()).await;
     delivery.request("leaver", &["pc-1"], json!({}));
     delivery.commit().await;
     delivery.there("leaver", request.metadata.uid).await;

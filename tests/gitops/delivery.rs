@@ -97,8 +97,9 @@ impl Delivery {
                 (program, fixture.namespace.dynamic(&kind), flux::NAME.to_owned())
             }
         };
-        // So that a request which is deleted in flight goes within seconds.
-        let operator = fixture.operator(&["--max-signature-age=3s"]);
+        // A request that is deleted in flight goes about a minute after its signature, and a finalizer that is lost comes
+        // back until then: the tools need seconds for either, also on a busy machine.
+        let operator = fixture.operator(&["--max-signature-age=3s", "--submission-timeout=60s"]);
         let delivery = Self {
             tool,
             fixture,
@@ -443,12 +444,17 @@ impl Delivery {
             .await;
     }
 
-    /// Waits until a client has requested the deletion of a request.
-    pub(crate) async fn leaving(&self, name: &str) {
-        self.request_is(name, "its deletion was requested", |object| {
-            object.metadata.deletion_timestamp.is_some()
-        })
-        .await;
+    /// Waits until a client has requested the deletion of the request with that uid, which may be gone already.
+    pub(crate) async fn leaving(&self, name: &str, uid: Option<String>) {
+        let look = async || match self.fixture.requests().get_opt(name).await.unwrap() {
+            Some(object) if object.metadata.uid == uid && object.metadata.deletion_timestamp.is_none() => {
+                Err(format!("{:?}", object.metadata))
+            }
+            _ => Ok(()),
+        };
+        eventually(&format!("{name}: its deletion was requested"), BOUND, look)
+            .await
+            .unwrap_or_else(|error| panic!("{error}"));
     }
 
     async fn request_is(&self, name: &str, what: &str, wanted: impl Fn(&DynamicObject) -> bool) {
@@ -497,7 +503,7 @@ impl Delivery {
     pub(crate) async fn restart_tool(&self) {
         match &self.program {
             Program::ArgoCd(argocd) => argocd.controller.restart().await,
-            Program::Flux(flux) => flux.controller.restart().await,
+            Program::Flux(flux) => flux.restart().await,
         }
     }
 }
@@ -557,8 +563,10 @@ fn said(status: &Value) -> String {
 /// Applies what a tool comes with, and waits until its kinds are served.
 pub(crate) async fn install(control_plane: &ControlPlane, option: &str, path: &Path) {
     let path = format!("{option}={}", path.display());
-    let applied = control_plane.kubectl(["apply", "--server-side", &path]).await;
-    applied.unwrap().stdout().unwrap();
+    let apply = ["apply", "--server-side", &path];
+    // A kind that was established before may be known to kubectl, which asks the API server for all kinds, a moment later.
+    let applied = async || control_plane.kubectl(apply).await.unwrap().stdout();
+    eventually("it is applied", BOUND, applied).await.unwrap();
     // It fails as long as one of them has no status at all.
     let wait = [
         "wait",

@@ -10,7 +10,7 @@ use kube::api::{Patch, PatchParams};
 use kube::core::GroupVersionKind;
 use serde_json::{Value, json};
 use testkit::{ControlPlane, Namespace};
-use tokio::sync::OnceCell;
+use tokio::sync::{OnceCell, RwLock, RwLockReadGuard};
 
 use crate::delivery::install;
 use crate::git::{BRANCH, Repository};
@@ -26,6 +26,9 @@ const NAMESPACE: &str = "flux-system";
 /// Names of a test's `GitRepository` and of its `Kustomization`.
 pub(crate) const NAME: &str = "desktops";
 
+/// Written by a restart of the controller, and read by tests that must not meet one.
+static RESTARTS: RwLock<()> = RwLock::const_new(());
+
 /// A running Flux, shared by all tests.
 pub(crate) struct Flux {
     pub(crate) controller: Service,
@@ -40,6 +43,12 @@ impl Flux {
         SHARED
             .get_or_init(async || Self::start(control_plane).await)
             .await
+    }
+
+    /// Kills the controller and starts it again, once no test needs it [`undisturbed`].
+    pub(crate) async fn restart(&self) {
+        let _alone = RESTARTS.write().await;
+        self.controller.restart().await;
     }
 
     async fn start(control_plane: &ControlPlane) -> Self {
@@ -122,6 +131,11 @@ impl Flux {
             .await;
         patched.unwrap();
     }
+}
+
+/// No test restarts the controller as long as this is held.
+pub(crate) async fn undisturbed() -> RwLockReadGuard<'static, ()> {
+    RESTARTS.read().await
 }
 
 /// As Flux writes a commit.

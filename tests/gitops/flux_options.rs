@@ -23,6 +23,8 @@ async fn begin(name: &str, policy: Value) -> Delivery {
 
 #[tokio::test]
 async fn with_wait_a_commit_waits_for_the_requests_in_progress() {
+    // A new process would begin with the newest commit: that Flux waits is known to the running one only.
+    let _same_process = flux::undisturbed().await;
     let delivery = begin("wait", json!({})).await;
     delivery.health("first", Health::Progressing).await;
     delivery.request("second", &["pc-2"], json!({}));

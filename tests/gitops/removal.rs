@@ -61,7 +61,7 @@ async fn a_request_that_is_pruned_in_flight_and_added_again_submits_nothing_more
     let first = delivery.uid("leaver").await;
     delivery.remove("leaver");
     delivery.commit().await;
-    delivery.leaving("leaver").await;
+    delivery.leaving("leaver", first.clone()).await;
     // The tool cannot create it again before the operator lets the old one go.
     delivery.request("leaver", &["pc-1"], json!({}));
     delivery.commit().await;
