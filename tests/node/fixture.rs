@@ -18,8 +18,10 @@ pub(crate) const BOUND: Duration = Duration::from_secs(300);
 pub(crate) const OPERATOR: &str = "desktop-deletion-operator";
 
 /// Short pauses, and no limit of the vendor on the calls that they make, so that tests need not wait for the defaults. The
-/// times of probes and of the Lease are those that are shipped.
-const ENVIRONMENT: [(&str, &str); 6] = [
+/// times of probes and of the Lease are those that are shipped. A submission may take a minute less than a pod has to stop,
+/// so that a roll-out on a slow machine reaches the leader while the response is awaited.
+const ENVIRONMENT: [(&str, &str); 7] = [
+    ("DESKTOP_DELETION_SUBMISSION_TIMEOUT", "180s"),
     ("DESKTOP_DELETION_POLL_INTERVAL", "500ms"),
     ("DESKTOP_DELETION_INITIAL_POLL_DELAY", "300ms"),
     ("DESKTOP_DELETION_SECRET_REFRESH", "500ms"),
@@ -223,7 +225,8 @@ impl Fixture {
             .unwrap_or_else(|error| panic!("{error}"))
     }
 
-    /// Waits until this pod is to stop, and sees to it that the answer to the submission of a request has not come by then.
+    /// Waits until this pod is to stop, makes sure that the answer to the submission of a request has not come by then, and
+    /// has the cloud send it.
     pub(crate) async fn stops_in_flight(&self, leader: &Replica, request: &str) {
         let look = async || {
             let pods = self.pods().await;
@@ -242,6 +245,7 @@ impl Fixture {
             ["Pending"],
             "the response came first: {status:#}"
         );
+        self.cloud.cloud.simulator().end_delays();
     }
 
     /// The pod that holds the Lease, if one does.
@@ -256,10 +260,10 @@ impl Fixture {
             .map(str::to_owned)
     }
 
-    /// Has the next submission carried out by the cloud, and answered long after, but within the time that the operator
-    /// waits.
+    /// Has the next submission carried out by the cloud, and answered when [`Fixture::stops_in_flight`] has seen that the
+    /// leader stops.
     pub(crate) fn answer_next_submission_late(&self) {
-        self.answer_next_submission(&json!({"delay": "90s"}));
+        self.answer_next_submission(&json!({"delay": "1h"}));
     }
 
     /// Has the next submission carried out by the cloud, and answered as this says.
@@ -294,6 +298,10 @@ impl Fixture {
     }
 }
 
+/// Exit status of an operator that gives up by itself, as it does when it has lost the Lease because the API server was
+/// slow. Then the other replica leads, and nothing is wrong.
+const GAVE_UP: i32 = 1;
+
 /// A pod of the operator.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Replica {
@@ -301,6 +309,9 @@ pub(crate) struct Replica {
     pub(crate) uid: String,
     pub(crate) node: String,
     pub(crate) restarts: i32,
+    /// Its container ended last time otherwise than by [`GAVE_UP`]: it was killed for its memory or after failed probes, or
+    /// it crashed.
+    pub(crate) killed: bool,
     pub(crate) ready: bool,
 }
 
@@ -311,11 +322,16 @@ impl Replica {
             .unwrap_or_default()
             .container_statuses
             .unwrap_or_default();
+        let states = status
+            .iter()
+            .flat_map(|container| [&container.state, &container.last_state]);
+        let mut ends = states.filter_map(|state| state.as_ref()?.terminated.as_ref());
         Self {
             name: pod.metadata.name.unwrap_or_default(),
             uid: pod.metadata.uid.unwrap_or_default(),
             node: pod.spec.and_then(|spec| spec.node_name).unwrap_or_default(),
             restarts: status.iter().map(|container| container.restart_count).sum(),
+            killed: ends.any(|end| end.exit_code != GAVE_UP),
             ready: !status.is_empty() && status.iter().all(|container| container.ready),
         }
     }

@@ -41,7 +41,10 @@ on_nodes! {
         let neighbours = fixture.cluster.control_plane().existing_namespace("default").await.unwrap();
         let neighbour = neighbours.api::<Pod>().get("neighbour").await.unwrap().metadata.uid.unwrap();
         for &address in foreign.iter().chain(&needed) {
-            assert!(fixture.cluster.connects(&neighbour, address).unwrap(), "{address}");
+            let connects = async || {
+                if fixture.cluster.connects(&neighbour, address).unwrap() { Ok(()) } else { Err(address) }
+            };
+            eventually("the neighbour reaches it", BOUND, connects).await.unwrap_or_else(|error| panic!("{error}"));
         }
         for pod in fixture.pods().await {
             let open = |addresses: &[SocketAddr]| -> Vec<_> {
@@ -53,7 +56,11 @@ on_nodes! {
                 open => Err(format!("{open:?}")),
             };
             eventually("foreign ports are closed", BOUND, closed).await.unwrap_or_else(|error| panic!("{error}"));
-            assert_eq!(open(&needed), needed, "{pod:?}");
+            let reached = async || match open(&needed) {
+                open if open == needed => Ok(()),
+                open => Err(format!("{open:?} of {needed:?}")),
+            };
+            eventually("what it needs is open", BOUND, reached).await.unwrap_or_else(|error| panic!("{pod:?}: {error}"));
         }
         from_outside(&fixture).await;
 

@@ -47,15 +47,15 @@ async fn upgrade_under_way(fixture: &Fixture) {
         })
         .await;
     let answers = [
-        ("lost", "pc-2", json!("reset")),
         ("flying", "pc-3", json!({"delay": "20s"})),
+        ("lost", "pc-2", json!("reset")),
     ];
     for (request, desktop, answer) in answers {
         add(json!({"operation": "batchDelete", "desktop": desktop, "effectFirst": true, "answer": answer}));
         fixture.request(request, &[desktop]).await;
+        fixture.submitted().await;
     }
-    fixture.submitted().await;
-    // Nothing can be recovered before the upgrade is done, and its call has not expired yet.
+    // Nothing can be recovered before the upgrade is done, and its call, the last one, has not expired yet.
     add(json!({"operation": "listSubJobs", "answer": {"status": 503}}));
 
     fixture.deploy(&Version::current(), &SOON).await;
