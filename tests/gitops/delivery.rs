@@ -97,8 +97,8 @@ impl Delivery {
                 (program, fixture.namespace.dynamic(&kind), flux::NAME.to_owned())
             }
         };
-        // A request that is deleted in flight goes about a minute after its signature, and a finalizer that is lost comes
-        // back until then: the tools need seconds for either, also on a busy machine.
+        // A request that is deleted in flight goes about a minute after its signature, and a lost finalizer comes back
+        // until then: on a busy machine the tools may need more than a few seconds for either.
         let operator = fixture.operator(&["--max-signature-age=3s", "--submission-timeout=60s"]);
         let delivery = Self {
             tool,
@@ -564,7 +564,7 @@ fn said(status: &Value) -> String {
 pub(crate) async fn install(control_plane: &ControlPlane, option: &str, path: &Path) {
     let path = format!("{option}={}", path.display());
     let apply = ["apply", "--server-side", &path];
-    // A kind that was established before may be known to kubectl, which asks the API server for all kinds, a moment later.
+    // The API server tells kubectl of a new kind a moment after it has been established.
     let applied = async || control_plane.kubectl(apply).await.unwrap().stdout();
     eventually("it is applied", BOUND, applied).await.unwrap();
     // It fails as long as one of them has no status at all.

@@ -77,7 +77,8 @@ on_nodes! {
                 Err(format!("{pods:?}"))
             }
         };
-        let pods = eventually("both pods wait, and are alive", BOUND, look).await.unwrap_or_else(|error| panic!("{error}"));
+        let waiting = eventually("both pods wait, and are alive", BOUND, look).await;
+        let pods = waiting.unwrap_or_else(|error| panic!("{error}"));
         // Neither leads, so neither has given up the Lease.
         assert!(pods.iter().all(|pod| pod.restarts == 0), "{pods:?}");
         for node in fixture.cluster.nodes() {

@@ -18,8 +18,8 @@ pub(crate) const BOUND: Duration = Duration::from_secs(300);
 pub(crate) const OPERATOR: &str = "desktop-deletion-operator";
 
 /// Short pauses, and no limit of the vendor on the calls that they make, so that tests need not wait for the defaults. The
-/// times of probes and of the Lease are those that are shipped. A submission may take a minute less than a pod has to stop,
-/// so that a roll-out on a slow machine reaches the leader while the response is awaited.
+/// times of probes and of the Lease are those that are shipped. A submission may take a minute less than a pod has to
+/// stop, so that a roll-out on a slow machine reaches the leader while the response is awaited.
 const ENVIRONMENT: [(&str, &str); 7] = [
     ("DESKTOP_DELETION_SUBMISSION_TIMEOUT", "180s"),
     ("DESKTOP_DELETION_POLL_INTERVAL", "500ms"),
@@ -225,8 +225,8 @@ impl Fixture {
             .unwrap_or_else(|error| panic!("{error}"))
     }
 
-    /// Waits until this pod is to stop, makes sure that the answer to the submission of a request has not come by then, and
-    /// has the cloud send it.
+    /// Waits until this pod is to stop, makes sure that the answer to the submission of a request has not come by then,
+    /// and has the cloud send it.
     pub(crate) async fn stops_in_flight(&self, leader: &Replica, request: &str) {
         let look = async || {
             let pods = self.pods().await;
@@ -260,8 +260,8 @@ impl Fixture {
             .map(str::to_owned)
     }
 
-    /// Has the next submission carried out by the cloud, and answered when [`Fixture::stops_in_flight`] has seen that the
-    /// leader stops.
+    /// Has the next submission carried out by the cloud, and answered when [`Fixture::stops_in_flight`] has seen that
+    /// the leader stops.
     pub(crate) fn answer_next_submission_late(&self) {
         self.answer_next_submission(&json!({"delay": "1h"}));
     }
@@ -309,8 +309,8 @@ pub(crate) struct Replica {
     pub(crate) uid: String,
     pub(crate) node: String,
     pub(crate) restarts: i32,
-    /// Its container ended last time otherwise than by [`GAVE_UP`]: it was killed for its memory or after failed probes, or
-    /// it crashed.
+    /// Its container ended last time otherwise than by [`GAVE_UP`]: it was killed for its memory or after failed
+    /// probes, or it crashed.
     pub(crate) killed: bool,
     pub(crate) ready: bool,
 }
@@ -322,10 +322,10 @@ impl Replica {
             .unwrap_or_default()
             .container_statuses
             .unwrap_or_default();
-        let states = status
+        let mut ends = status
             .iter()
-            .flat_map(|container| [&container.state, &container.last_state]);
-        let mut ends = states.filter_map(|state| state.as_ref()?.terminated.as_ref());
+            .flat_map(|container| [&container.state, &container.last_state])
+            .filter_map(|state| state.as_ref()?.terminated.as_ref());
         Self {
             name: pod.metadata.name.unwrap_or_default(),
             uid: pod.metadata.uid.unwrap_or_default(),

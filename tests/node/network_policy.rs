@@ -60,7 +60,8 @@ on_nodes! {
                 open if open == needed => Ok(()),
                 open => Err(format!("{open:?} of {needed:?}")),
             };
-            eventually("what it needs is open", BOUND, reached).await.unwrap_or_else(|error| panic!("{pod:?}: {error}"));
+            let reached = eventually("what it needs is open", BOUND, reached).await;
+            reached.unwrap_or_else(|error| panic!("{pod:?}: {error}"));
         }
         from_outside(&fixture).await;
 
