@@ -16,7 +16,7 @@
 //! | [`secrets`] | a cloud that repeats every secret in its responses |
 
 use serde_json::Value;
-use testkit::ControlPlane;
+use testkit::{ControlPlane, Output};
 
 mod approval;
 mod finalizer;
@@ -30,6 +30,13 @@ mod verdict;
 mod victims;
 
 use forged_edits::ForgedEdit;
+
+/// What kubectl has to say on standard error. That it waited before a request only shows that the machine is busy.
+fn complaints(output: &Output) -> String {
+    let lines = output.stderr.lines();
+    let others: Vec<_> = lines.filter(|line| !line.contains("Waited ")).collect();
+    others.join("\n")
+}
 
 /// The refused edits, as a table: the request, the edit, and the error of the API server.
 fn table() -> Vec<ForgedEdit> {

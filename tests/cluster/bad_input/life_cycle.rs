@@ -86,8 +86,14 @@ fn effects(fixture: &Fixture) -> HashMap<String, usize> {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn desktops_are_submitted_at_most_once_regardless_of_edits_of_the_object() {
     let fixture = Fixture::set("life-cycle", &[]).await;
-    // A signature lives for a quarter of an hour, so that the outcome stays unknown while something is done to it.
-    let _operator = fixture.operator(&["--job-overdue=12s", "--concurrency=256"]);
+    // A signature lives for a quarter of an hour, so that the outcome stays unknown while something is done to it. Its
+    // maximum age is short, since an object that is deleted in flight is kept for that and for the submission timeout.
+    let flags = [
+        "--job-overdue=12s",
+        "--concurrency=256",
+        "--max-signature-age=10s",
+    ];
+    let _operator = fixture.operator(&flags);
     let scenes = scenes(&fixture);
     let count = scenes.len();
     let play = async |(what, then, play): Scene<'_>| {

@@ -17,6 +17,7 @@ use std::time::Duration;
 use k8s_openapi::ByteString;
 use serde_json::json;
 
+use crate::eventually::GENEROUS;
 use crate::growing_file::GrowingFile;
 
 /// The word that marks a secret. The simulated cloud puts it into those that it makes up, too.
@@ -32,7 +33,7 @@ const SHORTEST: usize = 8;
 const AROUND: usize = 300;
 
 /// How long an operator may take to return its metrics.
-const BOUND: Duration = Duration::from_secs(10);
+const BOUND: Duration = GENEROUS;
 
 /// Secrets without the mark.
 static UNMARKED: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());

@@ -201,11 +201,11 @@ async fn kubectl_cannot_approve_without_the_verb_and_keeps_an_approval_that_is_i
     let namespace = cluster.namespace("approve-kubectl").await.unwrap();
     bind(&namespace, "requester", "desktop-deletion-requester").await;
     bind(&namespace, "approver", "desktop-deletion-approver").await;
+    bind(&namespace, "cluster-admin", "cluster-admin").await;
     known(cluster, &namespace).await;
     let requester = User::new(cluster, &namespace, "requester").await;
     let approver = User::new(cluster, &namespace, "approver").await;
     let admin = User::new(cluster, &namespace, "cluster-admin").await;
-    bind(&namespace, "cluster-admin", "cluster-admin").await;
     for (number, command) in [
         &["apply", "--filename=-"][..],
         &["apply", "--server-side", "--force-conflicts", "--filename=-"],

@@ -15,6 +15,7 @@ async fn the_simulated_cloud_responds_over_tls_and_keeps_a_ledger() -> Result<()
     rustls::crypto::ring::default_provider().install_default().ok();
     let authority = reqwest::Certificate::from_pem(cloud.simulator().ca_pem.as_bytes()).unwrap();
     let client = reqwest::Client::builder()
+        .no_proxy()
         .tls_certs_only([authority])
         .build()
         .unwrap();
