@@ -9,7 +9,7 @@ use desktop_deletion_operator::crd::conditions::ConditionType::{Submitted, Succe
 
 use crate::doubt;
 use crate::fixture::{Fixture, desktop, pair, says};
-use crate::shutdown::answers;
+use crate::shutdown::stops;
 
 /// `--max-signature-age` of [`doubt::FLAGS`].
 const MAX_SIGNATURE_AGE: Duration = Duration::from_secs(3);
@@ -32,7 +32,7 @@ async fn trapped_intent(fixture: &Fixture) -> (ApiServerProxy, Trap) {
 
 #[tokio::test]
 async fn a_signature_that_became_too_old_while_its_intent_was_stored_is_not_sent() {
-    let fixture = Fixture::set_with("old-signature", doubt::world(), &[desktop("pc-1")]).await;
+    let fixture = Fixture::set("old-signature", &[desktop("pc-1")]).await;
     let (proxy, intent) = trapped_intent(&fixture).await;
     let _operator = fixture.operator_at(proxy.kubeconfig(), doubt::FLAGS);
     fixture.request("leaver", &["pc-1"]).await;
@@ -55,13 +55,13 @@ async fn a_signature_that_became_too_old_while_its_intent_was_stored_is_not_sent
 
 #[tokio::test]
 async fn a_shutdown_between_the_intent_and_the_call_records_that_nothing_was_sent() {
-    let fixture = Fixture::set_with("stopped-unsent", doubt::world(), &[desktop("pc-1")]).await;
+    let fixture = Fixture::set("stopped-unsent", &[desktop("pc-1")]).await;
     let (proxy, intent) = trapped_intent(&fixture).await;
     let operator = fixture.operator_at(proxy.kubeconfig(), doubt::FLAGS);
     fixture.request("leaver", &["pc-1"]).await;
     let stored = intent.sprung().await.unwrap();
     let told = async {
-        answers(&fixture, &operator, "/readyz", 500).await;
+        stops(&fixture, &operator).await;
         stored.go_on();
     };
     let (exit, ()) = tokio::join!(operator.stopped(), told);
@@ -73,7 +73,7 @@ async fn a_shutdown_between_the_intent_and_the_call_records_that_nothing_was_sen
 
 #[tokio::test]
 async fn a_response_is_stored_although_its_object_changed_meanwhile() {
-    let fixture = Fixture::set_with("changed-meanwhile", doubt::world(), &[desktop("pc-1")]).await;
+    let fixture = Fixture::set("changed-meanwhile", &[desktop("pc-1")]).await;
     let late = json!({"operation": "batchDelete", "nth": 1, "effectFirst": true, "answer": {"delay": "1h"}});
     fixture.cloud.add_fault(&late).unwrap();
     let _operator = fixture.operator(&[doubt::FLAGS, &["--submission-timeout=10m"]].concat());

@@ -1,23 +1,34 @@
 //! Two replicas: one leads and the other is a standby, work is handed over however the leader ends, and without leader
 //! election both work at the same time. In every case, each request is submitted once.
 
+use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::coordination::v1::Lease;
 use kube::api::{Patch, PatchParams};
 use serde_json::{Value, json};
-use testkit::{ApiServerProxy, Moment, eventually};
+use testkit::{ApiServerProxy, Cloud, Moment, eventually};
 
 use desktop_deletion_operator::crd::conditions::ConditionType::{Submitted, Succeeded};
 use desktop_deletion_operator::runtime::lease::NAME;
 
 use crate::doubt;
 use crate::fixture::{BOUND, Fixture, Running, body, desktop, endless, pair, says};
-use crate::shutdown::answers;
+use crate::metrics::shows;
+use crate::shutdown::{answers, stops};
 
-/// A lease that runs out soon, and yet is not lost when the machine is busy.
+/// A lease that runs out soon, for a leader that another replica is to replace: that one waits for as long as the
+/// leader wrote into the lease.
 const SHORT: &[&str] = &[
     "--leader-elect",
     "--lease-duration=6s",
     "--renew-deadline=4s",
+    "--lease-retry=250ms",
+];
+
+/// A lease that is renewed for longer than it lasts, by calls that may take some seconds.
+const RENEWED: &[&str] = &[
+    "--leader-elect",
+    "--lease-duration=20s",
+    "--renew-deadline=15s",
     "--lease-retry=250ms",
 ];
 
@@ -29,10 +40,10 @@ const LONG: &[&str] = &[
     "--lease-retry=250ms",
 ];
 
-/// A replica with that identity, with the times of [`doubt::FLAGS`].
+/// A replica with that identity, with the times of [`doubt::LONG_LIVED`].
 fn replica(fixture: &Fixture, name: &str, election: &[&str]) -> Running {
     let name = format!("--identity={name}");
-    fixture.operator(&[&[name.as_str()], election, doubt::FLAGS].concat())
+    fixture.operator(&[&[name.as_str()], election, doubt::LONG_LIVED].concat())
 }
 
 /// Waits until `/readyz` of a replica says its part.
@@ -55,11 +66,22 @@ async fn leads(fixture: &Fixture, replica: &Running) {
     .await;
 }
 
-/// A leader, and a standby that began after it.
+/// Waits until a replica says that it has lost the lease.
+async fn loses(fixture: &Fixture, replica: &Running) {
+    let look = async || match answers(fixture, replica, "/readyz", 500).await {
+        text if text.contains("[-]leader-election failed: the Lease is lost") => Ok(()),
+        text => Err(text),
+    };
+    eventually("the lease is lost", BOUND, look)
+        .await
+        .unwrap_or_else(|error| panic!("{error}"));
+}
+
+/// A leader with that lease, and a standby that began after it.
 async fn two(fixture: &Fixture, election: &[&str]) -> (Running, Running) {
     let a = replica(fixture, "a", election);
     leads(fixture, &a).await;
-    let b = replica(fixture, "b", election);
+    let b = replica(fixture, "b", LONG);
     plays(fixture, &b, "[+]leader-election ok: standby; the leader is a_").await;
     (a, b)
 }
@@ -67,6 +89,10 @@ async fn two(fixture: &Fixture, election: &[&str]) -> (Running, Running) {
 async fn lease(fixture: &Fixture) -> Value {
     let lease = fixture.namespace.api::<Lease>().get(NAME).await.unwrap();
     serde_json::to_value(lease.spec).unwrap()
+}
+
+fn renew_time(lease: &Value) -> Timestamp {
+    lease["renewTime"].as_str().unwrap().parse().unwrap()
 }
 
 /// Names and desktops of the requests of a test: `request-N` deletes `N-a` and `N-b`.
@@ -77,13 +103,15 @@ fn batch(count: usize) -> Vec<(String, [String; 2])> {
 }
 
 /// A cloud with the desktops of the requests that answers each batch-delete late, every other one before it took
-/// effect.
+/// effect. It takes a signature for as long as the replicas assume.
 async fn set(name: &str, batch: &[(String, [String; 2])]) -> Fixture {
     let desktops: Vec<_> = batch
         .iter()
         .flat_map(|(_, ids)| ids.iter().map(|id| desktop(id)))
         .collect();
-    let fixture = Fixture::set_with(name, doubt::world(), &desktops).await;
+    let mut world = Cloud::world();
+    world["timings"]["signatureWindow"] = json!("30s");
+    let fixture = Fixture::set_with(name, world, &desktops).await;
     for (number, (_, ids)) in batch.iter().enumerate() {
         let late = json!({
             "operation": "batchDelete", "desktop": ids[0], "effectFirst": number % 2 == 0, "answer": {"delay": "1s"},
@@ -137,13 +165,9 @@ async fn a_standby_takes_over_when_the_leader_releases_the_lease() {
     let fixture = Fixture::set("standby", &["pc-1", "pc-2"].map(desktop)).await;
     // Only a lease that is given back is ever taken here.
     let (a, b) = two(&fixture, LONG).await;
-    let leader = |text: &str, value: u8| {
-        let line = format!("desktop_deletion_leader {value}");
-        assert!(text.lines().any(|found| found == line), "{text}");
-    };
-    leader(&answers(&fixture, &a, "/metrics", 200).await, 1);
+    shows(&fixture, &a, &[("leader ", 1.0)]).await;
     let text = answers(&fixture, &b, "/metrics", 200).await;
-    leader(&text, 0);
+    assert!(text.contains("\ndesktop_deletion_leader 0\n"), "{text}");
     for work in ["reconciles_total{", "unfinished_requests", "projects{"] {
         assert!(!text.contains(work), "it watches nothing: {text}");
     }
@@ -154,7 +178,7 @@ async fn a_standby_takes_over_when_the_leader_releases_the_lease() {
 
     assert_eq!(a.stopped().await, 0);
     leads(&fixture, &b).await;
-    leader(&answers(&fixture, &b, "/metrics", 200).await, 1);
+    shows(&fixture, &b, &[("leader ", 1.0)]).await;
     assert_eq!(lease(&fixture).await["leaseTransitions"], 1);
     fixture.request("second", &["pc-2"]).await;
     let status = fixture.completed("second").await;
@@ -194,14 +218,28 @@ async fn a_leader_that_shuts_down_hands_over_its_work() {
 
 #[tokio::test]
 async fn a_leader_that_shuts_down_leads_until_its_last_submission_is_recorded() {
-    let fixture = Fixture::set_with("drain", doubt::world(), &[endless("pc-1")]).await;
-    // Longer than a lease that is not renewed would last.
-    let late = json!({"operation": "batchDelete", "nth": 1, "effectFirst": true, "answer": {"delay": "8s"}});
+    let fixture = Fixture::set("drain", &[endless("pc-1")]).await;
+    let late = json!({"operation": "batchDelete", "nth": 1, "effectFirst": true, "answer": {"delay": "1h"}});
     fixture.cloud.add_fault(&late).unwrap();
-    let (a, b) = two(&fixture, SHORT).await;
+    let (a, b) = two(&fixture, &[RENEWED, &["--submission-timeout=10m"]].concat()).await;
     fixture.request("leaver", &["pc-1"]).await;
     fixture.struck().await;
-    assert_eq!(a.stopped().await, 0);
+    let renewed = async {
+        stops(&fixture, &a).await;
+        // For longer than a lease lasts that is not renewed.
+        let end = renew_time(&lease(&fixture).await) + SignedDuration::from_secs(20);
+        let look = async || match lease(&fixture).await {
+            lease if renew_time(&lease) > end => Ok(lease),
+            lease => Err(format!("{lease:#}")),
+        };
+        let lease = eventually("the lease is renewed", BOUND, look).await;
+        let lease = lease.unwrap_or_else(|error| panic!("{error}"));
+        let holder = lease["holderIdentity"].as_str().unwrap();
+        assert!(holder.starts_with("a_"), "{lease:#}");
+        fixture.cloud.simulator().end_delays();
+    };
+    let (exit, ()) = tokio::join!(a.stopped(), renewed);
+    assert_eq!(exit, 0);
     assert!(a.log().contains("released the Lease"), "{}", a.log());
     let status = fixture.status("leaver").await;
     assert_eq!(
@@ -249,25 +287,21 @@ async fn a_leader_that_was_frozen_starts_no_new_work_when_it_resumes() {
 
 #[tokio::test]
 async fn a_leader_that_lost_the_lease_records_the_pending_response_starts_nothing_and_exits() {
-    let fixture = Fixture::set_with("lost-lease", doubt::world(), &["pc-1", "pc-2"].map(endless)).await;
+    let fixture = Fixture::set("lost-lease", &["pc-1", "pc-2"].map(endless)).await;
     let late = json!({"operation": "batchDelete", "nth": 1, "effectFirst": true, "answer": {"delay": "1h"}});
     fixture.cloud.add_fault(&late).unwrap();
-    let a = replica(&fixture, "a", &[SHORT, &["--submission-timeout=10m"]].concat());
+    let a = replica(&fixture, "a", &[LONG, &["--submission-timeout=10m"]].concat());
     leads(&fixture, &a).await;
     fixture.request("on-its-way", &["pc-1"]).await;
     fixture.struck().await;
 
-    let somebody = Patch::Merge(json!({"spec": {"holderIdentity": "somebody"}}));
+    let somebody = Patch::Merge(json!({"spec": {"holderIdentity": "somebody", "leaseDurationSeconds": 6}}));
     let leases = fixture.namespace.api::<Lease>();
     leases
         .patch(NAME, &PatchParams::default(), &somebody)
         .await
         .unwrap();
-    let text = answers(&fixture, &a, "/readyz", 500).await;
-    assert!(
-        text.contains("[-]leader-election failed: the Lease is lost"),
-        "{text}"
-    );
+    loses(&fixture, &a).await;
     let status = fixture.status("on-its-way").await;
     assert_eq!(status["attempts"][0]["outcome"], "Pending", "{status:#}");
     fixture.request("too-late", &["pc-2"]).await;
@@ -287,15 +321,15 @@ async fn a_leader_that_lost_the_lease_records_the_pending_response_starts_nothin
     assert_eq!(lease(&fixture).await["holderIdentity"], "somebody");
 
     // The lease of the other replica is not renewed and expires.
-    let _again = replica(&fixture, "again", SHORT);
+    let _again = replica(&fixture, "again", LONG);
     fixture.accepted("too-late").await;
     assert_eq!(fixture.posts().len(), 2);
 }
 
 #[tokio::test]
 async fn a_leader_that_cannot_renew_the_lease_stops_and_still_records_its_response() {
-    let fixture = Fixture::set_with("silence", doubt::world(), &["pc-1", "pc-2"].map(endless)).await;
-    let late = json!({"operation": "batchDelete", "desktop": "pc-1", "effectFirst": true, "answer": {"delay": "8s"}});
+    let fixture = Fixture::set("silence", &["pc-1", "pc-2"].map(endless)).await;
+    let late = json!({"operation": "batchDelete", "desktop": "pc-1", "effectFirst": true, "answer": {"delay": "1h"}});
     fixture.cloud.add_fault(&late).unwrap();
     let proxy = ApiServerProxy::start(
         fixture.control_plane,
@@ -304,10 +338,11 @@ async fn a_leader_that_cannot_renew_the_lease_stops_and_still_records_its_respon
     )
     .await;
     let proxy = proxy.unwrap();
-    let flags = [&["--identity=a"], SHORT, doubt::FLAGS].concat();
+    let own = ["--identity=a", "--submission-timeout=10m"];
+    let flags = [&own, SHORT, doubt::LONG_LIVED].concat();
     let a = fixture.operator_at(proxy.kubeconfig(), &flags);
     leads(&fixture, &a).await;
-    let b = replica(&fixture, "b", SHORT);
+    let b = replica(&fixture, "b", LONG);
     plays(&fixture, &b, "standby; the leader is a_").await;
     fixture.request("on-its-way", &["pc-1"]).await;
     fixture.struck().await;
@@ -321,6 +356,8 @@ async fn a_leader_that_cannot_renew_the_lease_stops_and_still_records_its_respon
         }
     };
     let exit = async {
+        loses(&fixture, &a).await;
+        fixture.cloud.simulator().end_delays();
         let ended = tokio::time::timeout(BOUND, a.wait()).await;
         ended.expect("it ends by itself").unwrap()
     };

@@ -45,7 +45,7 @@ pub(crate) async fn answers(fixture: &Fixture, operator: &Running, path: &str, s
 }
 
 /// Waits until the operator reports that it is shutting down.
-async fn stops(fixture: &Fixture, operator: &Running) {
+pub(crate) async fn stops(fixture: &Fixture, operator: &Running) {
     let look = async || match answers(fixture, operator, "/readyz", 500).await {
         text if text.contains("the operator is stopping") => Ok(()),
         text => Err(text),
