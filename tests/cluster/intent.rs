@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use kube::api::{DeleteParams, Patch, PatchParams};
 use serde_json::{Value, json};
 use testkit::cloud::PROJECT_ID;
-use testkit::{AuditEvent, Cloud};
+use testkit::{ApiServerProxy, AuditEvent, Cloud, Moment, SERVICE_ACCOUNT};
 
 use desktop_deletion_operator::crd::conditions::ConditionType::{Stalled, Submitted, Succeeded};
 
@@ -16,9 +16,9 @@ use crate::fixture::{BOUND, Fixture, desktop, message, pair, says};
 /// Another project of the same account.
 const SECOND: &str = "second-project";
 
-/// The last read of the cloud before the intent takes long enough to change something meanwhile.
-fn slow_read(nth: u32, delay: &str) -> Value {
-    json!({"operation": "listSubJobs", "nth": nth, "answer": {"delay": delay}})
+/// The last read of the cloud before the intent takes until the test ends the delay, to change something meanwhile.
+fn slow_read() -> Value {
+    json!({"operation": "listSubJobs", "nth": 1, "answer": {"delay": "1h"}})
 }
 
 /// An error that is temporary.
@@ -33,16 +33,19 @@ fn two_projects() -> Value {
     world
 }
 
+/// Whether a write of the status has such an attempt.
+fn has_attempt(write: &AuditEvent, wanted: impl Fn(&Value) -> bool) -> bool {
+    let attempts = write
+        .request_object
+        .as_ref()
+        .and_then(|object| object["status"]["attempts"].as_array());
+    attempts.is_some_and(|all| all.iter().any(wanted))
+}
+
 /// Writes of the status that would store an intent.
 fn intents(writes: &[Arc<AuditEvent>]) -> Vec<&AuditEvent> {
-    let pending = |e: &&Arc<AuditEvent>| {
-        let attempts = e
-            .request_object
-            .as_ref()
-            .and_then(|o| o["status"]["attempts"].as_array());
-        attempts.is_some_and(|all| all.iter().any(|a| a["outcome"] == "Pending"))
-    };
-    writes.iter().filter(pending).map(|e| &**e).collect()
+    let pending = |write: &&AuditEvent| has_attempt(write, |attempt| attempt["outcome"] == "Pending");
+    writes.iter().map(|write| &**write).filter(pending).collect()
 }
 
 #[tokio::test]
@@ -50,12 +53,15 @@ async fn the_intent_is_stored_in_etcd_before_the_call_arrives() {
     let fixture = Fixture::set("intent", &["pc-1", "pc-2"].map(desktop)).await;
     let _operator = fixture.operator(&[]);
     fixture.request("leavers", &["pc-1", "pc-2"]).await;
-    fixture.completed("leavers").await;
+    let status = fixture.completed("leavers").await;
 
     let posts = fixture.posts();
     assert_eq!(posts.len(), 1, "{posts:#?}");
     let writes = fixture.writes("leavers").await;
-    let intents = intents(&writes);
+    let mut intents = intents(&writes);
+    // A try that met a newer object, or that found no connection, has an intent of its own.
+    let sent = &status["attempts"][0]["id"];
+    intents.retain(|intent| has_attempt(intent, |attempt| attempt["id"] == *sent));
     let [intent] = *intents else {
         panic!("one intent: {intents:#?}")
     };
@@ -79,27 +85,39 @@ async fn the_intent_is_stored_in_etcd_before_the_call_arrives() {
 
 /// A request whose first try was refused, so that it carries the finalizer. Its next try is stored as soon as
 /// the test ends the delay of the last read.
-async fn about_to_be_stored(name: &str) -> (Fixture, crate::fixture::Running) {
+async fn about_to_be_stored(name: &str) -> (Fixture, ApiServerProxy, crate::fixture::Running) {
     let fixture = Fixture::set(name, &[desktop("pc-1")]).await;
     fixture.cloud.add_fault(&conflict()).unwrap();
-    fixture.cloud.add_fault(&slow_read(2, "1h")).unwrap();
-    let operator = fixture.operator(&[]);
+    let namespace = fixture.namespace.name();
+    let proxy = ApiServerProxy::start(fixture.control_plane, namespace, SERVICE_ACCOUNT).await;
+    let proxy = proxy.unwrap();
+    let refused = proxy.trap(Moment::After, 1, |asked| {
+        asked.writes("desktopdeletions", "status", "leaver")
+            && asked.body["status"]["attempts"][0]["outcome"] == "Rejected"
+    });
+    let operator = fixture.operator_at(proxy.kubeconfig(), &[]);
     fixture.request("leaver", &["pc-1"]).await;
+    // Before its first try it may have read more than once.
+    let refused = refused.sprung().await.unwrap();
+    fixture.cloud.add_fault(&slow_read()).unwrap();
+    refused.go_on();
     fixture.struck().await;
     assert_eq!(fixture.posts().len(), 1);
-    (fixture, operator)
+    (fixture, proxy, operator)
 }
 
-/// The second intent met a newer object.
+/// The first intent after the refusal met a newer object.
 async fn assert_fenced(fixture: &Fixture) {
     let writes = fixture.writes("leaver").await;
-    let codes: Vec<_> = intents(&writes).iter().map(|e| e.code()).collect();
-    assert_eq!(codes.get(..2), Some(&[200, 409][..]), "{codes:?}");
+    let refused = |write: &Arc<AuditEvent>| has_attempt(write, |attempt| attempt["outcome"] == "Rejected");
+    let refused = writes.iter().position(refused).unwrap();
+    let codes: Vec<_> = intents(&writes[refused..]).iter().map(|e| e.code()).collect();
+    assert_eq!(codes.first(), Some(&409), "{codes:?}");
 }
 
 #[tokio::test]
 async fn a_request_that_is_suspended_at_the_moment_of_the_intent_is_not_submitted() {
-    let (fixture, _operator) = about_to_be_stored("fence-suspend").await;
+    let (fixture, _proxy, _operator) = about_to_be_stored("fence-suspend").await;
     fixture.change("leaver", json!({"suspend": true})).await;
     fixture.cloud.simulator().end_delays();
     let status = fixture.reason("leaver", Submitted, "Suspended").await;
@@ -114,7 +132,7 @@ async fn a_request_that_is_suspended_at_the_moment_of_the_intent_is_not_submitte
 
 #[tokio::test]
 async fn a_request_that_is_deleted_at_the_moment_of_the_intent_is_not_submitted() {
-    let (fixture, _operator) = about_to_be_stored("fence-delete").await;
+    let (fixture, _proxy, _operator) = about_to_be_stored("fence-delete").await;
     fixture.delete("leaver").await;
     fixture.cloud.simulator().end_delays();
     fixture.gone("leaver").await;
@@ -124,7 +142,7 @@ async fn a_request_that_is_deleted_at_the_moment_of_the_intent_is_not_submitted(
 
 #[tokio::test]
 async fn a_request_that_is_edited_at_the_moment_of_the_intent_is_reconciled_again() {
-    let (fixture, _operator) = about_to_be_stored("fence-edit").await;
+    let (fixture, _proxy, _operator) = about_to_be_stored("fence-edit").await;
     let labels = Patch::Merge(json!({"metadata": {"labels": {"wave": "2"}}}));
     let patched = fixture
         .requests()
@@ -143,13 +161,14 @@ async fn a_request_that_is_edited_at_the_moment_of_the_intent_is_reconciled_agai
 async fn a_request_that_is_suspended_or_deleted_before_its_finalizer_is_not_submitted() {
     let fixture = Fixture::set("before-finalizer", &["pc-1", "pc-2"].map(desktop)).await;
     // Both wait for the same read.
-    fixture.cloud.add_fault(&slow_read(1, "8s")).unwrap();
+    fixture.cloud.add_fault(&slow_read()).unwrap();
     let _operator = fixture.operator(&[]);
     fixture.request("held", &["pc-1"]).await;
     fixture.request("deleted", &["pc-2"]).await;
     fixture.struck().await;
     fixture.delete("deleted").await;
     fixture.change("held", json!({"suspend": true})).await;
+    fixture.cloud.simulator().end_delays();
     fixture.reason("held", Submitted, "Suspended").await;
     fixture.gone("deleted").await;
 
@@ -169,7 +188,7 @@ async fn a_request_that_is_suspended_or_deleted_before_its_finalizer_is_not_subm
 /// A request whose last cloud read is under way, until the test ends the delay.
 pub(crate) async fn about_to_be_signed(name: &str) -> (Fixture, crate::fixture::Running) {
     let fixture = Fixture::set_with(name, two_projects(), &[desktop("pc-1")]).await;
-    fixture.cloud.add_fault(&slow_read(1, "1h")).unwrap();
+    fixture.cloud.add_fault(&slow_read()).unwrap();
     let operator = fixture.operator(&["--retry-max=10m"]);
     fixture.request("leaver", &["pc-1"]).await;
     fixture.struck().await;

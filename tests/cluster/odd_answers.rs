@@ -73,8 +73,9 @@ async fn an_error_code_in_a_success_response_is_reported() {
     fixture.cloud.add_fault(&broken).unwrap();
     let _operator = fixture.operator(&[]);
     fixture.request("leaver", &["pc-1"]).await;
-    let status = fixture.reason("leaver", Submitted, "ServiceUnavailable").await;
-    assert_eq!(status["lastError"]["code"], "WKS.00000003", "{status:#}");
+    let reported = |status: &Value| status["lastError"]["code"] == "WKS.00000003";
+    let status = fixture.until("leaver", "the error is reported", reported).await;
+    assert_eq!(says(&status, Submitted).1, "ServiceUnavailable", "{status:#}");
     assert!(
         message(&status, Submitted).contains("made up by a test"),
         "{status:#}"
@@ -186,23 +187,28 @@ async fn a_job_of_another_client_that_cannot_be_read_delays_a_request_until_it_i
     ] {
         fixture.cloud.add_fault(&fault).unwrap();
     }
-    let _operator = fixture.operator(&["--job-overdue=20s"]);
+    let _operator = fixture.operator(&["--job-overdue=5s"]);
     fixture.request("leaver", &["pc-1"]).await;
-    fixture.reason("leaver", Submitted, "DeletionInProgress").await;
     fixture.accepted("leaver").await;
+    fixture.stored("leaver", Submitted, "DeletionInProgress").await;
 }
 
 #[tokio::test]
 async fn a_request_that_expires_reports_what_it_waited_for() {
     let busy = json!({"id": "pc-1", "taskStatus": "rebuilding"});
     let fixture = Fixture::set("expires-told", &[busy]).await;
-    let _operator = fixture.operator(&["--request-deadline=25s", "--max-signature-age=5s"]);
-    let listed = always("listDesktops", 503, &error("APIGW.0613"));
+    let operator = fixture.operator(&[]);
+    let mut listed = always("listDesktops", 503, &error("APIGW.0613"));
+    // The check of the project is not affected.
+    listed["desktop"] = json!("pc-1");
     fixture.request("leaver", &["pc-1"]).await;
     fixture.reason("leaver", Submitted, "Conflict").await;
     // The last error differs from the last error of a submission.
     fixture.cloud.add_fault(&listed).unwrap();
     fixture.reason("leaver", Submitted, "ServiceUnavailable").await;
+    assert_eq!(operator.stopped().await, 0);
+    // By now, or soon, the deadline has passed.
+    let _operator = fixture.operator(&["--request-deadline=6s", "--max-signature-age=5s"]);
     let status = fixture.completed("leaver").await;
     assert_eq!(says(&status, Succeeded), pair("False", "Expired"), "{status:#}");
     let text = message(&status, Succeeded);

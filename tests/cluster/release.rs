@@ -9,6 +9,9 @@ use desktop_deletion_operator::crd::conditions::ConditionType::{Submitted, Succe
 use crate::doubt::{self, lost};
 use crate::fixture::{Fixture, desktop, endless, message, pair, says};
 
+/// For a submission that gets no response in any case: its object is released earlier once its job is known.
+const SOON_SHOWN: &[&str] = &["--submission-timeout=10s"];
+
 #[tokio::test]
 async fn a_request_that_was_not_submitted_is_released_at_once() {
     let fixture = Fixture::set("not-submitted", &["pc-1", "pc-2"].map(desktop)).await;
@@ -56,12 +59,12 @@ async fn a_request_whose_job_runs_can_be_deleted_and_the_job_goes_on() {
 
 #[tokio::test]
 async fn a_deleted_request_is_kept_until_its_submission_has_expired_and_its_job_is_stored() {
-    let fixture = Fixture::set_with("kept", doubt::world(), &[desktop("pc-1")]).await;
+    let fixture = Fixture::set("kept", &[desktop("pc-1")]).await;
     fixture
         .cloud
         .add_fault(&lost("pc-1", true, &json!("reset")))
         .unwrap();
-    let _operator = fixture.operator(doubt::LONG_LIVED);
+    let _operator = fixture.operator(&[doubt::LONG_LIVED, SOON_SHOWN].concat());
     fixture.request("leaver", &["pc-1"]).await;
     fixture.reason("leaver", Submitted, "AwaitingEvidence").await;
     fixture.delete("leaver").await;
@@ -88,19 +91,26 @@ async fn a_deleted_request_is_kept_until_its_submission_has_expired_and_its_job_
 #[tokio::test]
 async fn a_second_request_for_the_same_desktops_does_not_submit_while_the_first_is_in_flight() {
     let slow = json!({"id": "pc-1", "outcome": {"result": "success", "running": "1s"}});
-    let fixture = Fixture::set_with("twin", doubt::world(), &[slow]).await;
-    // It takes effect only when its sender has long been killed and its object deleted.
+    let fixture = Fixture::set("twin", &[slow]).await;
     fixture
         .cloud
-        .add_fault(&lost("pc-1", false, &json!({"delay": "4s"})))
+        .add_fault(&lost("pc-1", false, &json!({"delay": "1h"})))
         .unwrap();
-    let operator = fixture.operator(doubt::FLAGS);
+    let flags = [doubt::LONG_LIVED, SOON_SHOWN].concat();
+    let operator = fixture.operator(&flags);
     fixture.request("leaver", &["pc-1"]).await;
     fixture.struck().await;
     operator.kill().await.unwrap();
     drop(operator);
     fixture.delete("leaver").await;
-    let _operator = fixture.operator(doubt::FLAGS);
+    let _operator = fixture.operator(&flags);
+    fixture
+        .until("leaver", "it reports why it is kept", |status| {
+            message(status, Submitted).contains("is kept until")
+        })
+        .await;
+    // The call takes effect only now: its sender has long been killed, and its object deleted.
+    fixture.cloud.simulator().end_delays();
     fixture.gone("leaver").await;
     assert_eq!(
         fixture.effective_posts().len(),
@@ -120,7 +130,7 @@ async fn a_second_request_for_the_same_desktops_does_not_submit_while_the_first_
 
 #[tokio::test]
 async fn a_deleted_request_is_kept_even_without_its_project_and_secret() {
-    let fixture = Fixture::set_with("kept-alone", doubt::world(), &[desktop("pc-1")]).await;
+    let fixture = Fixture::set("kept-alone", &[desktop("pc-1")]).await;
     fixture
         .cloud
         .add_fault(&lost("pc-1", true, &json!("reset")))
@@ -156,6 +166,7 @@ async fn a_request_that_is_created_again_is_not_admitted_based_on_an_earlier_lis
     let flags = [
         "--poll-interval=60s",
         "--max-signature-age=3s",
+        "--submission-timeout=25s",
         "--job-visibility-timeout=2s",
     ];
     let _operator = fixture.operator(&flags);
