@@ -100,7 +100,7 @@ async fn user_and_password_can_be_used_as_credentials() {
 
 #[tokio::test]
 async fn with_a_password_a_lost_response_is_resolved_without_user_action() {
-    let world = with_robot(crate::doubt::world());
+    let world = with_robot(Cloud::world());
     let fixture = fixture("password-lost", world, "password", USER, &[desktop("pc-1")]).await;
     let fault = lost("pc-1", true, &json!("reset"));
     fixture.cloud.add_fault(&fault).unwrap();
@@ -120,7 +120,7 @@ async fn with_a_password_a_lost_response_is_resolved_without_user_action() {
 
 #[tokio::test]
 async fn if_the_exchange_is_refused_a_lost_response_is_resolved_after_the_token_expires() {
-    let mut world = with_robot(crate::doubt::world());
+    let mut world = with_robot(Cloud::world());
     world["switches"] = json!({"tokenExchange": false});
     world["timings"]["tokenLifetime"] = json!("15s");
     let fixture = fixture("no-exchange", world, "password", USER, &[desktop("pc-1")]).await;
@@ -144,7 +144,9 @@ async fn if_the_exchange_is_refused_a_lost_response_is_resolved_after_the_token_
     );
     // It never took effect, so it is repeated, but not before the first call has expired.
     assert_eq!(says(&status, Succeeded), pair("True", "AllDeleted"), "{status:#}");
-    let posts = fixture.posts();
+    let mut posts = fixture.posts();
+    // A token may end on the way of a call, which is then sent again with the next one.
+    posts.retain(|post| post["status"] != 401);
     assert_eq!(posts.len(), 2, "{posts:#?}");
     assert!(time(&posts[1]["time"]) > end, "{posts:#?}");
     assert_eq!(status["attempts"][0]["outcome"], "NoEffect");
@@ -153,7 +155,7 @@ async fn if_the_exchange_is_refused_a_lost_response_is_resolved_after_the_token_
 
 #[tokio::test]
 async fn a_user_can_resolve_an_attempt_before_a_day_long_token_expires() {
-    let mut world = with_robot(crate::doubt::world());
+    let mut world = with_robot(Cloud::world());
     world["switches"] = json!({"tokenExchange": false});
     let fixture = fixture("long-token", world, "password", USER, &[desktop("pc-1")]).await;
     let fault = lost("pc-1", true, &json!("reset"));

@@ -6,9 +6,9 @@ use serde_json::{Value, json};
 use testkit::{ConnectProxy, canary};
 use workspace_simulator::cloud::Operation;
 
-use desktop_deletion_operator::crd::conditions::ConditionType::{Submitted, Succeeded};
+use desktop_deletion_operator::crd::conditions::ConditionType::{Ready, Submitted, Succeeded};
 
-use crate::fixture::{Fixture, desktop, message, pair, says};
+use crate::fixture::{Fixture, desktop, message, pair, says, until};
 
 const CREDENTIALS: &str = "robot:canary-proxy-password";
 
@@ -57,9 +57,15 @@ async fn a_proxy_that_rejects_the_credentials_is_reported_and_nothing_reaches_th
     let shown = format!("--cloud-proxy-credentials-file={}", file.path().display());
     let _operator = fixture.operator(&[&url, &shown]);
     fixture.request("leaver", &["pc-1"]).await;
-    let ready = fixture.project_says("prod", "EndpointUnreachable").await;
-    let words = ready["message"].as_str().unwrap();
-    assert!(words.contains("proxy") && words.contains("HTTP 407"), "{ready:#}");
+    // A proxy that takes long to answer is unreachable for another reason first.
+    let rejected = |status: &Value| {
+        let words = message(status, Ready);
+        says(status, Ready).1 == "EndpointUnreachable"
+            && words.contains("proxy")
+            && words.contains("HTTP 407")
+    };
+    let projects = fixture.namespace.projects();
+    until(&projects, "prod", "it names the response of the proxy", rejected).await;
     let status = fixture.reason("leaver", Submitted, "ServiceUnavailable").await;
     assert!(
         message(&status, Submitted).contains("through the proxy "),

@@ -7,7 +7,7 @@ use testkit::eventually;
 use desktop_deletion_operator::crd::FINALIZER;
 use desktop_deletion_operator::crd::conditions::ConditionType::Stalled;
 
-use crate::doubt::{self, lost};
+use crate::doubt::lost;
 use crate::fixture::{BOUND, Fixture, desktop, endless, message};
 
 /// Replaces the object by a manifest from a file, as `kubectl replace` does.
@@ -66,7 +66,7 @@ async fn a_finalizer_that_a_replace_removed_is_restored() {
 
 #[tokio::test]
 async fn a_finalizer_is_restored_while_a_response_is_missing_and_after_the_attempt_was_abandoned() {
-    let fixture = Fixture::set_with("replaced-doubt", doubt::world(), &[desktop("pc-1")]).await;
+    let fixture = Fixture::set("replaced-doubt", &[desktop("pc-1")]).await;
     fixture
         .cloud
         .add_fault(&lost("pc-1", true, &json!("reset")))

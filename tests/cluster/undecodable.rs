@@ -21,6 +21,7 @@ const FLAGS: &[&str] = &[
     "--signature-window=4s",
     "--max-signature-age=2s",
     "--token-life=5s",
+    "--clock-skew=3s",
 ];
 
 /// The kinds without rules and patterns, as a cluster has them that was updated late.
@@ -212,6 +213,7 @@ async fn an_object_that_cannot_be_decoded_is_kept_as_long_as_a_call_of_it_may_ta
         "--signature-window=4s",
         "--max-signature-age=2s",
         "--token-life=15s",
+        "--clock-skew=3s",
     ];
     let _operator = fixture.operator(&flags);
     fixture.gone("leaving").await;

@@ -25,7 +25,7 @@ const FLAGS: &[&str] = &[
     "--initial-poll-delay=200ms",
     "--job-visibility-timeout=1s",
     "--max-signature-age=3s",
-    "--submission-timeout=10s",
+    "--submission-timeout=20s",
     "--clock-skew=2s",
     "--secret-refresh=500ms",
 ];
