@@ -2,6 +2,7 @@
 //! or is released by one clock alone.
 
 use serde_json::{Value, json};
+use testkit::Cloud;
 
 use desktop_deletion_operator::crd::conditions::ConditionType::{Stalled, Submitted, Succeeded};
 
@@ -70,12 +71,12 @@ async fn one_response_with_a_wrong_date_expires_none_of_the_waiting_requests() {
         fixture.reason(name, Submitted, "Conflict").await;
     }
     let refusal = json!({"error_code": "APIGW.0613", "error_msg": "overloaded"});
-    fixture.cloud.clear_faults();
     fixture
         .cloud
         .add_fault(&dated("pc-0", Some(1), 503, &refusal))
         .unwrap();
     fixture.struck().await;
+    fixture.cloud.clear_faults();
     for name in &names {
         let status = fixture.completed(name).await;
         assert_eq!(says(&status, Succeeded), pair("True", "AllDeleted"), "{status:#}");
@@ -107,18 +108,18 @@ async fn while_the_clocks_differ_nothing_is_sent_and_nothing_expires() {
 
 #[tokio::test]
 async fn a_wrong_date_does_not_settle_a_call_in_flight() {
-    let fixture = Fixture::set_with("settled-early", doubt::world(), &[desktop("pc-1")]).await;
+    let fixture = Fixture::set("settled-early", &[desktop("pc-1")]).await;
     let held = lost("pc-1", false, &json!({"delay": "4s"}));
     fixture.cloud.add_fault(&held).unwrap();
     let (proxy, _unrecorded) = doubt::unrecorded(&fixture, "leaver").await;
-    let operator = fixture.operator_at(proxy.kubeconfig(), doubt::FLAGS);
+    let operator = fixture.operator_at(proxy.kubeconfig(), doubt::STEADY);
     fixture.request("leaver", &["pc-1"]).await;
     fixture.struck().await;
     operator.kill().await.unwrap();
     drop(operator);
     let ahead = json!({"operation": "listSubJobs", "answer": {"dateAhead": "25m"}});
     fixture.cloud.add_fault(&ahead).unwrap();
-    let _operator = fixture.operator(doubt::FLAGS);
+    let _operator = fixture.operator(doubt::STEADY);
     let status = fixture.until("leaver", "its job was found", |status| {
         status["attempts"][0]["outcome"] == "Adopted"
     });
@@ -132,20 +133,22 @@ async fn a_wrong_date_does_not_settle_a_call_in_flight() {
 #[tokio::test]
 async fn a_wrong_date_does_not_release_a_deleted_object_with_a_call_in_flight() {
     let desktops = ["pc-1", "pc-2"].map(desktop);
-    let mut world = doubt::world();
+    let mut world = Cloud::world();
     world["switches"]["repeatedDesktop"] = json!("accept");
     let fixture = Fixture::set_with("let-go-early", world, &desktops).await;
     let held = lost("pc-1", false, &json!({"delay": "4s"}));
     fixture.cloud.add_fault(&held).unwrap();
     let (proxy, _unrecorded) = doubt::unrecorded(&fixture, "leaver").await;
-    let operator = fixture.operator_at(proxy.kubeconfig(), doubt::FLAGS);
+    // The object is also kept until a call that was sent late would have been accepted, and its job visible.
+    let flags = [doubt::STEADY, &["--submission-timeout=10s"]].concat();
+    let operator = fixture.operator_at(proxy.kubeconfig(), &flags);
     fixture.request("leaver", &["pc-1"]).await;
     fixture.struck().await;
     operator.kill().await.unwrap();
     drop(operator);
     let pages = dated("pc-2", None, 502, &json!("<html>Bad Gateway</html>"));
     fixture.cloud.add_fault(&pages).unwrap();
-    let _operator = fixture.operator(doubt::FLAGS);
+    let _operator = fixture.operator(&flags);
     fixture.delete("leaver").await;
     fixture.request("another", &["pc-2"]).await;
     fixture.reason("another", Submitted, "ServiceUnavailable").await;

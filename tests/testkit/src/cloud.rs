@@ -1,9 +1,12 @@
 //! The simulated cloud of one test, in this process.
 
+use std::fmt::Display;
 use std::net::SocketAddr;
+use std::sync::LazyLock;
 
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
+use tokio::runtime::{Builder, Runtime};
 use workspace_simulator::cloud::{LedgerEntry, Operation};
 use workspace_simulator::world::World;
 use workspace_simulator::{Options, Running};
@@ -20,9 +23,16 @@ pub const ACCESS_KEY: &str = "TESTACCESSKEY0000001";
 /// Secret of that access key.
 pub const SECRET_KEY: &str = "canary-secret-key-0000000000000000000001";
 
+/// The threads that serve all clouds of this process. A test has one thread for all that it does, and its cloud must
+/// respond while the test reads a long log or waits for a lock.
+static THREADS: LazyLock<std::io::Result<Runtime>> = LazyLock::new(|| {
+    let mut threads = Builder::new_multi_thread();
+    threads.thread_name("clouds").enable_all().build()
+});
+
 /// A simulated Workspace with IAM, on loopback ports; stopped when the value is dropped.
 ///
-/// It serves from the runtime that it was started on.
+/// It serves from threads of its own, so it can receive a request between any two statements of the test.
 pub struct Cloud {
     simulator: Running,
     project_id: String,
@@ -61,9 +71,11 @@ impl Cloud {
         guard_secrets(&options.world);
         let first = options.world.projects.first();
         let project_id = first.map(|project| project.id.clone()).unwrap_or_default();
-        let simulator = workspace_simulator::serve(options).await;
-        let simulator =
-            simulator.map_err(|error| Error::Other(format!("start the simulated cloud: {error}")))?;
+        let failed = |error: &dyn Display| Error::Other(format!("start the simulated cloud: {error}"));
+        let threads = THREADS.as_ref().map_err(|error| failed(error))?;
+        let serving = threads.spawn(workspace_simulator::serve(options));
+        let simulator = serving.await.map_err(|error| failed(&error))?;
+        let simulator = simulator.map_err(|error| failed(&error))?;
         Ok(Self {
             simulator,
             project_id,
