@@ -1,11 +1,12 @@
 //! Lists of sub-jobs that lack rows, and counts that are wrong: a missing row is not evidence.
 
 use serde_json::{Value, json};
+use testkit::Cloud;
 
 use desktop_deletion_operator::crd::conditions::ConditionType::{Submitted, Succeeded};
 
 use crate::doubt::{self, lost};
-use crate::fixture::{Fixture, body, desktop, entry, pair, says};
+use crate::fixture::{Fixture, body, desktop, endless, entry, pair, says};
 
 /// A page of sub-jobs in place of what the cloud would show.
 fn page(total: usize, jobs: &Value) -> Value {
@@ -22,7 +23,7 @@ fn row(job: &str, desktop: &str) -> Value {
 
 #[tokio::test]
 async fn a_list_that_stops_at_a_capped_count_does_not_prove_that_nothing_happened() {
-    let mut world = doubt::world();
+    let mut world = Cloud::world();
     world["switches"]["repeatedDesktop"] = json!("accept");
     world["timings"]["desktopVisibleAfter"] = json!("1h");
     world["timings"]["running"] = json!("1h");
@@ -32,7 +33,7 @@ async fn a_list_that_stops_at_a_capped_count_does_not_prove_that_nothing_happene
         .add_fault(&lost("pc-1", true, &json!("reset")))
         .unwrap();
     let foreign: Vec<_> = (0..100).map(|n| row(&format!("job-{n}"), "pc-other")).collect();
-    let _operator = fixture.operator(&[doubt::FLAGS, &["--recovery-timeout=2s"]].concat());
+    let _operator = fixture.operator(&[doubt::STEADY, &["--recovery-timeout=2s"]].concat());
     fixture.request("leaver", &["pc-1"]).await;
     fixture.struck().await;
     fixture.cloud.add_fault(&page(100, &json!(foreign))).unwrap();
@@ -46,13 +47,12 @@ async fn a_list_that_stops_at_a_capped_count_does_not_prove_that_nothing_happene
 
 #[tokio::test]
 async fn a_desktop_that_is_missing_from_a_truncated_list_is_not_reported_as_not_submitted() {
-    let fixture = Fixture::set_with("one-row", doubt::world(), &["pc-1", "pc-2"].map(desktop)).await;
+    let fixture = Fixture::set("one-row", &["pc-1", "pc-2"].map(endless)).await;
     fixture
         .cloud
         .add_fault(&lost("pc-1", true, &json!("reset")))
         .unwrap();
-    fixture.change_timings(json!({"running": "30s"})).await;
-    let _operator = fixture.operator(&[doubt::FLAGS, &["--recovery-timeout=2s"]].concat());
+    let _operator = fixture.operator(&[doubt::STEADY, &["--recovery-timeout=2s"]].concat());
     fixture.request("leavers", &["pc-1", "pc-2"]).await;
     fixture.struck().await;
     let posts = fixture.posts();
@@ -73,6 +73,7 @@ async fn a_desktop_that_is_missing_from_a_truncated_list_is_not_reported_as_not_
         .await;
     assert_eq!(entry(&status, "pc-2")["state"], "Unknown", "{status:#}");
     fixture.cloud.clear_faults();
+    fixture.cloud.simulator().end_jobs();
     let status = fixture.completed("leavers").await;
     assert_eq!(says(&status, Succeeded), pair("True", "AllDeleted"), "{status:#}");
     assert_eq!(body(&fixture.posts()[0])["desktop_ids"], json!(["pc-1", "pc-2"]));
@@ -81,13 +82,12 @@ async fn a_desktop_that_is_missing_from_a_truncated_list_is_not_reported_as_not_
 
 #[tokio::test]
 async fn one_failed_read_at_the_end_of_an_abandoned_call_does_not_hide_its_job() {
-    let fixture = Fixture::set_with("abandoned-late", doubt::world(), &[desktop("pc-1")]).await;
+    let fixture = Fixture::set("abandoned-late", &[endless("pc-1")]).await;
     fixture
         .cloud
         .add_fault(&lost("pc-1", true, &json!("reset")))
         .unwrap();
-    fixture.change_timings(json!({"running": "1h"})).await;
-    let _operator = fixture.operator(doubt::FLAGS);
+    let _operator = fixture.operator(doubt::LONG_LIVED);
     fixture.request("leaver", &["pc-1"]).await;
     let status = fixture
         .until("leaver", "the answer is missing", |status| {

@@ -1,17 +1,26 @@
 //! The response to a submission is lost: it is never repeated on a guess, and its job is found again.
 
 use serde_json::{Value, json};
-use testkit::{ApiServerProxy, Cloud, Moment, SERVICE_ACCOUNT, Trap};
+use testkit::{ApiServerProxy, Cloud, Moment, SERVICE_ACCOUNT, Trap, eventually};
 
 use desktop_deletion_operator::crd::conditions::ConditionType::{Reconciling, Submitted, Succeeded};
 
-use crate::fixture::{Fixture, desktop, message, pair, says};
+use crate::fixture::{BOUND, Fixture, desktop, message, pair, says};
 use crate::metrics::shows;
 
-/// A signature lives for six seconds, here and (see [`world`]) in the cloud.
+/// A signature lives for six seconds, here and (see [`short_window_world`]) in the cloud.
 pub(crate) const FLAGS: &[&str] = &[
     "--signature-window=6s",
     "--max-signature-age=3s",
+    "--job-visibility-timeout=1s",
+    "--clock-skew=2s",
+];
+
+/// The same, with signatures that live so long that a call is still sent and carried out in time on a machine that
+/// stands still for ten seconds.
+pub(crate) const STEADY: &[&str] = &[
+    "--signature-window=16s",
+    "--max-signature-age=12s",
     "--job-visibility-timeout=1s",
     "--clock-skew=2s",
 ];
@@ -20,16 +29,21 @@ pub(crate) const FLAGS: &[&str] = &[
 /// machine too.
 pub(crate) const LONG_LIVED: &[&str] = &[
     "--signature-window=30s",
-    "--max-signature-age=3s",
+    "--max-signature-age=12s",
     "--job-visibility-timeout=1s",
     "--clock-skew=2s",
 ];
 
-/// A cloud that no longer takes a signature after the operator's window.
-pub(crate) fn world() -> Value {
+/// A cloud that takes a signature for six seconds only, reads included: for tests of what it refuses.
+pub(crate) fn short_window_world() -> Value {
     let mut world = Cloud::world();
     world["timings"]["signatureWindow"] = json!("6s");
     world
+}
+
+/// As [`short_window_world`].
+pub(crate) fn world() -> Value {
+    short_window_world()
 }
 
 /// A fault of the first batch-delete that names this desktop.
@@ -94,11 +108,11 @@ async fn the_job_of_a_submission_whose_response_is_lost_is_found_and_the_call_is
         ("unreadable", json!({"status": 202, "body": "thank you"})),
     ];
     let desktops: Vec<_> = ways.iter().map(|(way, _)| desktop(way)).collect();
-    let fixture = Fixture::set_with("lost", world(), &desktops).await;
+    let fixture = Fixture::set("lost", &desktops).await;
     for (way, answer) in &ways {
         fixture.cloud.add_fault(&lost(way, true, answer)).unwrap();
     }
-    let _operator = fixture.operator(FLAGS);
+    let _operator = fixture.operator(&[STEADY, &["--submission-timeout=10s"]].concat());
     for (way, _) in &ways {
         fixture.request(way, &[way]).await;
     }
@@ -117,7 +131,8 @@ async fn a_request_reports_that_its_response_is_missing() {
         .unwrap();
     let _operator = fixture.operator(&[]);
     fixture.request("leaver", &["pc-1"]).await;
-    let status = fixture.reason("leaver", Submitted, "AwaitingEvidence").await;
+    fixture.reason("leaver", Submitted, "AwaitingEvidence").await;
+    let status = fixture.stored("leaver", Submitted, "AwaitingEvidence").await;
     assert_eq!(
         says(&status, Reconciling),
         pair("True", "AwaitingEvidence"),
@@ -180,10 +195,10 @@ async fn after_three_lost_responses_in_a_row_new_requests_wait_and_report_the_re
 
 #[tokio::test]
 async fn evidence_counts_once_it_can_be_read_completely() {
-    let fixture = Fixture::set_with("unread", world(), &[desktop("pc-1")]).await;
+    let fixture = Fixture::set("unread", &[desktop("pc-1")]).await;
     let fault = lost("pc-1", false, &json!("reset"));
     fixture.cloud.add_fault(&fault).unwrap();
-    let _operator = fixture.operator(&[FLAGS, &["--recovery-timeout=2s"]].concat());
+    let _operator = fixture.operator(&[STEADY, &["--recovery-timeout=2s"]].concat());
     fixture.request("leaver", &["pc-1"]).await;
     fixture.struck().await;
     // A list that lacks what it counts.
@@ -200,12 +215,12 @@ async fn evidence_counts_once_it_can_be_read_completely() {
 
 #[tokio::test]
 async fn a_submission_without_effect_is_repeated_once_the_first_call_has_expired() {
-    let fixture = Fixture::set_with("no-effect", world(), &["pc-1", "pc-2"].map(desktop)).await;
+    let fixture = Fixture::set("no-effect", &["pc-1", "pc-2"].map(desktop)).await;
     fixture
         .cloud
         .add_fault(&lost("pc-1", false, &json!("reset")))
         .unwrap();
-    let _operator = fixture.operator(FLAGS);
+    let _operator = fixture.operator(STEADY);
     fixture.request("leavers", &["pc-1", "pc-2"]).await;
     let status = fixture.completed("leavers").await;
     assert_eq!(says(&status, Succeeded), pair("True", "AllDeleted"), "{status:#}");
@@ -224,20 +239,20 @@ async fn a_submission_without_effect_is_repeated_once_the_first_call_has_expired
 
 /// The operator is killed while its submission is on the way, and started again.
 async fn killed(name: &str, effect_first: bool, answer: &Value) {
-    let fixture = Fixture::set_with(name, world(), &["pc-1", "pc-2"].map(desktop)).await;
+    let fixture = Fixture::set(name, &["pc-1", "pc-2"].map(desktop)).await;
     fixture
         .cloud
         .add_fault(&lost("pc-1", effect_first, answer))
         .unwrap();
     let (proxy, _unrecorded) = unrecorded(&fixture, "leavers").await;
-    let operator = fixture.operator_at(proxy.kubeconfig(), FLAGS);
+    let operator = fixture.operator_at(proxy.kubeconfig(), STEADY);
     fixture.request("leavers", &["pc-1", "pc-2"]).await;
     fixture.struck().await;
     operator.kill().await.unwrap();
     let status = fixture.status("leavers").await;
     assert_eq!(status["attempts"][0]["outcome"], "Pending", "{status:#}");
     drop(operator);
-    let _operator = fixture.operator(FLAGS);
+    let _operator = fixture.operator(STEADY);
     let status = fixture.completed("leavers").await;
     assert_recovered(&fixture, "pc-1", &status);
 }
@@ -254,18 +269,31 @@ async fn a_submission_that_arrives_after_the_crash_of_its_sender_is_also_found()
 
 #[tokio::test]
 async fn a_submission_that_arrives_after_its_signature_window_is_refused_and_repeated() {
-    let fixture = Fixture::set_with("too-late", world(), &[desktop("pc-1")]).await;
+    let fixture = Fixture::set_with("too-late", short_window_world(), &[desktop("pc-1")]).await;
     fixture
         .cloud
-        .add_fault(&lost("pc-1", false, &json!({"delay": "8s"})))
+        .add_fault(&lost("pc-1", false, &json!({"delay": "12s"})))
         .unwrap();
     let (proxy, _unrecorded) = unrecorded(&fixture, "leaver").await;
-    let operator = fixture.operator_at(proxy.kubeconfig(), FLAGS);
+    let operator = fixture.operator_at(proxy.kubeconfig(), LONG_LIVED);
     fixture.request("leaver", &["pc-1"]).await;
     fixture.struck().await;
     operator.kill().await.unwrap();
     drop(operator);
-    let _operator = fixture.operator(FLAGS);
+    let _operator = fixture.operator(LONG_LIVED);
+    let look = async || {
+        let posts = fixture.posts();
+        if posts.iter().any(|post| post["status"] == 401) {
+            Ok(())
+        } else {
+            Err(format!("{posts:#?}"))
+        }
+    };
+    eventually("the late call is refused", BOUND, look)
+        .await
+        .unwrap_or_else(|error| panic!("{error}"));
+    // The call that follows must not be refused, however long it is on its way.
+    fixture.change_timings(json!({"signatureWindow": "15m"})).await;
     let status = fixture.completed("leaver").await;
     assert_eq!(says(&status, Succeeded), pair("True", "AllDeleted"), "{status:#}");
     let posts = fixture.posts();
@@ -277,18 +305,19 @@ async fn a_submission_that_arrives_after_its_signature_window_is_refused_and_rep
 
 #[tokio::test]
 async fn a_submission_that_arrives_late_and_becomes_visible_even_later_is_also_found() {
-    let mut world = world();
-    world["timings"]["jobVisibleAfter"] = json!("10s");
-    world["timings"]["desktopVisibleAfter"] = json!("10s");
+    let mut world = Cloud::world();
+    world["timings"]["jobVisibleAfter"] = json!("14s");
+    world["timings"]["desktopVisibleAfter"] = json!("14s");
     let fixture = Fixture::set_with("shows-late-too", world, &[desktop("pc-1")]).await;
     fixture
         .cloud
-        .add_fault(&lost("pc-1", false, &json!({"delay": "3s"})))
+        .add_fault(&lost("pc-1", false, &json!({"delay": "15s"})))
         .unwrap();
+    // What took effect shows seven seconds after the call has expired, and long before the second read of the evidence.
     let flags = [
-        "--signature-window=6s",
-        "--max-signature-age=3s",
-        "--job-visibility-timeout=11s",
+        "--signature-window=20s",
+        "--max-signature-age=15s",
+        "--job-visibility-timeout=15s",
         "--clock-skew=2s",
     ];
     let (proxy, _unrecorded) = unrecorded(&fixture, "leaver").await;

@@ -22,22 +22,23 @@ mod read;
 #[path = "fixture/world.rs"]
 mod world;
 
-pub(crate) use read::{body, condition, entry, message, pair, says};
+pub(crate) use read::{body, condition, entry, message, pair, refused_attempts, says};
 pub(crate) use world::{console_world, desktop, endless};
 
 /// Long enough for any machine: a wait ends as soon as its condition holds.
 pub(crate) const BOUND: Duration = Duration::from_secs(300);
 
-/// Short pauses, so that tests need not wait for the defaults.
+/// Short pauses, so that tests need not wait for the defaults. On a machine that stands still for ten seconds, a
+/// response that arrives so late must still be one, and its `Date` must still agree.
 const FLAGS: &[&str] = &[
     "run",
     "--allowed-endpoints=127.0.0.1=127.0.0.0/8",
     "--listen=127.0.0.1:0",
     "--poll-interval=300ms",
     "--initial-poll-delay=200ms",
-    "--submission-timeout=10s",
+    "--submission-timeout=60s",
     "--job-visibility-timeout=1s",
-    "--clock-skew=3s",
+    "--clock-skew=30s",
     "--secret-refresh=500ms",
     "--retry-min=300ms",
     "--retry-max=2s",
@@ -262,12 +263,26 @@ impl Fixture {
         until(&self.requests(), name, what, wanted).await
     }
 
-    /// Waits until the condition `Ready` of a project has that reason, and gives the condition.
+    /// Waits until the condition `Ready` of a project has that reason for the project's present generation, and gives
+    /// the condition.
     pub(crate) async fn project_says(&self, name: &str, reason: &str) -> Value {
-        let ready = |status: &Value| condition(status, ConditionType::Ready);
-        let what = format!("Ready says {reason}");
-        let says = |status: &Value| ready(status)["reason"] == reason;
-        ready(&until(&self.namespace.projects(), name, &what, says).await)
+        let projects = self.namespace.projects();
+        let look = async || {
+            // It may not be there yet.
+            let object = projects.get_opt(name).await.unwrap();
+            let object = object.ok_or("it does not exist".to_owned())?;
+            let ready = condition(&object.data["status"], ConditionType::Ready);
+            let present = ready["observedGeneration"].as_i64() == object.metadata.generation;
+            if present && ready["reason"] == reason {
+                Ok(ready)
+            } else {
+                let (generation, status) = (object.metadata.generation, &object.data["status"]);
+                Err(format!("generation {generation:?}: {status:#}"))
+            }
+        };
+        eventually(&format!("{name}: Ready says {reason}"), BOUND, look)
+            .await
+            .unwrap_or_else(|error| panic!("{error}"))
     }
 
     /// Waits until every fault was applied, that is, until the requests for which they are have arrived.
