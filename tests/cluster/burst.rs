@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use futures::{StreamExt, stream};
+use kube::ResourceExt;
 use kube::api::ListParams;
 use serde_json::{Value, json};
 use testkit::cloud::PROJECT_ID;
@@ -14,16 +15,18 @@ use workspace_simulator::cloud::Operation;
 
 use desktop_deletion_operator::crd::conditions::ConditionType::{Ready, Succeeded};
 
-use crate::fixture::{BOUND, Fixture, Running, condition, desktop, pair, says};
+use crate::fixture::{BOUND, Fixture, Running, condition, desktop, pair, refused_attempts, says};
 
 /// Long enough for hundreds of requests on any machine.
 const LONG: Duration = Duration::from_secs(600);
 
-/// Long pauses: what is read once a tick must not depend on how fast the machine is.
+/// Long pauses, and reads that count for minutes: how much is read must not depend on how fast the machine is.
 const PAUSES: &[&str] = &[
-    "--poll-interval=30s",
+    "--poll-interval=45s",
     "--initial-poll-delay=20s",
-    "--job-visibility-timeout=120s",
+    "--job-visibility-timeout=10m",
+    "--max-signature-age=10m",
+    "--submission-timeout=120s",
     "--first-report=1h",
 ];
 
@@ -58,9 +61,11 @@ async fn two_hundred_requests_share_their_reads_and_cost_five_writes_each() {
     let requests = fixture.requests();
     let ended = requests.list(&ListParams::default()).await.unwrap();
     assert_eq!(ended.items.len(), COUNT);
+    let mut refused = BTreeMap::new();
     for object in ended.items {
         let status = &object.data["status"];
         assert_eq!(says(status, Succeeded), pair("True", "AllDeleted"), "{status:#}");
+        refused.insert(object.name_any(), refused_attempts(status));
     }
 
     let mut calls: BTreeMap<String, usize> = BTreeMap::new();
@@ -85,7 +90,7 @@ async fn two_hundred_requests_share_their_reads_and_cost_five_writes_each() {
         }
     }
     assert_eq!(writes.len(), COUNT);
-    writes.retain(|_, count| *count > 5);
+    writes.retain(|name, count| *count > 5 + 2 * refused[name]);
     assert!(writes.is_empty(), "more than five writes: {writes:#?}");
 }
 
@@ -191,6 +196,10 @@ async fn posts_in_between(name: &str, login_of_its_own: bool, flags: &[&str]) ->
     tenant(&fixture, &fixture.namespace, PROJECT_ID, &shared_login, &crowd).await;
     tenant(&fixture, &other, OTHER_PROJECT, &login, &single).await;
     create(&fixture.namespace, &crowd).await;
+    // With two calls at a time, the crowd makes four POSTs a second, however fast the machine is: a slow API server
+    // must not look like an unfair queue.
+    let slow = json!({"operation": "batchDelete", "effectFirst": true, "answer": {"delay": "500ms"}});
+    fixture.cloud.add_fault(&slow).unwrap();
     let operator = operator(fixture.control_plane, [&fixture.namespace, &other], flags).await;
     let posts = || {
         let calls = fixture.cloud.calls(Operation::BatchDelete);

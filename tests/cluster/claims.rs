@@ -8,7 +8,8 @@ use testkit::{Cloud, eventually, manifests};
 use desktop_deletion_operator::crd::conditions::ConditionType::{Ready, Submitted, Succeeded};
 
 use crate::doubt;
-use crate::fixture::{BOUND, Fixture, desktop, endless, message, pair, says};
+use crate::fixture::{BOUND, Fixture, Running, desktop, endless, message, pair, says};
+use crate::shutdown::answers;
 
 /// A cloud in which a desktop that is being deleted appears idle for a while, and can be deleted once more: only the
 /// claims prevent a second request for it.
@@ -112,11 +113,23 @@ async fn strip_and_delete(fixture: &Fixture, name: &str, delete_first: bool) {
     eventually("the request is gone", BOUND, look).await.unwrap();
 }
 
+/// How often the operator has reconciled requests so far.
+async fn reconciliations(fixture: &Fixture, operator: &Running) -> usize {
+    let text = answers(fixture, operator, "/metrics", 200).await;
+    let counts = text.lines().filter_map(|line| {
+        let series = "desktop_deletion_reconciles_total{kind=\"DesktopDeletion\"";
+        line.strip_prefix(series)?
+            .rsplit(' ')
+            .next()?
+            .parse::<usize>()
+            .ok()
+    });
+    counts.sum()
+}
+
 async fn stripped(name: &str, delete_first: bool) {
-    // Long enough that the second request is seen waiting on a slow machine too.
-    let slow = json!({"id": "pc-1", "outcome": {"result": "success", "running": "30s"}});
-    let fixture = Fixture::set_with(name, silent_world("20s", "25s"), &[slow]).await;
-    let _operator = fixture.operator(&["--job-visibility-timeout=30s"]);
+    let fixture = Fixture::set_with(name, silent_world("1h", "1h"), &[endless("pc-1")]).await;
+    let operator = fixture.operator(&["--job-visibility-timeout=30s"]);
     let first = fixture.request("leaver", &["pc-1"]).await;
     fixture.accepted("leaver").await;
     strip_and_delete(&fixture, "leaver", delete_first).await;
@@ -129,6 +142,18 @@ async fn stripped(name: &str, delete_first: bool) {
         "reserved by the deleted DesktopDeletion leaver",
     )
     .await;
+    let before = reconciliations(&fixture, &operator).await;
+    eventually("it is checked again and again", BOUND, async || {
+        match reconciliations(&fixture, &operator).await - before {
+            count if count >= 10 => Ok(()),
+            count => Err(format!("{count} times")),
+        }
+    })
+    .await
+    .unwrap();
+    fixture.cloud.simulator().show_jobs();
+    fixture.reason("leaver", Submitted, "DeletionInProgress").await;
+    fixture.cloud.simulator().end_jobs();
     let status = fixture.completed("leaver").await;
     assert_eq!(
         says(&status, Succeeded),
@@ -160,23 +185,15 @@ async fn a_request_that_loses_its_finalizer_while_it_is_deleted_reserves_its_des
 
 #[tokio::test]
 async fn an_abandoned_and_deleted_request_reserves_its_desktops_while_its_call_can_take_effect() {
-    let mut world = silent_world("0s", "0s");
-    world["timings"]["signatureWindow"] = json!("60s");
-    let fixture = Fixture::set_with("abandoned-held", world, &[desktop("pc-1")]).await;
-    let flags = &[
-        "--signature-window=60s",
-        "--max-signature-age=3s",
-        "--job-visibility-timeout=1s",
-        "--clock-skew=2s",
-    ];
+    let fixture = Fixture::set_with("abandoned-held", silent_world("0s", "0s"), &[desktop("pc-1")]).await;
     let late = doubt::lost("pc-1", false, &json!({"delay": "1h"}));
     fixture.cloud.add_fault(&late).unwrap();
-    let operator = fixture.operator(flags);
+    let operator = fixture.operator(&[]);
     fixture.request("leaver", &["pc-1"]).await;
     fixture.struck().await;
     operator.kill().await.unwrap();
     drop(operator);
-    let _operator = fixture.operator(flags);
+    let _operator = fixture.operator(&[]);
     let status = fixture.reason("leaver", Submitted, "AwaitingEvidence").await;
     let attempt = status["attempts"][0]["id"].as_str().unwrap();
     fixture.resolve("leaver", &format!("{attempt}=abandon")).await;

@@ -198,10 +198,11 @@ async fn guardrails_that_are_relaxed_while_a_request_waits_are_reported() {
     // No request waits yet.
     fixture.project_says("prod", "CredentialsValid").await;
     guard(&fixture, json!({"maxDesktopsPerRequest": 6, "allowForce": false})).await;
+    // Suspended as well, so that it still waits when the Event is published.
     fixture
-        .request_with("leaver", &["pc-1"], json!({"force": true}))
+        .request_with("leaver", &["pc-1"], json!({"force": true, "suspend": true}))
         .await;
-    fixture.reason("leaver", Submitted, "GuardrailViolated").await;
+    fixture.reason("leaver", Planned, "GuardrailViolated").await;
     guard(&fixture, json!({"maxDesktopsPerRequest": 3, "allowForce": true})).await;
     let event = fixture.event("prod", "GuardrailsRelaxed", "allowForce").await;
     let note = event.note.unwrap();
@@ -210,5 +211,6 @@ async fn guardrails_that_are_relaxed_while_a_request_waits_are_reported() {
         "{note}"
     );
     assert_eq!(event.regarding.unwrap().kind.as_deref(), Some("WorkspaceProject"));
+    fixture.change("leaver", json!({"suspend": false})).await;
     fixture.completed("leaver").await;
 }

@@ -38,20 +38,18 @@ async fn a_deadline_that_passes_while_a_request_is_suspended_ends_it() {
     let _operator = fixture.operator(&[]);
     fixture.project_says("prod", "CredentialsValid").await;
     fixture.change_project("prod", json!({"suspend": true})).await;
-    // Until then, both must be seen waiting.
+    fixture.project_says("prod", "CredentialsValid").await;
+    // Until then, both must be reported as waiting.
     let soon = in_seconds(20);
     let held = json!({"notAfter": soon, "suspend": true});
     fixture.request_with("held", &["pc-1"], held).await;
     fixture
         .request_with("project-held", &["pc-2"], json!({"notAfter": soon}))
         .await;
-    fixture.reason("held", Submitted, "Suspended").await;
-    fixture
-        .reason("project-held", Submitted, "ProjectSuspended")
-        .await;
-    for name in ["held", "project-held"] {
+    for (name, reason) in [("held", "Suspended"), ("project-held", "ProjectSuspended")] {
         let status = fixture.completed(name).await;
         assert_eq!(says(&status, Succeeded), pair("False", "Expired"), "{status:#}");
+        fixture.stored(name, Submitted, reason).await;
     }
     assert_eq!(fixture.posts(), Vec::<Value>::new());
 }
@@ -61,16 +59,16 @@ async fn a_request_is_not_submitted_before_its_time() {
     let fixture = Fixture::set("scheduled", &[desktop("pc-1")]).await;
     let _operator = fixture.operator(&[]);
     fixture.project_says("prod", "CredentialsValid").await;
-    // Until then, it must be seen waiting.
+    // Until then, it must be reported as waiting.
     let soon = in_seconds(20);
     fixture
         .request_with("leaver", &["pc-1"], json!({"notBefore": soon}))
         .await;
-    let status = fixture.reason("leaver", Submitted, "Scheduled").await;
-    assert_eq!(says(&status, Ready), pair("False", "Scheduled"), "{status:#}");
-    assert_eq!(says(&status, Stalled), pair("absent", "absent"));
-    assert!(message(&status, Submitted).contains(&soon), "{status:#}");
     let status = fixture.completed("leaver").await;
+    let waiting = fixture.stored("leaver", Submitted, "Scheduled").await;
+    assert_eq!(says(&waiting, Ready), pair("False", "Scheduled"), "{waiting:#}");
+    assert_eq!(says(&waiting, Stalled), pair("absent", "absent"));
+    assert!(message(&waiting, Submitted).contains(&soon), "{waiting:#}");
     assert_eq!(says(&status, Succeeded), pair("True", "AllDeleted"), "{status:#}");
     let signed = status["attempts"][0]["signedAt"].as_str().unwrap();
     let moment = |text: &str| text.parse::<Timestamp>().unwrap();
