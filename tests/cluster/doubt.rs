@@ -8,7 +8,7 @@ use desktop_deletion_operator::crd::conditions::ConditionType::{Reconciling, Sub
 use crate::fixture::{BOUND, Fixture, desktop, message, pair, says};
 use crate::metrics::shows;
 
-/// A signature lives for six seconds, here and (see [`short_window_world`]) in the cloud.
+/// A signature lives for six seconds.
 pub(crate) const FLAGS: &[&str] = &[
     "--signature-window=6s",
     "--max-signature-age=3s",
@@ -35,15 +35,10 @@ pub(crate) const LONG_LIVED: &[&str] = &[
 ];
 
 /// A cloud that takes a signature for six seconds only, reads included: for tests of what it refuses.
-pub(crate) fn short_window_world() -> Value {
+fn short_window_world() -> Value {
     let mut world = Cloud::world();
     world["timings"]["signatureWindow"] = json!("6s");
     world
-}
-
-/// As [`short_window_world`].
-pub(crate) fn world() -> Value {
-    short_window_world()
 }
 
 /// A fault of the first batch-delete that names this desktop.
