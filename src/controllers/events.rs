@@ -23,10 +23,13 @@ const CONTROLLER: &str = "desktop-deletion-operator";
 /// How long a repeated Event increases the count of the first one.
 const COUNT_WINDOW: Duration = Duration::from_secs(360);
 
-/// How long one try to publish an Event may take.
-const PUBLISH_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long publishing an Event may take: the reconciliation waits for it.
+const PUBLISH_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// How often publishing an Event is tried.
+/// How long one try may take.
+const TRY_TIMEOUT: Duration = Duration::from_secs(4);
+
+/// Maximum number of tries.
 const MAX_TRIES: u32 = 3;
 
 /// Delay between two tries.
@@ -92,6 +95,8 @@ impl Write {
 }
 
 struct WriteError {
+    /// There is no such Event.
+    not_found: bool,
     /// Another try would fail too.
     permanent: bool,
     text: String,
@@ -101,6 +106,7 @@ impl From<kube::Error> for WriteError {
     fn from(error: kube::Error) -> Self {
         let rejected = |code: u16| (400..500).contains(&code) && code != 408 && code != 429;
         Self {
+            not_found: matches!(&error, kube::Error::Api(status) if status.code == 404),
             permanent: matches!(&error, kube::Error::Api(status) if rejected(status.code)),
             text: error.to_string(),
         }
@@ -124,41 +130,56 @@ impl Events {
         }
     }
 
-    /// Publishes an Event about an object. Best effort: a failure that may pass is retried, and errors are only logged.
+    /// Publishes an Event about an object, which takes ten seconds at most. Best effort: a failure that may be temporary
+    /// is retried, and then only logged.
     pub async fn publish(&self, about: &ObjectReference, new_event: NewEvent<'_>) {
-        let uid = about.uid.as_deref().unwrap_or_default();
-        let now = self.clock.now();
-        let write = match self.earlier(uid, &new_event) {
-            Some((name, count)) => Write::Count(name, count.saturating_add(1)),
-            None => Write::New(Box::new(self.event(about, &new_event, now))),
-        };
-        for tries_left in (0..MAX_TRIES).rev() {
-            match self.try_write(about, &write, now).await {
-                Ok(()) => {
-                    let (name, count) = write.into_name_and_count();
-                    self.record(uid, &new_event, name, count);
-                    return;
-                }
-                Err(error) => {
-                    tracing::debug!(
-                        namespace = about.namespace,
-                        name = about.name,
-                        reason = new_event.reason,
-                        error = error.text,
-                        "an Event could not be published"
-                    );
-                    if tries_left == 0 || error.permanent {
-                        return;
-                    }
-                }
-            }
-            tokio::time::sleep(RETRY_DELAY).await;
+        let tries = self.write_with_retries(about, &new_event);
+        let result = tokio::time::timeout(PUBLISH_TIMEOUT, tries).await;
+        if let Err(error) = result.unwrap_or_else(|_| Err("timed out".to_owned())) {
+            tracing::debug!(
+                namespace = about.namespace,
+                name = about.name,
+                reason = new_event.reason,
+                error,
+                "an Event could not be published"
+            );
         }
     }
 
     /// Forgets the Events of a request that has ended or is gone.
     pub fn forget(&self, uid: &str) {
         self.published.lock().remove(uid);
+    }
+
+    async fn write_with_retries(
+        &self,
+        about: &ObjectReference,
+        new_event: &NewEvent<'_>,
+    ) -> Result<(), String> {
+        let uid = about.uid.as_deref().unwrap_or_default();
+        let now = self.clock.now();
+        let new = || Write::New(Box::new(self.event(about, new_event, now)));
+        let mut write = match self.earlier(uid, new_event) {
+            Some((name, count)) => Write::Count(name, count.saturating_add(1)),
+            None => new(),
+        };
+        let mut tries_left = MAX_TRIES;
+        loop {
+            let Err(error) = self.try_write(about, &write, now).await else {
+                let (name, count) = write.into_name_and_count();
+                self.record(uid, new_event, name, count);
+                return Ok(());
+            };
+            tries_left = tries_left.saturating_sub(1);
+            if error.not_found && matches!(write, Write::Count(..)) {
+                // The Event was deleted.
+                write = new();
+            } else if error.permanent || tries_left == 0 {
+                return Err(error.text);
+            } else {
+                tokio::time::sleep(RETRY_DELAY).await;
+            }
+        }
     }
 
     /// Writes an Event once. Its name is known before, so that one that was created by an earlier try is not created again.
@@ -183,10 +204,11 @@ impl Events {
                 }
             }
         };
-        match tokio::time::timeout(PUBLISH_TIMEOUT, written).await {
+        match tokio::time::timeout(TRY_TIMEOUT, written).await {
             Ok(Err(kube::Error::Api(status))) if status.is_already_exists() => Ok(()),
             Ok(written) => written.map_err(WriteError::from),
             Err(_) => Err(WriteError {
+                not_found: false,
                 permanent: false,
                 text: "timed out".to_owned(),
             }),
@@ -257,6 +279,7 @@ mod tests {
 
     use http::{Request, Response};
     use kube::client::Body;
+    use serde_json::Value;
 
     use super::*;
     use crate::clock::SystemClock;
@@ -300,25 +323,50 @@ mod tests {
         assert_eq!(events.earlier("u1", &news("Held")), None);
     }
 
-    /// An API server that gives these responses in turn, and the names of the Events that were sent to it.
-    fn responding(codes: &[Option<u16>]) -> (Events, Arc<Mutex<Vec<String>>>) {
-        let names = Arc::new(Mutex::new(Vec::new()));
-        let (sent, codes) = (names.clone(), codes.to_vec());
+    /// What an API server does with a write.
+    #[derive(Debug, Clone, Copy)]
+    enum Reaction {
+        Respond(u16),
+        Fail,
+        Hang,
+    }
+
+    use Reaction::{Fail, Hang, Respond};
+
+    /// An API server that reacts like this in turn, and the writes that were sent to it.
+    fn reacting(reactions: &[Reaction]) -> (Events, Arc<Mutex<Vec<Value>>>) {
+        let writes = Arc::new(Mutex::new(Vec::new()));
+        let (sent, reactions) = (writes.clone(), reactions.to_vec());
         let server = tower::service_fn(move |request: Request<Body>| {
-            let (sent, codes) = (sent.clone(), codes.clone());
+            let (sent, reactions) = (sent.clone(), reactions.clone());
             async move {
+                let patched = request
+                    .uri()
+                    .path()
+                    .rsplit_once("/leaver.")
+                    .map(|(_, name)| name.to_owned());
                 let body = request.into_body().collect_bytes().await.unwrap();
-                let event: serde_json::Value = serde_json::from_slice(&body).unwrap();
-                let code = codes[sent.lock().len()];
-                sent.lock().push(event["metadata"]["name"].to_string());
-                let code = code.ok_or_else(|| io::Error::other("no server"))?;
+                let write: Value = serde_json::from_slice(&body).unwrap();
+                let name = patched.map_or(write["metadata"]["name"].clone(), |name| {
+                    json!(format!("leaver.{name}"))
+                });
+                let reaction = reactions[sent.lock().len()];
+                sent.lock()
+                    .push(json!({"name": name, "count": write["series"]["count"]}));
+                let code = match reaction {
+                    Respond(code) => code,
+                    Fail => return Err(io::Error::other("no server")),
+                    Hang => std::future::pending().await,
+                };
                 let reason = if code == 409 { "AlreadyExists" } else { "Other" };
                 let status = json!({"kind": "Status", "status": "Failure", "code": code, "reason": reason, "message": ""});
-                let body = if code == 201 { event } else { status };
-                let response = Response::builder()
-                    .status(code)
-                    .body(Body::from(body.to_string().into_bytes()));
-                Ok::<_, io::Error>(response.unwrap())
+                let body = if code < 300 {
+                    json!({"metadata": {"name": name}})
+                } else {
+                    status
+                };
+                let response = Response::builder().status(code);
+                Ok(response.body(Body::from(body.to_string().into_bytes())).unwrap())
             }
         });
         let events = Events::new(
@@ -326,36 +374,61 @@ mod tests {
             Arc::new(SystemClock),
             "operator".to_owned(),
         );
-        (events, names)
+        (events, writes)
     }
 
-    #[tokio::test(start_paused = true)]
-    async fn a_failure_that_may_pass_is_retried_with_the_same_event() {
-        let about = ObjectReference {
+    fn leaver() -> ObjectReference {
+        ObjectReference {
             namespace: Some("vdi".to_owned()),
             name: Some("leaver".to_owned()),
             uid: Some("u1".to_owned()),
             ..ObjectReference::default()
-        };
-        for (codes, published) in [
-            (&[Some(201)][..], true),
-            // It was created, and the response was lost.
-            (&[None, Some(409)], true),
-            (&[Some(503), Some(429), Some(201)], true),
-            (&[None, None, None], false),
-            (&[Some(403)], false),
-        ] {
-            let (events, names) = responding(codes);
-            events.publish(&about, news("Held")).await;
-            let names = names.lock();
-            assert_eq!(names.len(), codes.len(), "{codes:?}");
-            assert!(names.iter().all(|name| *name == names[0]), "{names:?}");
-            assert_eq!(
-                events.earlier("u1", &news("Held")).is_some(),
-                published,
-                "{codes:?}"
-            );
         }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_failure_that_may_be_temporary_is_retried_with_the_same_event() {
+        for (reactions, published) in [
+            (&[Respond(201)][..], true),
+            // It was created, and the response was lost.
+            (&[Fail, Respond(409)], true),
+            (&[Respond(503), Respond(429), Respond(201)], true),
+            (&[Hang, Respond(201)], true),
+            (&[Hang, Hang], false),
+            (&[Fail, Fail, Fail], false),
+        ] {
+            let (events, writes) = reacting(reactions);
+            events.publish(&leaver(), news("Held")).await;
+            let writes = writes.lock();
+            assert_eq!(writes.len(), reactions.len(), "{reactions:?}");
+            assert!(writes.iter().all(|write| *write == writes[0]), "{writes:?}");
+            let known = events.earlier("u1", &news("Held"));
+            assert_eq!(known.is_some(), published, "{reactions:?}");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_repeated_event_is_counted_once_even_if_the_write_is_retried_and_anew_if_it_was_deleted() {
+        let (events, writes) = reacting(&[Respond(201), Fail, Respond(200), Respond(404), Respond(201)]);
+        for _ in 0..3 {
+            events.publish(&leaver(), news("Held")).await;
+        }
+        let writes = writes.lock();
+        let counts: Vec<_> = writes.iter().map(|write| write["count"].as_i64()).collect();
+        assert_eq!(counts, [None, Some(2), Some(2), Some(3), None]);
+        assert!(
+            writes[..4].iter().all(|write| write["name"] == writes[0]["name"]),
+            "{writes:?}"
+        );
+        assert_ne!(writes[4]["name"], writes[0]["name"]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_rejected_event_is_not_retried() {
+        let (events, writes) = reacting(&[Respond(403)]);
+        events.publish(&leaver(), news("Held")).await;
+        assert_eq!(writes.lock().len(), 1);
+        assert_eq!(events.earlier("u1", &news("Held")), None);
     }
 
     #[tokio::test]

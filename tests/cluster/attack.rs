@@ -31,8 +31,8 @@ mod victims;
 
 use forged_edits::ForgedEdit;
 
-/// What kubectl has to say on standard error. That it waited before a request only shows that the machine is busy.
-fn complaints(output: &Output) -> String {
+/// What kubectl printed to standard error. That it waited before a request only shows that the machine is busy.
+fn errors(output: &Output) -> String {
     let lines = output.stderr.lines();
     let others: Vec<_> = lines.filter(|line| !line.contains("Waited ")).collect();
     others.join("\n")

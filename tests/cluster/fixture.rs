@@ -29,7 +29,7 @@ pub(crate) use world::{console_world, desktop, endless};
 pub(crate) const BOUND: Duration = Duration::from_secs(300);
 
 /// Short pauses, so that tests need not wait for the defaults. On a machine that stands still for ten seconds, a
-/// response that arrives so late must still be one, and its `Date` must still agree.
+/// response must still be accepted, and its `Date` must still agree with the clock.
 const FLAGS: &[&str] = &[
     "run",
     "--allowed-endpoints=127.0.0.1=127.0.0.0/8",

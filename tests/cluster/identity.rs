@@ -14,7 +14,7 @@ use workspace_simulator::cloud::{LedgerEntry, Operation};
 use desktop_deletion_operator::crd::RESOLVE_ANNOTATION;
 use desktop_deletion_operator::crd::conditions::ConditionType::{Stalled, Submitted, Succeeded};
 
-use crate::doubt::{FLAGS, lost};
+use crate::doubt::{FLAGS, STEADY, lost};
 use crate::fixture::{BOUND, Fixture, desktop, message, pair, says};
 use crate::metrics;
 
@@ -104,7 +104,7 @@ async fn with_a_password_a_lost_response_is_resolved_without_user_action() {
     let fixture = fixture("password-lost", world, "password", USER, &[desktop("pc-1")]).await;
     let fault = lost("pc-1", true, &json!("reset"));
     fixture.cloud.add_fault(&fault).unwrap();
-    let _operator = fixture.operator(FLAGS);
+    let _operator = fixture.operator(STEADY);
     fixture.request("leaver", &["pc-1"]).await;
     let status = fixture.completed("leaver").await;
     let waiting = fixture.stored("leaver", Submitted, "AwaitingEvidence").await;

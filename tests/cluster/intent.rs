@@ -16,7 +16,7 @@ use crate::fixture::{BOUND, Fixture, desktop, message, pair, says};
 /// Another project of the same account.
 const SECOND: &str = "second-project";
 
-/// The last read of the cloud before the intent takes until the test ends the delay, to change something meanwhile.
+/// The last read of the cloud before the intent is delayed until the test has changed something and ends the delay.
 fn slow_read() -> Value {
     json!({"operation": "listSubJobs", "nth": 1, "answer": {"delay": "1h"}})
 }
@@ -110,7 +110,8 @@ async fn about_to_be_stored(name: &str) -> (Fixture, ApiServerProxy, crate::fixt
 async fn assert_fenced(fixture: &Fixture) {
     let writes = fixture.writes("leaver").await;
     let refused = |write: &Arc<AuditEvent>| has_attempt(write, |attempt| attempt["outcome"] == "Rejected");
-    let refused = writes.iter().position(refused).unwrap();
+    let refused = writes.iter().position(refused);
+    let refused = refused.unwrap_or_else(|| panic!("no refusal: {writes:#?}"));
     let codes: Vec<_> = intents(&writes[refused..]).iter().map(|e| e.code()).collect();
     assert_eq!(codes.first(), Some(&409), "{codes:?}");
 }

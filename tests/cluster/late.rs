@@ -8,7 +8,7 @@ use testkit::{ApiServerProxy, Moment, Trap};
 use desktop_deletion_operator::crd::conditions::ConditionType::{Submitted, Succeeded};
 
 use crate::doubt;
-use crate::fixture::{Fixture, desktop, pair, says};
+use crate::fixture::{Fixture, desktop, message, pair, says};
 use crate::shutdown::stops;
 
 /// `--max-signature-age` of [`doubt::FLAGS`].
@@ -57,7 +57,7 @@ async fn a_signature_that_became_too_old_while_its_intent_was_stored_is_not_sent
 async fn a_shutdown_between_the_intent_and_the_call_records_that_nothing_was_sent() {
     let fixture = Fixture::set("stopped-unsent", &[desktop("pc-1")]).await;
     let (proxy, intent) = trapped_intent(&fixture).await;
-    let operator = fixture.operator_at(proxy.kubeconfig(), doubt::FLAGS);
+    let operator = fixture.operator_at(proxy.kubeconfig(), &[]);
     fixture.request("leaver", &["pc-1"]).await;
     let stored = intent.sprung().await.unwrap();
     let told = async {
@@ -68,6 +68,8 @@ async fn a_shutdown_between_the_intent_and_the_call_records_that_nothing_was_sen
     assert_eq!(exit, 0);
     let status = fixture.status("leaver").await;
     assert_eq!(status["attempts"][0]["outcome"], "NotSent", "{status:#}");
+    let text = message(&status, Submitted);
+    assert!(text.contains("the operator is stopping"), "{text}");
     assert_eq!(fixture.posts().len(), 0);
 }
 

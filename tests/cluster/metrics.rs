@@ -11,7 +11,7 @@ use testkit::eventually;
 use desktop_deletion_operator::crd::RESOLVE_ANNOTATION;
 use desktop_deletion_operator::crd::conditions::ConditionType::{Submitted, Succeeded};
 
-use crate::doubt::{FLAGS, lost};
+use crate::doubt::{FLAGS, STEADY, lost};
 use crate::fixture::{BOUND, Fixture, Running, desktop, pair, says};
 use crate::shutdown::answers;
 
@@ -55,7 +55,7 @@ async fn a_lost_response_that_was_resolved_is_counted_in_the_metrics() {
     let fixture = Fixture::set("metrics-recovered", &["pc-1", "pc-2"].map(desktop)).await;
     let fault = lost("pc-1", true, &json!("reset"));
     fixture.cloud.add_fault(&fault).unwrap();
-    let operator = fixture.operator(FLAGS);
+    let operator = fixture.operator(STEADY);
     fixture.request("lost", &["pc-1"]).await;
     fixture.request("heard", &["pc-2"]).await;
     for name in ["lost", "heard"] {
@@ -99,6 +99,9 @@ async fn an_attempt_with_unknown_outcome_is_exported_until_a_user_resolves_it() 
             ("attempts_in_doubt ", 1.0),
             (&awaiting, 1.0),
             (UNFINISHED, 1.0),
+            ("submissions_total{outcome=\"Accepted\"", 0.0),
+            ("submissions_total{outcome=\"Adopted\"", 0.0),
+            ("submissions_total{outcome=\"NoEffect\"", 0.0),
             ("submissions_total{outcome=\"Abandoned\"", 0.0),
         ],
     )

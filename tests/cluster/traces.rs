@@ -8,7 +8,7 @@ use testkit::{OtlpCollector, OtlpSpan, canary, eventually};
 
 use desktop_deletion_operator::crd::conditions::ConditionType::Succeeded;
 
-use crate::doubt::{FLAGS, lost};
+use crate::doubt::{STEADY, lost};
 use crate::fixture::{BOUND, Fixture, Running, desktop, pair, says};
 
 /// Batches are sent at once, more or less.
@@ -155,7 +155,7 @@ async fn a_failed_call_of_the_cloud_is_a_failed_span_with_its_error_class() {
     let busy = json!({"operation": "listSubJobs", "nth": 1, "answer": {"status": 503}});
     fixture.cloud.add_fault(&busy).unwrap();
     let collector = OtlpCollector::start().await.unwrap();
-    let operator = fixture.operator_among(&[SOON], &[FLAGS, &[&*endpoint(&collector.url())]].concat());
+    let operator = fixture.operator_among(&[SOON], &[STEADY, &[&*endpoint(&collector.url())]].concat());
     fixture.request("leaver", &["pc-1"]).await;
     ends_well(&fixture, "leaver").await;
     let failures = [("batchDelete", "noResponse"), ("listSubJobs", "503")];
@@ -196,6 +196,7 @@ async fn the_standard_environment_variables_configure_the_collector_and_its_head
         any(spans, "batchDelete", accepted)
     })
     .await;
+    assert_eq!(warnings(&operator), 0);
     assert_eq!(operator.stopped().await, 0);
     let spans = collector.spans();
     let post = one(&spans, "batchDelete", accepted);

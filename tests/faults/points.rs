@@ -116,8 +116,8 @@ pub(crate) enum Laid {
     Trap(Trap),
     /// A call of the cloud, whose fault is there already.
     Fault,
-    /// The same, but such calls are made before the submission too: the faults come when it has arrived, and its response
-    /// comes after them.
+    /// The same, but such calls are made before the submission too: the faults are set when it has arrived, and its
+    /// response is held until then.
     Late(Vec<Value>),
     /// Another task waits for it.
     Never,

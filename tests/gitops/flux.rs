@@ -133,7 +133,7 @@ impl Flux {
     }
 }
 
-/// No test restarts the controller as long as this is held.
+/// No test restarts the controller as long as this is held: the one that does so waits.
 pub(crate) async fn undisturbed() -> RwLockReadGuard<'static, ()> {
     RESTARTS.read().await
 }

@@ -24,6 +24,7 @@ on_nodes! {
 
         let pods = fixture.pods().await;
         let started = starts(&fixture);
+        assert!(started >= pods.len(), "{started}");
         fixture.cluster.control_plane().kill_api_server().await.unwrap();
         fixture.cloud.cloud.simulator().end_delays();
         let mut before = Vec::new();

@@ -38,7 +38,7 @@ async fn upgrade_under_way(fixture: &Fixture) {
     let cloud = &fixture.cloud.cloud;
     let add = |fault: Value| cloud.add_fault(&fault).unwrap();
     // Its job runs on meanwhile.
-    let slow = json!({"id": "pc-1", "outcome": {"result": "success", "running": "40s"}});
+    let slow = json!({"id": "pc-1", "outcome": {"result": "success", "running": "1h"}});
     cloud.add_desktop(&slow).unwrap();
     fixture.request("accepted", &["pc-1"]).await;
     let job = fixture
@@ -47,7 +47,7 @@ async fn upgrade_under_way(fixture: &Fixture) {
         })
         .await;
     let answers = [
-        ("flying", "pc-3", json!({"delay": "20s"})),
+        ("flying", "pc-3", json!({"delay": "1h"})),
         ("lost", "pc-2", json!("reset")),
     ];
     for (request, desktop, answer) in answers {
@@ -58,7 +58,9 @@ async fn upgrade_under_way(fixture: &Fixture) {
     // Nothing can be recovered before the upgrade is done, and its call, the last one, has not expired yet.
     add(json!({"operation": "listSubJobs", "answer": {"status": 503}}));
 
+    let leader = fixture.leader().await;
     fixture.deploy(&Version::current(), &SOON).await;
+    fixture.stops_in_flight(&leader, "flying").await;
     fixture.rolled_out().await;
     let accepted = fixture.status("accepted").await;
     assert_eq!(accepted["jobID"], job["jobID"]);
@@ -69,6 +71,7 @@ async fn upgrade_under_way(fixture: &Fixture) {
         .await;
 
     cloud.clear_faults();
+    cloud.simulator().end_jobs();
     let ends = [
         ("accepted", "pc-1", "Accepted"),
         ("lost", "pc-2", "Adopted"),

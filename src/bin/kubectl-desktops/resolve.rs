@@ -59,7 +59,7 @@ pub(crate) async fn run(cluster: &Cluster, args: &Resolve, format: Format) -> Re
     Ok(if resolved { ExitStatus::Yes } else { ExitStatus::No })
 }
 
-/// Sets the annotation, on condition that neither it nor the attempt has changed since they were shown.
+/// Sets the annotation, on condition that neither it nor what was shown has changed since.
 async fn annotate(
     cluster: &Cluster,
     shown: &DesktopDeletion,
@@ -67,12 +67,12 @@ async fn annotate(
     value: &str,
 ) -> Result<(), Error> {
     if !is_handled(shown, value) {
-        return write(cluster, shown.clone(), attempt, Some(value)).await;
+        return set_with_retries(cluster, shown, attempt, Some(value)).await;
     }
     // The value has no effect before the operator has observed that the annotation was removed.
-    write(cluster, shown.clone(), attempt, None).await?;
+    set_with_retries(cluster, shown, attempt, None).await?;
     let forgotten = |now: &DesktopDeletion| {
-        if is_as_shown(now, shown, attempt, None) {
+        if is_unfinished_with(now, shown, attempt) && annotation(now).is_none() {
             Ok(!is_handled(now, value))
         } else {
             Err(Error::other(CHANGED))
@@ -81,45 +81,52 @@ async fn annotate(
     let (name, _) = shown.name_and_uid()?;
     let now = cluster.until_observed(name, forgotten).await?;
     let now = now.ok_or_else(|| Error::other(NOT_FORGOTTEN))?;
-    write(cluster, now, attempt, Some(value)).await
+    set_with_retries(cluster, &now, attempt, Some(value)).await
 }
 
-/// Writes or removes the annotation. If only something else of the object has changed since it was read, this is tried
+/// Writes or removes the annotation. If only something that was not shown has changed in the meantime, this is tried
 /// again.
-async fn write(
+async fn set_with_retries(
     cluster: &Cluster,
-    mut read: DesktopDeletion,
+    shown: &DesktopDeletion,
     attempt: &Attempt,
     value: Option<&str>,
 ) -> Result<(), Error> {
+    let (name, _) = shown.name_and_uid()?;
+    let mut latest = shown.clone();
     for _ in 0..MAX_TRIES {
-        match set(cluster, &read, value).await {
+        match set(cluster, &latest, value).await {
             Err(error) if error.is_conflict() => {}
             result => return result,
         }
-        let (name, _) = read.name_and_uid()?;
-        let now = cluster.request(name).await?;
-        if !is_as_shown(&now, &read, attempt, annotation(&read)) {
+        latest = cluster.request(name).await?;
+        let is_set = annotation(&latest) == value && annotation(shown) != value;
+        // The client repeats a write whose response was lost.
+        if is_set && is_unfinished_with(&latest, shown, attempt) {
+            return Ok(());
+        }
+        let is_unchanged = is_unfinished_with(&latest, shown, attempt)
+            && annotation(&latest) == annotation(shown)
+            && submitted(&latest) == submitted(shown)
+            && !value.is_some_and(|value| is_handled(&latest, value));
+        if !is_unchanged {
             return Err(Error::other(CHANGED));
         }
-        read = now;
     }
     Err(Error::other(
         "too many conflicting updates: the annotation was not set; try again",
     ))
 }
 
-/// Whether this is still the same unfinished request, with the same attempt and this annotation.
-fn is_as_shown(
-    now: &DesktopDeletion,
-    shown: &DesktopDeletion,
-    attempt: &Attempt,
-    expected: Option<&str>,
-) -> bool {
-    now.metadata.uid == shown.metadata.uid
-        && !now.is_finished()
-        && now.attempts().contains(attempt)
-        && annotation(now) == expected
+/// Whether this is still the same request, unfinished, and with the same attempt.
+fn is_unfinished_with(now: &DesktopDeletion, shown: &DesktopDeletion, attempt: &Attempt) -> bool {
+    now.metadata.uid == shown.metadata.uid && !now.is_finished() && now.attempts().contains(attempt)
+}
+
+/// What the condition that is shown says: new evidence may change only its message.
+fn submitted(request: &DesktopDeletion) -> Option<(&str, &str)> {
+    let condition = request.condition(ConditionType::Submitted)?;
+    Some((&condition.reason, &condition.message))
 }
 
 fn annotation(request: &DesktopDeletion) -> Option<&str> {

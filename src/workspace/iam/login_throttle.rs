@@ -22,8 +22,9 @@ const REJECTION_STATUSES: [u16; 2] = [401, 403];
 /// Its holder may log the user in.
 #[derive(Debug, Default)]
 pub(super) struct LoginThrottle {
-    /// Consecutive rejected logins, and when and how the last one was rejected.
+    /// Consecutive rejected logins.
     rejections: u32,
+    /// When the last one was rejected, and what IAM said then.
     last_rejection: Option<(Instant, String)>,
     failed: Option<LoginFailure>,
 }
@@ -57,7 +58,10 @@ impl LoginThrottle {
     /// Takes in whether IAM accepted the password.
     pub(super) fn record<T>(&mut self, result: &Result<T, Error>) {
         match result {
-            Ok(_) => self.rejections = 0,
+            Ok(_) => {
+                self.rejections = 0;
+                self.last_rejection = None;
+            }
             Err(error) if error.has_status(&REJECTION_STATUSES) => {
                 self.rejections = self.rejections.saturating_add(1);
                 self.last_rejection = Some((Instant::now(), error.failure.to_string()));

@@ -433,7 +433,7 @@ async fn the_operator_completes_and_releases_requests_under_the_policy() {
 
 pub(super) async fn kubectl(cluster: &ControlPlane, arguments: &[&str]) -> String {
     let output = cluster.kubectl(arguments).await.unwrap();
-    assert_eq!(super::complaints(&output), "", "{arguments:?}");
+    assert_eq!(super::errors(&output), "", "{arguments:?}");
     output.stdout().unwrap()
 }
 

@@ -183,7 +183,7 @@ async fn can(control_plane: &ControlPlane, user: &str, namespace: &str, right: &
         .kubectl(question.into_iter().chain(right.split(' ')))
         .await
         .unwrap();
-    match super::complaints(&output) {
+    match super::errors(&output) {
         none if none.is_empty() => Ok(output.status == 0),
         some => Err(some),
     }

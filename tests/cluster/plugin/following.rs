@@ -153,6 +153,15 @@ async fn an_attempt_is_resolved_by_the_documented_annotation_only_after_confirma
     says_changed(&ran);
     assert_eq!(annotation(&desk).await.as_deref(), Some("a1=adopt:job-8"));
 
+    // The operator finds evidence first.
+    let mut child = desk.start(&["resolve", "leavers", "--retry"]);
+    printed(&mut child, "Submitted:").await;
+    let mut status = in_doubt();
+    status["conditions"][0]["message"] = json!("made up by a test. Probable job: job-7");
+    desk.write("leavers", &status).await;
+    says_changed(&ended(child, "y\n").await);
+    assert_eq!(annotation(&desk).await.as_deref(), Some("a1=adopt:job-8"));
+
     // The operator finds the job first.
     let mut child = desk.start(&["resolve", "leavers", "--retry"]);
     printed(&mut child, "Submitted:").await;

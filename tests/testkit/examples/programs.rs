@@ -1,5 +1,5 @@
-//! Builds the programs that the tests use from the Go modules below `tests/`, so that no test runs beside a build:
-//! `cargo run -p testkit --example programs`. Tests that are run without it build them themselves.
+//! Builds the programs that tests start from the Go modules below `tests/`, except those of the node tests, so that no
+//! test runs beside a build: `cargo run -p testkit --example programs`. Tests build what is missing themselves.
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     testkit::provide_programs()?;

@@ -73,7 +73,7 @@ impl ConnectProxy {
 }
 
 /// Builds the module `tests/proxy`, which takes no time if nothing changed, by one process at a time.
-fn provide() -> Result<PathBuf, Error> {
+pub(crate) fn provide() -> Result<PathBuf, Error> {
     let store = paths::target().join("proxy");
     std::fs::create_dir_all(&store).context(|| format!("create {}", store.display()))?;
     let _alone = lock(&store)?;

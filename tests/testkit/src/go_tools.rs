@@ -7,6 +7,7 @@ use serde_json::Value;
 use crate::binaries::build::go;
 use crate::binaries::source::Source;
 use crate::binaries::{Binaries, build, lock, source};
+use crate::connect_proxy;
 use crate::error::{Context, Error};
 use crate::paths;
 
@@ -65,6 +66,7 @@ pub fn prometheus_tool(program: &str) -> Result<PathBuf, Error> {
 /// There is no Go, or a build fails.
 pub fn provide_programs() -> Result<(), Error> {
     Binaries::provide()?;
+    connect_proxy::provide()?;
     prometheus_tool("prometheus")?;
     control_plane_program("garbage-collector")?;
     for tool in TOOLS {

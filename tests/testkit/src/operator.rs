@@ -3,9 +3,10 @@
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::error::Error;
+use crate::eventually::GENEROUS;
 use crate::supervised::{Options, Supervised, tail};
 use crate::{canary, paths};
 
@@ -128,21 +129,23 @@ impl Operator {
     pub fn freeze(&self) {
         self.frozen.store(true, Ordering::Relaxed);
         self.process.signal("STOP");
+        let begin = Instant::now();
         while self.exit_status().is_none() && !self.has_stopped() {
+            assert!(begin.elapsed() < GENEROUS, "the operator does not stop");
             std::thread::sleep(Duration::from_millis(1));
         }
     }
 
-    /// Whether all of its threads are stopped by a signal.
+    /// Whether all of its threads are stopped by a signal. Without `/proc` that is not known.
     fn has_stopped(&self) -> bool {
-        let threads = std::fs::read_dir(format!("/proc/{}/task", self.pid()));
-        threads.is_ok_and(|threads| {
-            threads.flatten().all(|thread| {
-                // The state follows the name, which is in parentheses. A thread that ends meanwhile has no file.
-                let stat = std::fs::read_to_string(thread.path().join("stat"));
-                stat.map_or(true, |stat| {
-                    stat.rsplit(") ").next().is_some_and(|rest| rest.starts_with('T'))
-                })
+        let Ok(threads) = std::fs::read_dir(format!("/proc/{}/task", self.pid())) else {
+            return !Path::new("/proc/self").exists();
+        };
+        threads.flatten().all(|thread| {
+            // The state follows the name, which is in parentheses. A thread that ends meanwhile has no file.
+            let stat = std::fs::read_to_string(thread.path().join("stat"));
+            stat.map_or(true, |stat| {
+                stat.rsplit(") ").next().is_some_and(|rest| rest.starts_with('T'))
             })
         })
     }
