@@ -255,6 +255,23 @@ mod tests {
     use super::*;
 
     #[test]
+    fn each_module_is_provided_before_the_tests_or_belongs_to_the_node_tests() {
+        let of_nodes = ["kube-router", "node-kubernetes", "node-runtime"];
+        // [`provide_programs`] has a function of its own for each.
+        let special = ["control-plane", "prometheus", "proxy"];
+        let mut known: Vec<_> = TOOLS.into_iter().chain(of_nodes).chain(special).collect();
+        known.sort_unstable();
+        let folders = paths::workspace().join("tests").read_dir().unwrap();
+        let folders = folders.map(|folder| folder.unwrap().path());
+        let modules = folders.filter(|folder| folder.join("go.mod").exists());
+        let mut found: Vec<_> = modules
+            .map(|folder| folder.file_name().unwrap().to_string_lossy().into_owned())
+            .collect();
+        found.sort_unstable();
+        assert_eq!(found, known);
+    }
+
+    #[test]
     fn a_module_without_a_program_of_its_own_is_built_by_its_tool_line() {
         for (name, expected) in [
             ("helm", "tool"),
