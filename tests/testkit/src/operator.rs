@@ -3,7 +3,9 @@
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
+
+use tokio::time::Instant;
 
 use crate::error::Error;
 use crate::eventually::GENEROUS;
@@ -126,6 +128,10 @@ impl Operator {
     }
 
     /// Freezes it with SIGSTOP, as an overloaded node would, and returns when it has stopped.
+    ///
+    /// # Panics
+    ///
+    /// It does not stop for a long time.
     pub fn freeze(&self) {
         self.frozen.store(true, Ordering::Relaxed);
         self.process.signal("STOP");
