@@ -80,6 +80,11 @@ impl Unreported {
             .map(|request| (uid(request), at(request)))
             .collect();
         unreported.retain(|request| self.0[&uid(request)] <= now);
+        // The oldest first: the cache has no order.
+        unreported.sort_by_cached_key(|request| {
+            let created = request.metadata.creation_timestamp.as_ref().map(|time| time.0);
+            (created, request.namespace(), request.name_any())
+        });
         unreported
     }
 }

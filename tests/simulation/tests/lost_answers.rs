@@ -16,6 +16,12 @@ const MINUTE: u64 = 60_000;
 
 /// Requests of one project that are created within seconds, with such calls going wrong.
 fn burst(rules: Vec<Rule>) -> Report {
+    let report = run::scenario(scenario(rules), false);
+    assert_eq!(report.broken, Vec::<String>::new());
+    report
+}
+
+fn scenario(rules: Vec<Rule>) -> Scenario {
     let ids: Vec<_> = (1..=REQUESTS).map(|n| format!("pc-{n}")).collect();
     let mut scenario = Scenario::draw(1, None).in_peace();
     scenario.cloud["desktops"] = ids.iter().map(|id| json!({"id": id})).collect();
@@ -30,9 +36,7 @@ fn burst(rules: Vec<Rule>) -> Report {
     scenario.requests = ids.iter().enumerate().map(request).collect();
     scenario.desktops = ids;
     scenario.rules = rules;
-    let report = run::scenario(scenario, false);
-    assert_eq!(report.broken, Vec::<String>::new());
-    report
+    scenario
 }
 
 /// The submissions of these numbers are carried out, and their responses lost.
@@ -55,6 +59,15 @@ fn calls(report: &Report, minutes: std::ops::Range<u64>) -> BTreeMap<Call, usize
         }
     }
     counts
+}
+
+#[test]
+fn a_burst_is_played_the_same_way_every_time() {
+    let story = || run::scenario(scenario(vec![]), true).story;
+    let (first, second) = (story(), story());
+    let differs = first.iter().zip(&second).find(|(one, other)| one != other);
+    assert_eq!(differs, None);
+    assert_eq!(first.len(), second.len());
 }
 
 #[test]
