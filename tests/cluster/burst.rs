@@ -90,6 +90,11 @@ async fn two_hundred_requests_share_their_reads_and_cost_five_writes_each() {
         }
     }
     assert_eq!(writes.len(), COUNT);
+    let refusals: usize = refused.values().sum();
+    assert!(
+        refusals <= COUNT / 20,
+        "only a slow machine delays a few calls: {refused:#?}"
+    );
     writes.retain(|name, count| *count > 5 + 2 * refused[name]);
     assert!(writes.is_empty(), "more than five writes: {writes:#?}");
 }

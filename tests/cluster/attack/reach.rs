@@ -154,7 +154,7 @@ async fn no_role_for_users_gives_access_to_a_status_or_a_secret() {
         let bound = async || match can(control_plane, role, namespace.name(), given).await {
             Ok(true) => Ok(()),
             Ok(false) => Err("it may not".to_owned()),
-            Err(complaints) => Err(complaints),
+            Err(errors) => Err(errors),
         };
         eventually(&format!("{role} may {given}"), BOUND, bound)
             .await
@@ -174,8 +174,8 @@ async fn no_role_for_users_gives_access_to_a_status_or_a_secret() {
     }
 }
 
-/// Whether a user may do `VERB RESOURCE [--subresource=NAME]` in a namespace, or what kubectl has to say about the
-/// question: that it knows no such resource.
+/// Whether a user may do `VERB RESOURCE [--subresource=NAME]` in a namespace, or what kubectl printed to standard error:
+/// it may not know the resource yet.
 async fn can(control_plane: &ControlPlane, user: &str, namespace: &str, right: &str) -> Result<bool, String> {
     let user = format!("--as={user}");
     let question = ["auth", "can-i", "--quiet", &user, "--namespace", namespace];
